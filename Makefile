@@ -1,0 +1,35 @@
+# Everything that contributors and CI run. `make demo` and `make test` need nothing but Debian 12 and this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check venv format protos clean
+
+demo: venv  ## train on real flights on a local cluster, export, reload, go on training
+	$(BIN)/python -m examples.flight_delays
+
+test: venv  ## all tests, the multi-process ones too
+	$(BIN)/python -m pytest
+
+check: venv  ## what has to hold before a commit, but for the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	scripts/generate_protos --check
+
+format: venv  ## lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos:  ## generate the protocol code from its .proto files
+	scripts/generate_protos
+
+venv: $(VENV)/installed  ## make .venv, or bring it up to date, and nothing else
+
+$(VENV)/installed: pyproject.toml scripts/make_venv
+	scripts/make_venv $(PYTHON) $(VENV)
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,58 @@
+"""One consistent SavedModel out of any distributed TensorFlow job.
+
+The names below are all there is to know; each is loaded when it is first used, so that importing this
+package does not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autodist_saved.builder import SavedModelBuilder
+    from autodist_saved.cluster import Cluster, Task
+    from autodist_saved.errors import AutodistSavedError
+    from autodist_saved.options import ExportOptions, SessionOptions
+    from autodist_saved.report import ExportReport
+    from autodist_saved.saver import Saver
+    from autodist_saved.server import serve
+    from autodist_saved.session import DistributedSession, create_distributed_session
+
+_HOME = {
+    "AutodistSavedError": "errors",
+    "Cluster": "cluster",
+    "DistributedSession": "session",
+    "ExportOptions": "options",
+    "ExportReport": "report",
+    "SavedModelBuilder": "builder",
+    "Saver": "saver",
+    "SessionOptions": "options",
+    "Task": "cluster",
+    "create_distributed_session": "session",
+    "serve": "server",
+}
+
+__all__ = [
+    "AutodistSavedError",
+    "Cluster",
+    "DistributedSession",
+    "ExportOptions",
+    "ExportReport",
+    "SavedModelBuilder",
+    "Saver",
+    "SessionOptions",
+    "Task",
+    "create_distributed_session",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,104 @@
+"""The index of a bundle: a header and the entries of all tensors, checked against each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from autodist_saved.bundle.bundle_pb2 import BundleEntryProto, BundleHeaderProto
+from autodist_saved.bundle.damage import Damage
+from autodist_saved.bundle.entry import Entry, decode_head, decode_part, encode_entry
+from autodist_saved.bundle.slices import KEY_START, check_cover, decode_slice, slice_key
+from autodist_saved.bundle.table import read_table, write_table
+from autodist_saved.errors import BundleError
+
+_HEADER_KEY = b""
+_VERSION = 1
+_UPGRADE = "load the checkpoint with the TensorFlow that wrote it"
+
+
+def encode_name(name: str) -> bytes:
+    """The key of a tensor. Names that were no UTF-8 when they were read become what they were.
+
+    Raises:
+        BundleError: the name holds half a character.
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise BundleError(f"{name!r} holds half a character; rename it", variable=name) from error
+
+
+def write_index(file: BinaryIO, data_files: int, entries: Iterable[Entry]) -> None:
+    """Write the index of ``entries`` that are stored in one piece each, in any order."""
+    header = BundleHeaderProto(num_shards=data_files, endianness=BundleHeaderProto.LITTLE)
+    header.version.producer = _VERSION
+    items = {encode_name(entry.name): encode_entry(entry) for entry in entries}
+    items[_HEADER_KEY] = header.SerializeToString(deterministic=True)
+    write_table(file, sorted(items.items()))
+
+
+def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
+    """The number of data files, and all tensors by name.
+
+    Raises:
+        Damage: anything is wrong with the index.
+    """
+    values = dict(read_table(path.read_bytes()))
+    if _HEADER_KEY not in values:
+        raise Damage("it has no header, so it is no index of a tensor bundle")
+    data_files = _data_files(values.pop(_HEADER_KEY))
+    messages = {key: BundleEntryProto.FromString(value) for key, value in values.items()}
+    slices = {key: messages.pop(key) for key in [key for key in messages if key.startswith(KEY_START)]}
+    entries = [_entry(key, message, slices, data_files) for key, message in messages.items()]
+    if slices:
+        raise Damage(f"it holds slices that belong to no tensor ({len(slices)})")
+    _check_apart(entries)
+    return data_files, {entry.name: entry for entry in entries}
+
+
+def _data_files(value: bytes) -> int:
+    header = BundleHeaderProto.FromString(value)
+    if header.endianness != BundleHeaderProto.LITTLE:
+        raise Damage("it was written on a big-endian machine", _UPGRADE)
+    if header.version.min_consumer > _VERSION or _VERSION in header.version.bad_consumers:
+        raise Damage(f"it asks for readers of version {header.version.min_consumer} or later", _UPGRADE)
+    if header.num_shards < 1:
+        raise Damage(f"it names {header.num_shards} data files")
+    return header.num_shards
+
+
+def _entry(
+    key: bytes, message: BundleEntryProto, slices: dict[bytes, BundleEntryProto], data_files: int
+) -> Entry:
+    """The tensor under ``key``; takes its slices out of ``slices``."""
+    name = key.decode("utf-8", "surrogateescape")
+    dtype, shape = decode_head(name, message)
+    if not message.slices:
+        return Entry(name, dtype, shape, (decode_part(name, message, (0,) * len(shape), data_files),))
+    parts = []
+    for described in message.slices:
+        extents, start, slice_shape = decode_slice(name, described, shape)
+        stored = slices.pop(slice_key(key, extents), None)
+        if stored is None:
+            raise Damage(f"the slice of {name!r} at {list(start)} is missing, or listed twice")
+        if decode_head(name, stored) != (dtype, slice_shape):
+            raise Damage(f"the slice of {name!r} at {list(start)} has another type or shape than it should")
+        parts.append(decode_part(name, stored, start, data_files))
+    check_cover(name, shape, parts)
+    return Entry(name, dtype, shape, tuple(sorted(parts, key=lambda part: part.start)))
+
+
+def _check_apart(entries: Iterable[Entry]) -> None:
+    """Check that no two parts share bytes, so that all tensors together are never larger than their files."""
+    places = sorted(
+        (part.data_file, part.offset, part.nbytes, entry.name)
+        for entry in entries
+        for part in entry.parts
+        if part.nbytes
+    )
+    for (data_file, offset, nbytes, name), (next_file, next_offset, _, other) in itertools.pairwise(places):
+        if data_file == next_file and offset + nbytes > next_offset:
+            raise Damage(f"{name!r} and {other!r} share bytes of data file {data_file}")

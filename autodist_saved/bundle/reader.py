@@ -1,0 +1,191 @@
+"""Reading a bundle, whoever wrote it: ours, or a checkpoint of TensorFlow."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.bundle.damage import Damage, reporting
+from autodist_saved.bundle.dtypes import item_bytes, numpy_dtype
+from autodist_saved.bundle.entry import Entry, Part
+from autodist_saved.bundle.files import data_path, index_path
+from autodist_saved.bundle.index import read_index
+from autodist_saved.bundle.strings import read_lengths
+from autodist_saved.errors import BundleError
+
+_CHUNK_BYTES = 8 * 2**20
+
+
+class BundleReader:
+    """The tensors under a prefix. Thread-safe: it keeps no file open and never changes.
+
+    Opening reads and checks the whole index, and that every data file is there and long enough. The bytes of
+    tensors are read when they are asked for. No number in a file makes it allocate more than the files hold.
+    """
+
+    def __init__(self, prefix: str | os.PathLike[str]) -> None:
+        """Open the bundle at ``prefix``, the path before ``.index``.
+
+        Raises:
+            BundleError: it is missing, damaged, cut short or no tensor bundle.
+        """
+        self.prefix = os.fspath(prefix)
+        path = index_path(self.prefix)
+        with reporting(path):
+            self._data_files, self._entries = read_index(path)
+        self._check_data_files()
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """All tensors by name, ordered by name."""
+        return MappingProxyType(self._entries)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The whole tensor, its checksum compared. Strings come as an array of ``bytes`` objects.
+
+        Raises:
+            BundleError: there is no such tensor, or its bytes are damaged.
+        """
+        entry = self._entry(name)
+        return self._assemble(entry, 0, entry.shape[0] if entry.shape else 1, check=True)
+
+    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows ``start`` to ``stop`` of the tensor, along its first dimension. A scalar is one row.
+
+        Only the bytes of these rows are read, so no checksum is compared: checksums in a bundle are of whole
+        tensors, and :meth:`verify` compares them. Strings are read and checked as a whole.
+
+        Raises:
+            BundleError: there is no such tensor, it has no such rows, or they cannot be read.
+        """
+        entry = self._entry(name)
+        rows = entry.shape[0] if entry.shape else 1
+        if not 0 <= start <= stop <= rows or (start == stop and not entry.shape):
+            raise BundleError(
+                f"{name!r} has {rows} rows, so it has no rows {start} to {stop}; ask for rows that it has",
+                variable=name,
+                path=self.prefix,
+            )
+        return self._assemble(entry, start, stop, check=False)
+
+    def verify(self, name: str, chunk_bytes: int = _CHUNK_BYTES) -> None:
+        """Compare the checksum of a tensor, holding ``chunk_bytes`` of it at a time.
+
+        For strings their lengths are held as well, eight bytes each.
+
+        Raises:
+            BundleError: there is no such tensor, or its bytes are damaged.
+        """
+        entry = self._entry(name)
+        for part in entry.parts:
+            with self._open(entry, part) as file:
+                crc, left = 0, part.nbytes
+                if entry.dtype == "string":
+                    lengths, crc = read_lengths(file, math.prod(part.shape), part.nbytes)
+                    left = sum(lengths)
+                while left:
+                    chunk = _read_exactly(file, min(left, chunk_bytes))
+                    crc = crc32c.extend(crc, chunk)
+                    left -= chunk.nbytes
+                _compare(crc, part, name)
+
+    def verify_all(self, chunk_bytes: int = _CHUNK_BYTES) -> None:
+        """Compare the checksums of all tensors, in the order of the names. Raises as :meth:`verify` does."""
+        for name in self._entries:
+            self.verify(name, chunk_bytes)
+
+    def _entry(self, name: str) -> Entry:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise BundleError(
+                f"there is no tensor {name!r} in the bundle; its names are in BundleReader.entries",
+                variable=name,
+                path=self.prefix,
+            ) from None
+
+    def _check_data_files(self) -> None:
+        ends: dict[int, int] = {}
+        for entry in self._entries.values():
+            for part in entry.parts:
+                ends[part.data_file] = max(ends.get(part.data_file, 0), part.offset + part.nbytes)
+        for data_file, end in sorted(ends.items()):
+            path = data_path(self.prefix, data_file, self._data_files)
+            with reporting(path):
+                nbytes = path.stat().st_size
+                if nbytes < end:
+                    raise Damage(f"it has {nbytes} bytes, but the index lists tensors up to byte {end} of it")
+
+    def _assemble(self, entry: Entry, start: int, stop: int, *, check: bool) -> NDArray[Any]:
+        """Rows ``start`` to ``stop`` of the tensor from the parts that hold them."""
+        shape = (stop - start, *entry.shape[1:]) if entry.shape else ()
+        if not entry.is_sliced:
+            return self._read_part(entry, entry.parts[0], start, stop, check=check).reshape(shape)
+        result = np.empty(shape, object if entry.dtype == "string" else numpy_dtype(entry.dtype))
+        for part in entry.parts:
+            top = part.start[0]
+            first, last = max(start, top), min(stop, top + part.shape[0])
+            if first < last:
+                block = self._read_part(entry, part, first - top, last - top, check=check)
+                columns = (slice(s, s + n) for s, n in zip(part.start[1:], part.shape[1:], strict=True))
+                result[(slice(first - start, last - start), *columns)] = block
+        return result
+
+    def _read_part(self, entry: Entry, part: Part, start: int, stop: int, *, check: bool) -> NDArray[Any]:
+        """Rows ``start`` to ``stop`` of a part, counted from its own first row."""
+        rows = part.shape[0] if part.shape else 1
+        row_shape = part.shape[1:]
+        with self._open(entry, part) as file:
+            if entry.dtype == "string":
+                return _read_strings(file, part, entry.name).reshape(rows, *row_shape)[start:stop]
+            row_bytes = math.prod(row_shape) * (item_bytes(entry.dtype) or 0)
+            file.seek(start * row_bytes, os.SEEK_CUR)
+            data = _read_exactly(file, (stop - start) * row_bytes)
+            if check:
+                _compare(crc32c.extend(0, data), part, entry.name)
+        return data.view(numpy_dtype(entry.dtype)).reshape(stop - start, *row_shape)
+
+    @contextmanager
+    def _open(self, entry: Entry, part: Part) -> Iterator[BufferedReader]:
+        """The data file of a part, at the part. What goes wrong inside becomes a :class:`BundleError`."""
+        path = data_path(self.prefix, part.data_file, self._data_files)
+        with reporting(path, entry.name):
+            if entry.dtype == "variant":
+                raise Damage(
+                    f"{entry.name!r} is of type variant",
+                    "read it with TensorFlow, which alone knows its form",
+                )
+            with path.open("rb") as file:
+                file.seek(part.offset)
+                yield file
+
+
+def _read_exactly(file: BufferedReader, nbytes: int) -> NDArray[np.uint8]:
+    data = np.empty(nbytes, np.uint8)
+    if file.readinto(data.data) != nbytes:
+        raise Damage("it ends before its last tensor does")
+    return data
+
+
+def _read_strings(file: BufferedReader, part: Part, name: str) -> NDArray[Any]:
+    lengths, crc = read_lengths(file, math.prod(part.shape), part.nbytes)
+    values = np.empty(len(lengths), object)
+    for position, length in enumerate(lengths):
+        values[position] = value = file.read(length)
+        crc = crc32c.extend(crc, value)
+    _compare(crc, part, name)
+    return values
+
+
+def _compare(crc: int, part: Part, name: str) -> None:
+    if crc != part.crc32c:
+        raise Damage(f"the checksum of {name!r} does not fit its bytes")

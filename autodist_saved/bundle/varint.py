@@ -1,0 +1,33 @@
+"""Variable-length integers: seven bits a byte, the lowest first, the top bit set on all but the last."""
+
+from __future__ import annotations
+
+from autodist_saved.bundle.damage import Damage
+
+MAX_BYTES = 10
+
+
+def encode(number: int) -> bytes:
+    """The bytes of ``number``, which is not negative."""
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def decode(data: bytes, position: int) -> tuple[int, int]:
+    """The number at ``position`` and the position after it.
+
+    Raises:
+        Damage: the data end inside it, or it is longer than 64 bits.
+    """
+    number = 0
+    for count, byte in enumerate(data[position : position + MAX_BYTES]):
+        number |= (byte & 0x7F) << 7 * count
+        if byte < 0x80:
+            if number >> 64:
+                break
+            return number, position + count + 1
+    raise Damage("it holds a length that is no valid number")

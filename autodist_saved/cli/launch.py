@@ -1,0 +1,53 @@
+"""``autodist-saved launch``: start the tasks of a cluster that belong to this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def launch(
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG", help="Cluster file (YAML), as in cluster_configs/.", show_default=False
+        ),
+    ],
+    command: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="-- COMMAND",
+            help="What every task runs. Everything behind [bold]--[/] belongs to it.",
+            show_default=False,
+        ),
+    ],
+    grace_secs: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Time that tasks have to end, before they are told to and before they are killed.",
+        ),
+    ] = 5.0,
+) -> None:
+    """Start every task of a cluster that belongs to this machine.
+
+    Each task runs COMMAND with its own TF_CONFIG. Its output appears here,
+    each line behind the task's name. When one task fails, the others are
+    stopped, and its exit status is returned. Ctrl-C is passed on to all
+    tasks; a second one kills them.
+
+    [bold]Examples[/]
+
+      autodist-saved launch single.yaml -- python train.py
+
+      autodist-saved launch cluster.yaml -- python train.py --steps 1000
+
+      autodist-saved launch --grace-secs 60 cluster.yaml -- ./train.sh
+    """
+    from autodist_saved.cluster import Cluster
+    from autodist_saved.launch import launch as launch_tasks
+
+    raise typer.Exit(launch_tasks(Cluster.from_yaml(config), command, grace_secs=grace_secs))

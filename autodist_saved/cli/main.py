@@ -1,0 +1,93 @@
+"""The entry point ``autodist-saved``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from autodist_saved.cli.launch import launch
+from autodist_saved.errors import (
+    AutodistSavedError,
+    BundleError,
+    ConfigError,
+    ExportError,
+    JobError,
+    TargetError,
+    UsageError,
+)
+
+_EXIT_STATUS: dict[type[AutodistSavedError], int] = {
+    UsageError: 2,
+    ConfigError: 2,
+    TargetError: 3,
+    JobError: 4,
+    ExportError: 5,
+    BundleError: 6,
+}
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(launch)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"autodist-saved {importlib.metadata.version('autodist-saved')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """One consistent SavedModel out of any distributed TensorFlow job.
+
+    [bold]Example[/]
+
+      autodist-saved launch cluster.yaml -- python train.py
+
+    [bold]Exit status[/]
+
+      2  wrong usage or configuration
+
+      3  the target cannot take the model
+
+      4  the job is not in a state to be used
+
+      5  the export was given up
+
+      6  files of variables are damaged
+
+      launch has the exit status of the job.
+    """
+
+
+def main() -> None:
+    """Run the command line; errors of ours become a message and an exit status, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What tasks and users write must not end the program where the locale has no characters for it.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except AutodistSavedError as error:
+        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        sys.exit(_exit_status(error))
+
+
+def _exit_status(error: AutodistSavedError) -> int:
+    return next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1)

@@ -1,0 +1,5 @@
+"""The job's own wire between its tasks: who takes part, and when the job is over.
+
+The chief runs :class:`~autodist_saved.control.chief.ControlServer`; every other task holds one stream to it, a
+:class:`~autodist_saved.control.member.Membership`. No TensorFlow in here.
+"""

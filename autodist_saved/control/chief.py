@@ -1,0 +1,199 @@
+"""The chief's end of the control service: it knows who takes part and tells everyone when the job is over."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from dataclasses import dataclass
+
+import grpc
+
+from autodist_saved.cluster import Cluster, Task
+from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
+from autodist_saved.errors import ClusterConfigError, JobError, Problem
+
+FAREWELL_SECS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class MemberState(enum.Enum):
+    """What the chief knows of another task."""
+
+    EXPECTED = "expected"  # has not joined yet
+    JOINED = "joined"
+    FINISHED = "finished"  # said goodbye
+    LOST = "lost"  # its stream broke
+
+
+@dataclass
+class _Member:
+    state: MemberState = MemberState.EXPECTED
+    stream: grpc.ServicerContext | None = None
+
+
+class ControlServer(control_pb2_grpc.ControlServicer):
+    """Serves the control service in the chief's process, from :meth:`start` to :meth:`end_job`.
+
+    All methods may be called from any thread.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._address = cluster.control_address
+        self._digest = job_digest(cluster)
+        self._members = {
+            str(task): _Member()
+            for task in cluster.tasks
+            if task != cluster.chief and task.type != "evaluator"
+        }
+        self._over: control_pb2.JobOver | None = None
+        self._changed = threading.Condition()
+        # A stream holds a thread for its whole life, and a member that comes back may meet its own old stream.
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(2 * len(self._members) + 4, thread_name_prefix="control"),
+            options=CHANNEL_OPTIONS,
+        )
+        control_pb2_grpc.add_ControlServicer_to_server(self, self._server)
+
+    def start(self) -> None:
+        """Listen on the cluster's control address.
+
+        Raises:
+            ClusterConfigError: the address cannot be bound, for instance because it is taken.
+        """
+        try:
+            self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise ClusterConfigError(
+                "the control service cannot listen",
+                problems=[
+                    Problem(
+                        f"control address {self._address}",
+                        "it is taken, or not an address of this machine",
+                        'set `control:` in the cluster file, or "control" in TF_CONFIG, to a free port of the '
+                        "chief's host, the same on every task",
+                    )
+                ],
+            ) from error
+        self._server.start()
+
+    def workers(self, state: MemberState) -> tuple[str, ...]:
+        """Names of the workers (parameter servers not counted) that are in ``state``."""
+        with self._changed:
+            return tuple(self._in(state, parameter_servers=False))
+
+    def wait_for_workers(self, timeout_secs: float) -> tuple[str, ...]:
+        """Wait until no worker is still to come or still training.
+
+        Returns:
+            the workers that were still to come or still training when the time was over; empty if none.
+        """
+
+        def outstanding() -> tuple[str, ...]:
+            return (
+                *self._in(MemberState.EXPECTED, parameter_servers=False),
+                *self._in(MemberState.JOINED, parameter_servers=False),
+            )
+
+        with self._changed:
+            self._changed.wait_for(lambda: not outstanding(), timeout_secs)
+            return outstanding()
+
+    def end_job(self, *, succeeded: bool, reason: str = "") -> None:
+        """Tell every member that the job is over and stop serving. Later calls do nothing."""
+        with self._changed:
+            if self._over is not None:
+                return
+            # A parameter server that is still on its way here would otherwise wait for a chief that is gone.
+            if succeeded:
+                self._changed.wait_for(
+                    lambda: not self._in(MemberState.EXPECTED, parameter_servers=True), FAREWELL_SECS
+                )
+            self._over = control_pb2.JobOver(succeeded=succeeded, reason=reason)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not any(m.stream for m in self._members.values()), FAREWELL_SECS)
+        self._server.stop(grace=1.0).wait()
+
+    def Join(  # noqa: N802 - the name is the protocol's
+        self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
+    ) -> Iterator[control_pb2.ChiefMessage]:
+        """One member's stream. Called by gRPC."""
+        hello = next(requests, control_pb2.MemberMessage()).hello
+        member = self._members.get(hello.task)
+        if hello.job != self._digest or member is None:
+            reason = (
+                f"{hello.task!r} is no task of the chief's cluster"
+                if member is None
+                else f"{hello.task} has another description of the cluster than the chief"
+            )
+            log.warning("turned away %s: %s", context.peer(), reason)
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
+        with self._changed:
+            member.state, member.stream = MemberState.JOINED, context
+            self._changed.notify_all()
+        log.info("%s (process %d) has joined", hello.task, hello.pid)
+        if not context.add_callback(lambda: self._stream_ended(hello.task, context)):
+            self._stream_ended(hello.task, context)
+            return
+        # gRPC wants the answers from this thread, so another one listens.
+        threading.Thread(target=self._listen, args=(hello.task, requests, context), daemon=True).start()
+        yield control_pb2.ChiefMessage(welcome=control_pb2.Welcome())
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._over is not None
+                    or member.stream is not context
+                    or member.state is not MemberState.JOINED
+                )
+            )
+            over = self._over
+        if over is not None:
+            yield control_pb2.ChiefMessage(job_over=over)
+
+    def _listen(
+        self, task: str, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
+    ) -> None:
+        try:
+            for message in requests:
+                if message.WhichOneof("kind") == "goodbye":
+                    log.info("%s has finished", task)
+                    self._set_state(task, context, MemberState.FINISHED)
+        except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
+            log.debug("stream of %s ended: %s", task, error)
+
+    def _stream_ended(self, task: str, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            member = self._members[task]
+            if member.stream is not context:
+                return
+            member.stream = None
+            if member.state is MemberState.JOINED and self._over is None:
+                member.state = MemberState.LOST
+                log.warning("%s is lost: its connection broke without a goodbye", task)
+            self._changed.notify_all()
+
+    def _set_state(self, task: str, context: grpc.ServicerContext, state: MemberState) -> None:
+        with self._changed:
+            if self._members[task].stream is context:
+                self._members[task].state = state
+                self._changed.notify_all()
+
+    def _in(self, state: MemberState, *, parameter_servers: bool) -> list[str]:
+        return [
+            task
+            for task, member in self._members.items()
+            if member.state is state and (Task.parse(task).type == "ps") is parameter_servers
+        ]
+
+
+def start_control_server(cluster: Cluster) -> ControlServer:
+    """Start the control service on the chief of a cluster of several tasks."""
+    if not cluster.is_chief:
+        raise JobError("the control service runs in the chief", task=str(cluster.task))
+    server = ControlServer(cluster)
+    server.start()
+    return server

@@ -1,0 +1,169 @@
+"""A member's end of the control service: held by every task but the chief for as long as it takes part."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import queue
+import threading
+from collections.abc import Iterator
+
+import grpc
+
+from autodist_saved.cluster import Cluster
+from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
+from autodist_saved.errors import (
+    AutodistSavedError,
+    ChiefLostError,
+    JobError,
+    JobFailedError,
+    TaskUnreachableError,
+)
+from autodist_saved.options import SessionOptions
+
+GOODBYE_SECS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class _State(enum.Enum):
+    JOINING = enum.auto()
+    JOINED = enum.auto()
+    ENDED = enum.auto()  # for good or ill: see Membership._failure
+
+
+class Membership:
+    """Takes part in a job. A thread of its own keeps the stream to the chief and renews it when it breaks.
+
+    A chief that is away for ``options.chief_timeout_secs`` is given up. One that comes back within that time,
+    as a restarted process too, finds its members again.
+    """
+
+    def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
+        self._task = str(cluster.task)
+        self._chief = f"{cluster.chief} (control service {cluster.control_address})"
+        self._options = options
+        self._hello = control_pb2.MemberMessage(
+            hello=control_pb2.Hello(job=job_digest(cluster), task=self._task, pid=os.getpid())
+        )
+        self._channel = grpc.insecure_channel(cluster.control_address, options=CHANNEL_OPTIONS)
+        self._stub = control_pb2_grpc.ControlStub(self._channel)
+        self._outbox: queue.SimpleQueue[control_pb2.MemberMessage | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._state = _State.JOINING
+        self._failure: AutodistSavedError | None = None
+        self._leaving = False
+        self._thread = threading.Thread(target=self._take_part, name="membership", daemon=True)
+
+    def join(self) -> None:
+        """Join the job; returns when the chief has said welcome.
+
+        Raises:
+            TaskUnreachableError: the chief was not there within ``options.start_timeout_secs``.
+            JobError: the chief turned this task away.
+        """
+        log.info("%s waits for %s", self._task, self._chief)
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not _State.JOINING)
+        self.is_over()
+
+    def is_over(self) -> bool:
+        """Whether the chief has ended the job, with success. Costs no message.
+
+        Raises:
+            ChiefLostError: the chief has gone without ending the job.
+            JobFailedError: the chief ended the job because it failed.
+        """
+        if self._failure is not None:
+            raise self._failure
+        return self._state is _State.ENDED
+
+    def wait_until_over(self) -> None:
+        """Block until the job is over. Raises as :meth:`is_over` does."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is _State.ENDED)
+        self.is_over()
+
+    def leave(self) -> None:
+        """Say goodbye and close the stream. Does nothing where the job is over already."""
+        self._leaving = True
+        self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye()))
+        self._outbox.put(None)
+        self._thread.join(GOODBYE_SECS)
+        self._channel.close()
+
+    def _take_part(self) -> None:
+        patience_secs = self._options.start_timeout_secs
+        while self._state is not _State.ENDED and not self._leaving:
+            self._hold_stream(patience_secs)
+            patience_secs = self._options.chief_timeout_secs
+
+    def _hold_stream(self, patience_secs: float) -> None:
+        """One stream, from hello to its end; the chief has ``patience_secs`` to say welcome."""
+        outbox = self._outbox = queue.SimpleQueue()
+        call = self._stub.Join(self._outgoing(outbox), wait_for_ready=True)
+        out_of_patience = threading.Event()
+
+        def give_up() -> None:
+            out_of_patience.set()
+            call.cancel()
+
+        timer = threading.Timer(patience_secs, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            for message in call:
+                timer.cancel()
+                if message.WhichOneof("kind") == "job_over":
+                    self._end(
+                        None if message.job_over.succeeded else self._job_failed(message.job_over.reason)
+                    )
+                else:
+                    self._welcomed()
+        except grpc.RpcError as error:
+            if out_of_patience.is_set():
+                self._end(self._chief_gone(patience_secs))
+            elif error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                self._end(JobError(f"the chief turned this task away: {error.details()}", task=self._task))
+            elif not self._leaving:
+                log.warning("%s lost its connection to %s and tries again", self._task, self._chief)
+        finally:
+            timer.cancel()
+            outbox.put(None)
+
+    def _outgoing(
+        self, outbox: queue.SimpleQueue[control_pb2.MemberMessage | None]
+    ) -> Iterator[control_pb2.MemberMessage]:
+        yield self._hello
+        while (message := outbox.get()) is not None:
+            yield message
+
+    def _welcomed(self) -> None:
+        with self._changed:
+            self._state = _State.JOINED
+            self._changed.notify_all()
+
+    def _end(self, failure: AutodistSavedError | None) -> None:
+        with self._changed:
+            self._failure = failure
+            self._state = _State.ENDED
+            self._changed.notify_all()
+
+    def _job_failed(self, reason: str) -> JobFailedError:
+        return JobFailedError(f"the chief ended the job: {reason}", task=self._task)
+
+    def _chief_gone(self, patience_secs: float) -> AutodistSavedError:
+        if self._state is _State.JOINING:
+            return TaskUnreachableError(
+                f"{self._task} waited {patience_secs:g} s for {self._chief} in vain; start the chief, check that the "
+                "cluster description is the same on every task, or raise start_timeout_secs",
+                task=self._task,
+            )
+        return ChiefLostError(
+            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up; start the job again, "
+            "it goes on from the last checkpoint",
+            task=self._task,
+        )

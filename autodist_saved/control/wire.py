@@ -1,0 +1,35 @@
+"""What both ends of the control service agree on: channel settings and the job's digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from autodist_saved.cluster import Cluster
+
+MESSAGE_BYTES_MAX = 64 * 1024
+PING_MSECS = 2_000
+PING_TIMEOUT_MSECS = 5_000
+
+# Both ends ping, so that a peer that is stopped or cut off is noticed as surely as one that is dead.
+CHANNEL_OPTIONS = (
+    ("grpc.keepalive_time_ms", PING_MSECS),
+    ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MSECS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", PING_MSECS // 2),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MSECS // 2),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.so_reuseport", 0),
+)
+
+
+def job_digest(cluster: Cluster) -> str:
+    """A short digest of the cluster's addresses, the same on every task of a job."""
+    addresses = json.dumps({job: list(hosts) for job, hosts in sorted(cluster.addresses.items())})
+    return hashlib.sha256(addresses.encode()).hexdigest()[:16]

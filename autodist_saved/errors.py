@@ -1,0 +1,169 @@
+"""Every error of this package, ordered by what its receiver can do about it.
+
+========================  ====================================================
+:class:`UsageError`       change the program: a call is wrong or in the wrong place
+:class:`ConfigError`      change the configuration: a cluster file, ``TF_CONFIG``, options
+:class:`TargetError`      change the place a model is written to
+:class:`JobError`         look at the job: a task is gone, silent or failed
+:class:`ExportError`      nothing became visible; the export may be tried again
+:class:`BundleError`      files of variables are damaged or are no tensor bundle
+========================  ====================================================
+
+Where a built-in exception describes the same mistake, it is a parent too, so that ``except ValueError``
+written for TensorFlow's own classes goes on working. All errors can be pickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class AutodistSavedError(Exception):
+    """Parent of all errors raised by this package.
+
+    Attributes:
+        message: what happened and what to do next.
+        task: the task it happened on or is about, such as ``ps:1``; None when it is about no single task.
+        phase: the phase of the export, such as ``stream``; None outside an export.
+        variable: full name of the variable it is about, or None.
+        path: the file or directory it is about, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task: str | None = None,
+        phase: str | None = None,
+        variable: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.task = task
+        self.phase = phase
+        self.variable = variable
+        self.path = path
+
+    def __str__(self) -> str:
+        context = [
+            f"{name}: {value}"
+            for name in ("phase", "task", "variable", "path")
+            if (value := getattr(self, name)) is not None and value not in self.message
+        ]
+        return f"{self.message} [{'; '.join(context)}]" if context else self.message
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a piece of input: where, what, and how to mend it."""
+
+    place: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}\n    fix: {self.fix}"
+
+
+class ProblemsError(AutodistSavedError):
+    """Parent of errors that report all problems of one input at once, in :attr:`problems`."""
+
+    def __init__(self, message: str, *, problems: Iterable[Problem] = (), path: str | None = None) -> None:
+        super().__init__(message, path=path)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        head = f"{self.message} ({count} problem{'s' if count != 1 else ''})" if count else self.message
+        return "\n".join(
+            [head, *(f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1))]
+        )
+
+
+class UsageError(AutodistSavedError):
+    """The program calls something wrongly, or in the wrong order or place."""
+
+
+class SaverRequiredError(UsageError, ValueError):
+    """``SavedModelBuilder`` was given no ``autodist_saved.Saver``."""
+
+
+class SaverTooLateError(UsageError, RuntimeError):
+    """A ``Saver`` was made after its graph was finalized, that is, after the session exists."""
+
+
+class NoVariablesError(UsageError, ValueError):
+    """There is nothing to save: the graph, or the given list, holds no variables."""
+
+
+class SignatureError(ProblemsError, UsageError, ValueError):
+    """Signatures, assets or ops that were handed to the builder do not fit the graph."""
+
+
+class WrongTaskError(UsageError):
+    """The call belongs to another kind of task, such as a session on a parameter server."""
+
+
+class ConfigError(ProblemsError, ValueError):
+    """Parent of errors in configuration; :attr:`problems` holds all of them."""
+
+
+class ClusterConfigError(ConfigError):
+    """A cluster description (YAML, ``TF_CONFIG`` or arguments) is wrong."""
+
+
+class OptionsError(ConfigError):
+    """Options are wrong."""
+
+
+class LaunchError(ConfigError):
+    """A job cannot be started as it was asked for."""
+
+
+class TargetError(AutodistSavedError, OSError):
+    """The place of the export cannot take it."""
+
+
+class TargetExistsError(TargetError, FileExistsError, AssertionError):
+    """The target already holds something. Nothing is ever overwritten.
+
+    ``AssertionError`` is among the parents because TensorFlow's builder raises it in this case.
+    """
+
+
+class TargetUnwritableError(TargetError, PermissionError):
+    """The target cannot be written: missing permission, read-only, no space, a file in the way."""
+
+
+class JobError(AutodistSavedError):
+    """The distributed job is not in a state in which the call can work."""
+
+
+class TaskUnreachableError(JobError, TimeoutError):
+    """Tasks could not be reached within the time allowed; the message names each."""
+
+
+class ChiefLostError(JobError, ConnectionError):
+    """The chief has gone without ending the job."""
+
+
+class JobFailedError(JobError):
+    """The chief ended the job because it failed."""
+
+
+class ExportError(AutodistSavedError):
+    """The export was given up. Nothing of it is visible and nothing is left behind."""
+
+
+class PlanError(ProblemsError, ExportError):
+    """The variables cannot be exported as they are: gaps, overlaps, names used twice, unknown dtypes."""
+
+
+class VerifyError(ProblemsError, ExportError):
+    """What was written does not read back as what was to be written. It was not made visible."""
+
+
+class BundleError(AutodistSavedError, ValueError):
+    """A tensor bundle (``variables.index`` and its data files) is damaged, truncated or foreign."""

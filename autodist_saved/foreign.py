@@ -1,0 +1,133 @@
+"""Errors of TensorFlow, gRPC and the operating system, put into this package's terms. The one place for it.
+
+Classes are told by name, so that nothing is imported that is not there already.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from autodist_saved.errors import (
+    AutodistSavedError,
+    ExportError,
+    JobError,
+    TargetError,
+    TargetExistsError,
+    TargetUnwritableError,
+    TaskUnreachableError,
+)
+
+_Translation = tuple[Callable[..., AutodistSavedError], str]
+
+_GONE = (
+    TaskUnreachableError,
+    "a task of the job cannot be reached any more; see its own output, and export again once the job goes on",
+)
+_CANCELLED = (ExportError, "the session was closed or the call was cancelled meanwhile; export again")
+_MEMORY = (ExportError, "a task has no memory left; free some on it, or spread the variables over more tasks")
+_STATE = (
+    ExportError,
+    "a variable is not initialized, or the session is not ready; run the initializers (or restore) before",
+)
+_MISFIT = (
+    ExportError,
+    "the graph and the running job do not fit each other; build the same graph on every task",
+)
+_FILES = (TargetError, "TensorFlow could not read or write a file; look at the path in the message below")
+_BROKEN = (JobError, "the runtime failed; the message below is its own")
+
+TENSORFLOW: dict[str, _Translation] = {
+    "AbortedError": _GONE,
+    "AlreadyExistsError": _FILES,
+    "CancelledError": _CANCELLED,
+    "DataLossError": _FILES,
+    "DeadlineExceededError": _GONE,
+    "FailedPreconditionError": _STATE,
+    "InternalError": _BROKEN,
+    "InvalidArgumentError": _MISFIT,
+    "NotFoundError": _MISFIT,
+    "OutOfRangeError": _MISFIT,
+    "PermissionDeniedError": _FILES,
+    "ResourceExhaustedError": _MEMORY,
+    "UnauthenticatedError": _FILES,
+    "UnavailableError": _GONE,
+    "UnimplementedError": _MISFIT,
+    "UnknownError": _BROKEN,
+}
+
+OPERATING_SYSTEM: dict[int, _Translation] = {
+    errno.EACCES: (
+        TargetUnwritableError,
+        "permission denied; change the permissions or choose another directory",
+    ),
+    errno.EPERM: (
+        TargetUnwritableError,
+        "permission denied; change the permissions or choose another directory",
+    ),
+    errno.EROFS: (TargetUnwritableError, "the file system is read-only; choose another directory"),
+    errno.ENOSPC: (TargetUnwritableError, "no space is left; free some or choose another directory"),
+    errno.EDQUOT: (
+        TargetUnwritableError,
+        "the disk quota is used up; free some space or choose another directory",
+    ),
+    errno.EFBIG: (
+        TargetUnwritableError,
+        "the file system allows no file of this size; choose another directory",
+    ),
+    errno.ENOTDIR: (TargetUnwritableError, "a file is in the way of a directory; choose another directory"),
+    errno.ENAMETOOLONG: (
+        TargetUnwritableError,
+        "the name is too long for the file system; choose a shorter one",
+    ),
+    errno.EEXIST: (
+        TargetExistsError,
+        "it is there already and is never overwritten; choose another directory",
+    ),
+    errno.ENOTEMPTY: (
+        TargetExistsError,
+        "it is there already and is never overwritten; choose another directory",
+    ),
+}
+
+
+def translate(error: BaseException) -> AutodistSavedError | None:
+    """The error in this package's terms; None for what is no error of TensorFlow, gRPC or the operating system."""
+    if isinstance(error, AutodistSavedError):
+        return error
+    classes = [(kind.__module__.split(".")[0], kind.__name__) for kind in type(error).__mro__]
+    if ("tensorflow", "OpError") in classes:
+        make, what = next(
+            (TENSORFLOW[name] for module, name in classes if module == "tensorflow" and name in TENSORFLOW),
+            _BROKEN,
+        )
+        return make(f"{what} ({type(error).__name__}: {_first_line(getattr(error, 'message', ''))})")
+    if ("grpc", "RpcError") in classes:
+        return JobError(f"the control service failed ({error}); see the chief's own output")
+    if isinstance(error, OSError):
+        make, what = OPERATING_SYSTEM.get(error.errno or 0, (TargetError, "the operating system refused it"))
+        path = error.filename2 or error.filename
+        return make(f"{what} ({error.strerror})", path=None if path is None else str(path))
+    return None
+
+
+@contextmanager
+def translated(phase: str) -> Iterator[None]:
+    """Raise foreign errors of the block as ours, with the phase noted; our own get the phase if they have none."""
+    try:
+        yield
+    except Exception as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        if ours.phase is None:
+            ours.phase = phase
+        if ours is error:
+            raise
+        raise ours from error
+
+
+def _first_line(text: object) -> str:
+    lines = str(text).strip().splitlines()
+    return lines[0][:300] if lines else "no message"

@@ -1,0 +1,107 @@
+"""What the user wants in one meta graph, and the checks that it fits the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import Problem, SignatureError
+
+
+@dataclass(frozen=True)
+class MetaGraphRequest:
+    """One meta graph of a SavedModel, as TensorFlow's builder takes it.
+
+    Attributes:
+        tags: what loaders ask for.
+        signatures: ``SignatureDef`` by name.
+        assets: constant string tensors that name files the graph reads.
+        main_op: run after variables are restored, when a model is loaded.
+        train_op: operation or tensor that trains one step.
+        clear_devices: remove every device from the graph.
+        strip_default_attrs: remove attributes that have their default value.
+    """
+
+    tags: Sequence[str]
+    signatures: Mapping[str, Any]
+    assets: Sequence[tf.Tensor]
+    main_op: tf.Operation | None
+    train_op: tf.Operation | tf.Tensor | None
+    clear_devices: bool
+    strip_default_attrs: bool
+
+    def check(self, graph: tf.Graph) -> None:
+        """Raise ``SignatureError`` with all that does not fit the graph."""
+        problems = [*self._problems(graph)]
+        if problems:
+            raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
+
+    def _problems(self, graph: tf.Graph) -> Iterator[Problem]:
+        if not self.tags or isinstance(self.tags, str):
+            yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
+        for name, value in (("main_op", self.main_op), ("train_op", self.train_op)):
+            if value is None:
+                continue
+            if not isinstance(value, tf.Operation | tf.Tensor):
+                yield Problem(name, f"{value!r} is neither an operation nor a tensor", "give the op itself")
+            elif value.graph is not graph:
+                yield Problem(
+                    name, f"{value.name!r} belongs to another graph", "take it from the session's graph"
+                )
+        for key, signature in self.signatures.items():
+            for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+                for argument, info in infos.items():
+                    for tensor in _tensor_names(info):
+                        if not _in_graph(graph, tensor):
+                            yield Problem(
+                                f"signature {key!r}, {side}[{argument!r}]",
+                                f"there is no tensor {tensor!r} in the session's graph",
+                                "build the signature from tensors of that graph",
+                            )
+
+
+def make_request(
+    *,
+    tags: Sequence[str],
+    signature_def_map: Mapping[str, Any] | None,
+    assets: Iterable[tf.Tensor] | None,
+    main_op: Any,
+    train_op: Any,
+    clear_devices: bool,
+    strip_default_attrs: bool,
+) -> MetaGraphRequest:
+    """A request in our own terms out of the builder's arguments."""
+    return MetaGraphRequest(
+        tags=tags,
+        signatures=dict(signature_def_map or {}),
+        assets=tuple(assets or ()),
+        main_op=main_op,
+        train_op=tensorflow_private.unwrap_resource_assign(train_op),
+        clear_devices=clear_devices,
+        strip_default_attrs=strip_default_attrs,
+    )
+
+
+def _tensor_names(info: Any) -> Iterator[str]:
+    match info.WhichOneof("encoding"):
+        case "name":
+            yield info.name
+        case "coo_sparse":
+            yield info.coo_sparse.values_tensor_name
+            yield info.coo_sparse.indices_tensor_name
+            yield info.coo_sparse.dense_shape_tensor_name
+        case "composite_tensor":
+            for component in info.composite_tensor.components:
+                yield from _tensor_names(component)
+
+
+def _in_graph(graph: tf.Graph, name: str) -> bool:
+    try:
+        graph.as_graph_element(name)
+    except (KeyError, ValueError):
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Options of exports and sessions: frozen, validated when made, all problems reported at once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autodist_saved.errors import OptionsError, Problem
+
+MIB = 2**20
+
+
+class Options(BaseModel):
+    """Parent of the option classes. Raises :class:`OptionsError`, naming every wrong field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise OptionsError(
+                f"wrong {type(self).__name__}",
+                problems=[
+                    Problem(
+                        ".".join(str(part) for part in found["loc"]) or type(self).__name__,
+                        f"{found['msg']} (given: {found['input']!r})",
+                        f"known options are {', '.join(sorted(type(self).model_fields))}"
+                        if found["type"] == "extra_forbidden"
+                        else "correct the value",
+                    )
+                    for found in error.errors()
+                ],
+            ) from None
+
+
+class ExportOptions(Options):
+    """How an export works.
+
+    Attributes:
+        chunk_bytes: how much of a variable is read from a task and written to the file in one go.
+        verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
+            and checksums with the plan; ``none`` trusts the disk.
+    """
+
+    chunk_bytes: int = Field(default=8 * MIB, ge=4096)
+    verify: Literal["checksums", "none"] = "checksums"
+
+
+class SessionOptions(Options):
+    """How a task waits for the other tasks of its job.
+
+    Attributes:
+        start_timeout_secs: how long a task waits at the start until the tasks that it needs can be reached.
+        chief_timeout_secs: how long a task goes on without a word from the chief before it gives the chief up.
+        worker_timeout_secs: how long the chief, when it ends, waits for workers that are still training.
+    """
+
+    start_timeout_secs: float = Field(default=300.0, gt=0)
+    chief_timeout_secs: float = Field(default=15.0, gt=0)
+    worker_timeout_secs: float = Field(default=300.0, ge=0)

@@ -1,0 +1,201 @@
+"""The export plan: which logical variables exist, which pieces hold them, and where. Plain data.
+
+A logical variable is what its user named: one whole tensor. Its pieces are what the job holds: one for an
+unpartitioned variable, several for a partitioned one, each on its task. Nothing here touches a session.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from autodist_saved.bundle.dtypes import item_bytes
+from autodist_saved.errors import PlanError, Problem
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A rectangular part of a logical variable, held by one task.
+
+    Attributes:
+        index: position of the piece in its source; the source's key for it.
+        task: ``ps:0``, ``worker:1``, ...; ``local`` in a process without a cluster.
+        offset: where the piece begins in the logical variable, one number per dimension.
+        shape: extent of the piece, one number per dimension.
+    """
+
+    index: int
+    task: str
+    offset: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class LogicalVariable:
+    """One whole variable as its user knows it.
+
+    Attributes:
+        name: checkpoint key, such as ``emb/tailnum`` or ``emb/tailnum/Adam``.
+        dtype: name of the element type, such as ``float32`` or ``string``.
+        shape: full shape; ``None`` as long as only the running job knows it (tables).
+        pieces: what the job holds of it, ordered by offset.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape | None
+    pieces: tuple[Piece, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole variable; 0 where they are not known beforehand (strings, unknown shapes)."""
+        if self.shape is None:
+            return 0
+        return math.prod(self.shape) * (item_bytes(self.dtype) or 0)
+
+    def piece_nbytes(self, piece: Piece) -> int:
+        """Bytes of one of its pieces; 0 where they are not known beforehand."""
+        return math.prod(piece.shape) * (item_bytes(self.dtype) or 0)
+
+    def with_shape(self, shape: Shape) -> LogicalVariable:
+        """The same variable once the job has told its shape. Only for variables of a single piece."""
+        (piece,) = self.pieces
+        piece = replace(piece, offset=(0,) * len(shape), shape=shape)
+        return replace(self, shape=shape, pieces=(piece,))
+
+    def bands(self, chunk_bytes: int) -> Iterator[Band]:
+        """Cut the variable into bands of whole rows that are read and written one after the other.
+
+        A row is everything under one index of the first dimension. A band holds as many rows as fit into
+        ``chunk_bytes``, and at least one. Bands come in row-major order and cover the variable exactly.
+        """
+        if self.shape is None:
+            raise PlanError(f"{self.name!r} has no shape yet; stage it first")
+        if not self.shape:
+            yield Band(0, 1, tuple(PieceRows(piece, 0, 1) for piece in self.pieces))
+            return
+        row_bytes = max(1, self.nbytes // max(1, self.shape[0]))
+        rows_per_band = max(1, chunk_bytes // row_bytes)
+        for start in range(0, self.shape[0], rows_per_band):
+            stop = min(start + rows_per_band, self.shape[0])
+            yield Band(start, stop, tuple(self._rows_of_pieces(start, stop)))
+
+    def _rows_of_pieces(self, start: int, stop: int) -> Iterator[PieceRows]:
+        for piece in self.pieces:
+            top, bottom = piece.offset[0], piece.offset[0] + piece.shape[0]
+            first, last = max(start, top), min(stop, bottom)
+            if first < last:
+                yield PieceRows(piece, first - top, last - top)
+
+
+@dataclass(frozen=True)
+class PieceRows:
+    """Rows ``start`` to ``stop`` of a piece, counted from the piece's own first row."""
+
+    piece: Piece
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows ``start`` to ``stop`` of a logical variable and the parts of pieces that make them up."""
+
+    start: int
+    stop: int
+    parts: tuple[PieceRows, ...]
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """All logical variables of an export, ordered by name."""
+
+    variables: tuple[LogicalVariable, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all variables whose size is known beforehand."""
+        return sum(variable.nbytes for variable in self.variables)
+
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that hold pieces, each once, sorted."""
+        return tuple(sorted({piece.task for variable in self.variables for piece in variable.pieces}))
+
+    def bytes_by_task(self) -> dict[str, int]:
+        """Bytes that each task holds, for variables whose size is known beforehand."""
+        held = dict.fromkeys(self.tasks(), 0)
+        for variable in self.variables:
+            for piece in variable.pieces:
+                held[piece.task] += variable.piece_nbytes(piece)
+        return held
+
+
+def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
+    """Check the variables against each other and order them by name.
+
+    Raises:
+        PlanError: names used twice, pieces that overlap, leave a gap or lie outside; all of them at once.
+    """
+    ordered = tuple(
+        replace(variable, pieces=tuple(sorted(variable.pieces, key=lambda piece: piece.offset)))
+        for variable in sorted(variables, key=lambda variable: variable.name)
+    )
+    problems = [problem for variable in ordered for problem in _problems_of(variable)]
+    for first, second in itertools.pairwise(ordered):
+        if first.name == second.name:
+            problems.append(
+                Problem(f"variable {first.name!r}", "two variables have this name", "rename one of them")
+            )
+    if problems:
+        raise PlanError("the variables cannot be exported as they are", problems=problems)
+    return ExportPlan(ordered)
+
+
+def _problems_of(variable: LogicalVariable) -> Iterator[Problem]:
+    place = f"variable {variable.name!r}"
+    fix = "give the Saver all pieces of the variable, each once, as its partitioner made them"
+    if item_bytes(variable.dtype) is None and variable.dtype != "string":
+        yield Problem(
+            place, f"its dtype {variable.dtype} cannot be stored", "leave it out of the Saver's var_list"
+        )
+        return
+    shape = variable.shape
+    if shape is None:
+        if len(variable.pieces) != 1:
+            yield Problem(place, "it is partitioned but its shape is unknown", fix)
+        return
+    for piece in variable.pieces:
+        fits = len(piece.offset) == len(piece.shape) == len(shape) and all(
+            offset >= 0 and offset + extent <= whole
+            for offset, extent, whole in zip(piece.offset, piece.shape, shape, strict=True)
+        )
+        if not fits:
+            yield Problem(
+                place,
+                f"the piece {list(piece.shape)} at {list(piece.offset)} lies outside {list(shape)}",
+                fix,
+            )
+            return
+    for first, second in _overlapping(variable.pieces):
+        yield Problem(place, f"the pieces at {list(first.offset)} and {list(second.offset)} overlap", fix)
+        return
+    covered = sum(math.prod(piece.shape) for piece in variable.pieces)
+    if covered != math.prod(shape):
+        yield Problem(place, f"its pieces hold {covered} of {math.prod(shape)} elements", fix)
+
+
+def _overlapping(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, Piece]]:
+    """Pairs of pieces that share an element. ``pieces`` is ordered by offset."""
+    for position, first in enumerate(pieces):
+        for second in pieces[position + 1 :]:
+            if first.offset and second.offset[0] >= first.offset[0] + first.shape[0]:
+                break
+            if all(
+                max(a, b) < min(a + x, b + y)
+                for a, x, b, y in zip(first.offset, first.shape, second.offset, second.shape, strict=True)
+            ):
+                yield first, second

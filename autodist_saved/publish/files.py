@@ -1,0 +1,43 @@
+"""The names of all files of a SavedModel. No other module spells one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SavedModelFiles:
+    """The files under one SavedModel directory, whether it is visible already or still being written."""
+
+    root: Path
+
+    @property
+    def saved_model(self) -> Path:
+        """Graphs and signatures. A loader takes a directory for a model when this file is there."""
+        return self.root / "saved_model.pb"
+
+    @property
+    def saved_model_text(self) -> Path:
+        """The same as text, for people."""
+        return self.root / "saved_model.pbtxt"
+
+    @property
+    def variables(self) -> Path:
+        """Directory of the tensor bundle."""
+        return self.root / "variables"
+
+    @property
+    def variables_prefix(self) -> str:
+        """Prefix of the tensor bundle's files."""
+        return str(self.variables / "variables")
+
+    @property
+    def assets(self) -> Path:
+        """Directory of the files that the graph reads."""
+        return self.root / "assets"
+
+    @property
+    def manifest(self) -> Path:
+        """Our report of the export, where TensorFlow leaves room for such files."""
+        return self.root / "assets.extra" / "autodist_saved" / "manifest.json"

@@ -1,0 +1,39 @@
+"""The contract of a target: a place in which a SavedModel appears as a whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from autodist_saved.publish.files import SavedModelFiles
+
+
+class Target(ABC):
+    """One SavedModel's place. The chief alone calls it, in this order; every other task leaves it alone."""
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """Where the model will be."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """1. Refuse a target that cannot take the model; leaves nothing behind.
+
+        Raises:
+            TargetExistsError: something is there already.
+            TargetUnwritableError: the place cannot be written.
+        """
+
+    @abstractmethod
+    def open(self) -> SavedModelFiles:
+        """2. A staging place for the files, invisible to whoever looks for models. Removes what crashed exports
+        to this target left.
+        """
+
+    @abstractmethod
+    def commit(self) -> None:
+        """3. Make what was staged visible, all at once and durably. Raises as :meth:`check` does."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """3'. Instead of :meth:`commit`: remove what was staged. May be called again, and after a commit."""

@@ -1,0 +1,57 @@
+"""The report of an export: what happened, in numbers. Also stored with the model, as its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from autodist_saved.cut.cut import Witness
+from autodist_saved.plan import ExportPlan
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What one task did for an export.
+
+    Attributes:
+        task: the task that reports, such as ``chief:0``; ``local`` in a process without a cluster.
+        path: the SavedModel's directory; None as long as it is not visible, and on every task but the chief.
+        note: in words, why this task did nothing; empty on the chief.
+        nbytes: bytes of tensor data written.
+        seconds: wall time by phase, in the order in which the phases began.
+        plan: the logical variables and the pieces they were made of; None where nothing was exported.
+        witness: the job's progress around staging; None where nothing was exported.
+    """
+
+    task: str
+    path: str | None = None
+    note: str = ""
+    nbytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    plan: ExportPlan | None = None
+    witness: Witness | None = None
+
+    @property
+    def global_step(self) -> int | None:
+        """The job's global step when the variables were staged; None where it has none."""
+        return self.witness.global_step_before if self.witness else None
+
+    def to_json(self) -> str:
+        """The whole report as JSON; :meth:`from_json` reads it back."""
+        return _ADAPTER.dump_json(self, indent=2).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> ExportReport:
+        """A report out of :meth:`to_json`. Raises ``pydantic.ValidationError`` on anything else."""
+        return _ADAPTER.validate_json(text)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain dictionaries, lists, numbers and strings."""
+        plain: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return plain
+
+
+_ADAPTER = TypeAdapter(ExportReport)

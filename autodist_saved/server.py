@@ -1,0 +1,73 @@
+"""What a parameter server runs, and the TensorFlow server that every task of a cluster runs."""
+
+from __future__ import annotations
+
+import logging
+
+import tensorflow as tf
+
+from autodist_saved.cluster import Cluster
+from autodist_saved.control.member import Membership
+from autodist_saved.errors import ClusterConfigError, Problem, WrongTaskError
+from autodist_saved.options import SessionOptions
+
+log = logging.getLogger(__name__)
+
+# TensorFlow cannot stop a server, so a process has at most one at an address, as long as it lives.
+_running: dict[str, tf.distribute.Server] = {}
+
+
+def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
+    """Hold variables for the job until it is over. Called by every ``ps`` task instead of training.
+
+    Raises:
+        WrongTaskError: this process is no parameter server.
+        ClusterConfigError: the task's address is taken, or not this machine's.
+        TaskUnreachableError: the chief did not appear within ``options.start_timeout_secs``.
+        ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
+        JobFailedError: the chief has failed.
+    """
+    if cluster.task is None or cluster.task.type != "ps":
+        raise WrongTaskError(
+            f"serve() is for parameter servers, and this process is {cluster.task or 'no task of a cluster'}; "
+            "call create_distributed_session() here",
+            task=str(cluster.task),
+        )
+    start_tensorflow_server(cluster)
+    membership = Membership(cluster, options or SessionOptions())
+    membership.join()
+    membership.wait_until_over()
+    log.info("%s: the job is over", cluster.task)
+
+
+def start_tensorflow_server(cluster: Cluster, config: tf.compat.v1.ConfigProto | None = None) -> str:
+    """Start this task's TensorFlow server, unless it runs already. Returns the target for sessions.
+
+    Raises:
+        ClusterConfigError: the task's address is taken, or not this machine's.
+    """
+    if cluster.task is None:
+        raise WrongTaskError(
+            "this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG"
+        )
+    address = cluster.address(cluster.task)
+    if address not in _running:
+        try:
+            _running[address] = tf.distribute.Server(
+                tf.train.ClusterSpec({job: list(hosts) for job, hosts in cluster.addresses.items()}),
+                job_name=cluster.task.type,
+                task_index=cluster.task.index,
+                config=config,
+            )
+        except (tf.errors.UnknownError, tf.errors.UnavailableError) as error:
+            raise ClusterConfigError(
+                f"the TensorFlow server of {cluster.task} cannot start",
+                problems=[
+                    Problem(
+                        f"address {address} of {cluster.task}",
+                        f"it cannot be listened on ({error.message.splitlines()[0]})",
+                        "end the process that holds the port, or give the task another address on every task",
+                    )
+                ],
+            ) from error
+    return str(_running[address].target)

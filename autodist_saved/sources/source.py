@@ -1,0 +1,48 @@
+"""The contract of a source of variables."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from autodist_saved.plan import ExportPlan, Piece
+
+Array = npt.NDArray[np.generic]
+
+
+class Source(ABC):
+    """The variables of one job, as an export sees them.
+
+    The chief alone calls it, in this order. One source serves one export at a time.
+    """
+
+    @abstractmethod
+    def plan(self) -> ExportPlan:
+        """1. What there is. Pure: touches neither session nor network. Raises ``PlanError``."""
+
+    @abstractmethod
+    def global_step(self) -> int | None:
+        """2. and 4., around staging. The job's global step; None where it has none."""
+
+    @abstractmethod
+    def stage(self) -> ExportPlan:
+        """3. Copy every piece beside itself, on the task that holds it.
+
+        Returns:
+            the plan, in which every shape is known now.
+        """
+
+    @abstractmethod
+    def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        """5. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times.
+
+        Returns:
+            an array of the piece's dtype (strings: objects of type ``bytes``), of shape
+            ``(row_stop - row_start, *piece.shape[1:])``, or ``()`` for a scalar.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """6. Free the staged copies. Called also when anything above has failed; may be called again."""

@@ -1,0 +1,146 @@
+"""What several tasks write, as whole lines on one console, each behind its task's name."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+# What the launcher itself has to say stands behind this name.
+_OWN_NAME = "launch"
+_COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+class Lines:
+    r"""Bytes of one stream in, whole lines of text out.
+
+    A carriage return begins the line anew, as on a terminal: of a line that is written over and over, as a
+    progress bar is, only the last state comes out. Bytes that are no UTF-8 are shown as ``\xff``.
+    """
+
+    LONGEST_BYTES = 64 * 1024
+    """A line is cut here, so that a stream without line ends cannot fill the memory."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes and return the lines they complete."""
+        *whole, rest = (self._rest + data).split(b"\n")
+        rest = rest[max(0, rest.rstrip(b"\r").rfind(b"\r")) :]
+        while len(rest) > self.LONGEST_BYTES:
+            whole.append(rest[: self.LONGEST_BYTES])
+            rest = rest[self.LONGEST_BYTES :]
+        self._rest = rest
+        return [_text(line) for line in whole]
+
+    @property
+    def progress(self) -> str:
+        """What stands on the unfinished line if that is being written over and over, else an empty text."""
+        return _text(self._rest).rstrip() if b"\r" in self._rest else ""
+
+    def close(self) -> list[str]:
+        """Return the last line if it had no end. Called once, when the stream has ended."""
+        last, self._rest = _text(self._rest), b""
+        return [last] if last.strip() else []
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="backslashreplace")
+
+
+class TaskOutput:
+    """The console of a job. A context manager; used by one thread.
+
+    Progress goes below the other lines and is replaced in place on a terminal. Elsewhere a task's
+    progress becomes an ordinary line, at most one in :attr:`PROGRESS_SECS`.
+    """
+
+    PROGRESS_SECS = 5.0
+
+    def __init__(
+        self, console: Console, names: Sequence[str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._clock = clock
+        width = max(len(name) for name in (*names, _OWN_NAME))
+        styles = [*zip(names, cycle(_COLOURS), strict=False), (_OWN_NAME, "bold")]
+        self._prefixes = {name: Text(f"{name:<{width}} | ", style) for name, style in styles}
+        self._progress: dict[str, str] = {}
+        self._progress_printed: dict[str, float] = {}
+        self._live: Live | None = None
+        # A log file gets no cursor movements, even where colours are asked of it (FORCE_COLOR).
+        if console.is_interactive and console.file.isatty():
+            self._live = Live(
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            with self._terminal_may_be_gone():
+                self._live.stop()
+
+    def say(self, message: str) -> None:
+        """Print a line of the launcher's own."""
+        self.lines(_OWN_NAME, [message])
+
+    def lines(self, name: str, lines: Sequence[str]) -> None:
+        """Print lines of a task. Colours in them stay, other terminal commands go."""
+        if lines:
+            prefix = self._prefixes[name]
+            block = Text("\n").join(Text.assemble(prefix, Text.from_ansi(line)) for line in lines)
+            with self._terminal_may_be_gone():
+                self._console.print(block, soft_wrap=True)
+
+    def progress(self, name: str, text: str) -> None:
+        """Show how far a task is; an empty text takes what was shown away."""
+        if text:
+            self._progress[name] = text
+        else:
+            self._progress.pop(name, None)
+        if self._live is not None:
+            with self._terminal_may_be_gone():
+                self._live.update(self._live_lines(), refresh=True)
+        elif (
+            text
+            and self._clock() - self._progress_printed.get(name, -self.PROGRESS_SECS) >= self.PROGRESS_SECS
+        ):
+            self._progress_printed[name] = self._clock()
+            self.lines(name, [text])
+
+    def _live_lines(self) -> RenderableType:
+        return Group(
+            *(
+                Text.assemble(self._prefixes[name], Text.from_ansi(text), no_wrap=True, overflow="ellipsis")
+                for name, text in self._progress.items()
+            )
+        )
+
+    @contextlib.contextmanager
+    def _terminal_may_be_gone(self) -> Iterator[None]:
+        """A terminal that was closed takes no more lines, but the job is still to be ended in order."""
+        try:
+            yield
+        except OSError:
+            self._console.quiet = True

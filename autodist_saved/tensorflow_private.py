@@ -1,0 +1,53 @@
+"""Every use of TensorFlow that its public API does not offer. Each has a test that fails when it moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops as _ops
+from tensorflow.python.saved_model import builder_impl as _builder_impl
+from tensorflow.python.saved_model import constants as _constants
+from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
+
+TRAIN_OP_KEY: str = _constants.TRAIN_OP_KEY
+TRAIN_OP_SIGNATURE_KEY: str = _constants.TRAIN_OP_SIGNATURE_KEY
+
+
+def saveables_of(saver: tf.compat.v1.train.Saver) -> list[Any]:
+    """The ``SaveableObject`` list of a built saver, from the same variables that its own ops were built from.
+
+    Adds ops that read resource variables to the default graph.
+    """
+    variables = saver._var_list
+    if variables is None:
+        return []
+    if not isinstance(variables, dict):
+        variables = _saveable_object_util.op_list_to_dict(variables)
+    return list(_saveable_object_util.validate_and_slice_inputs(variables))
+
+
+def is_reference(tensor: tf.Tensor) -> bool:
+    """Whether the tensor is a reference into a variable's own memory (variables without resource handles)."""
+    return bool(tensor.dtype._is_ref_dtype)
+
+
+def validate_signatures(builder: tf.compat.v1.saved_model.Builder, signature_def_map: dict[str, Any]) -> None:
+    """TensorFlow's own checks of a signature map. Raises ``AssertionError`` and ``KeyError`` as it does."""
+    _builder_impl.SavedModelBuilder._validate_signature_def_map(builder, signature_def_map)
+
+
+def asset_files(asset_tensors: Any, write: Any) -> dict[Any, Any]:
+    """File names in ``assets/`` by source path; ``write(file_name, tensor)`` is called for each asset tensor."""
+    files: dict[Any, Any] = _builder_impl._maybe_save_assets(write, asset_tensors)
+    return files
+
+
+def unwrap_resource_assign(value: Any) -> Any:
+    """The operation behind what a resource variable's ``assign`` methods return; anything else unchanged."""
+    return value.op if not isinstance(value, tf.Tensor | tf.Operation) and hasattr(value, "op") else value
+
+
+def current_name_scope() -> str:
+    """The name scope that an op made now would get, without a trailing slash."""
+    return str(_ops.get_name_scope())

@@ -1,0 +1,179 @@
+"""For tests of programs that use this package: doubles that run in the test's own process, and conformance classes.
+
+A new source, cut or target is right when a subclass of its conformance class, with the one method filled in that
+makes it, passes under pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autodist_saved.errors import TargetExistsError
+from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.target import Target
+from autodist_saved.sources.source import Array, Source
+
+
+class ArraySource(Source):
+    """A source over arrays in memory. ``parts`` cuts a variable in so many pieces along its first dimension."""
+
+    def __init__(self, arrays: Mapping[str, Array], *, parts: int = 1, global_step: int | None = None) -> None:
+        self.arrays = dict(arrays)
+        self._parts = parts
+        self._global_step = global_step
+        self._plan = self._make_plan()
+        self._staged: dict[int, Array] | None = None
+
+    def plan(self) -> ExportPlan:
+        return self._plan
+
+    def global_step(self) -> int | None:
+        return self._global_step
+
+    def stage(self) -> ExportPlan:
+        self._staged = {
+            piece.index: self.arrays[variable.name][_window(piece)].copy()
+            for variable in self._plan.variables
+            for piece in variable.pieces
+        }
+        return self._plan
+
+    def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        if self._staged is None:
+            raise RuntimeError("stage() comes first")
+        staged = self._staged[piece.index]
+        return staged[row_start:row_stop] if piece.shape else staged
+
+    def discard(self) -> None:
+        self._staged = None
+
+    @property
+    def holds_copies(self) -> bool:
+        """Whether staged copies take memory at this moment."""
+        return self._staged is not None
+
+    def _make_plan(self) -> ExportPlan:
+        pieces = 0
+        variables = []
+        for name, array in self.arrays.items():
+            bounds = _bounds(array.shape, self._parts)
+            variables.append(
+                LogicalVariable(
+                    name,
+                    "string" if array.dtype == object else array.dtype.name,
+                    array.shape,
+                    tuple(
+                        Piece(pieces + part, f"ps:{part}", (start, *[0] * (array.ndim - 1)), (stop - start, *array.shape[1:]))
+                        if array.ndim
+                        else Piece(pieces + part, f"ps:{part}", (), ())
+                        for part, (start, stop) in enumerate(bounds)
+                    ),
+                )
+            )
+            pieces += len(bounds)
+        return make_plan(variables)
+
+
+class SourceConformance:
+    """What every :class:`Source` does. Subclass it and fill in :meth:`make`."""
+
+    def make(self) -> tuple[Source, Mapping[str, Array]]:
+        """A source, and the value of each of its logical variables."""
+        raise NotImplementedError
+
+    def test_every_row_reads_back(self) -> None:
+        source, values = self.make()
+        plan = source.stage()
+        _check(sorted(values) == [variable.name for variable in plan.variables], "the plan names every variable")
+        for variable in plan.variables:
+            for piece in variable.pieces:
+                rows = piece.shape[0] if piece.shape else 1
+                expected = values[variable.name][_window(piece)]
+                for start in range(rows):
+                    row = source.read(piece, start, start + 1)
+                    _check(np.array_equal(row, expected[start : start + 1] if piece.shape else expected), variable.name)
+                _check(np.array_equal(source.read(piece, 0, rows), expected), variable.name)
+        source.discard()
+
+    def test_the_plan_is_pure(self) -> None:
+        source, _ = self.make()
+        _check(source.plan() == source.plan(), "two plans of one source are equal")
+
+    def test_copies_can_be_discarded_twice_and_staged_again(self) -> None:
+        source, values = self.make()
+        source.discard()
+        source.stage()
+        source.discard()
+        source.discard()
+        plan = source.stage()
+        _check(len(plan.variables) == len(values), "staging works again")
+        source.discard()
+
+
+class TargetConformance:
+    """What every :class:`Target` does. Subclass it and fill in :meth:`make` and :meth:`visible`."""
+
+    def make(self, place: Path) -> Target:
+        """A target for a model at ``place``, or at what stands for it."""
+        raise NotImplementedError
+
+    def visible(self, place: Path) -> Sequence[str]:
+        """Names of the files of the model that an onlooker sees at ``place``, sorted; empty if there is none."""
+        raise NotImplementedError
+
+    def test_the_model_appears_with_the_commit(self, tmp_path: Path) -> None:
+        target = self.make(tmp_path / "model")
+        target.check()
+        _write(target.open())
+        _check(not self.visible(tmp_path / "model"), "nothing is visible before the commit")
+        target.commit()
+        _check(list(self.visible(tmp_path / "model")) == ["saved_model.pb"], "all is visible after it")
+
+    def test_an_abandoned_model_leaves_nothing(self, tmp_path: Path) -> None:
+        target = self.make(tmp_path / "model")
+        _write(target.open())
+        target.abandon()
+        target.abandon()
+        _check(not self.visible(tmp_path / "model"), "nothing is visible")
+        _check(not list(tmp_path.iterdir()), "nothing is left")
+
+    def test_nothing_is_overwritten(self, tmp_path: Path) -> None:
+        first, second = self.make(tmp_path / "model"), self.make(tmp_path / "model")
+        _write(first.open())
+        _write(second.open())
+        first.commit()
+        try:
+            second.commit()
+        except TargetExistsError:
+            second.abandon()
+        else:
+            raise AssertionError("a second commit went over the first")
+        try:
+            self.make(tmp_path / "model").check()
+        except TargetExistsError:
+            return
+        raise AssertionError("check() did not see what is there")
+
+
+def _bounds(shape: tuple[int, ...], parts: int) -> list[tuple[int, int]]:
+    if not shape:
+        return [(0, 1)]
+    edges = [shape[0] * part // parts for part in range(parts + 1)]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+def _window(piece: Piece) -> tuple[slice, ...]:
+    return tuple(slice(start, start + extent) for start, extent in zip(piece.offset, piece.shape, strict=True))
+
+
+def _write(files: SavedModelFiles) -> None:
+    files.saved_model.write_bytes(b"graph")
+
+
+def _check(holds: bool, claim: str) -> None:
+    if not holds:
+        raise AssertionError(f"not so: {claim}")

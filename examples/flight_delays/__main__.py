@@ -1,0 +1,59 @@
+"""The whole demo: train on a cluster, export, reload on one machine, compare.
+
+    python -m examples.flight_delays
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from examples.flight_delays.data import find_archive
+from examples.flight_delays.steps import Steps
+from examples.flight_delays.tables import complaints, measurements_table, variables_table
+
+
+def main() -> None:
+    """Run the demo; ends with ``SavedModel: PATH``, or with the reason and a status that is not 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.flight_delays", description="Train on a cluster, export, reload, compare."
+    )
+    parser.add_argument("--output", type=Path, help="new directory for all that is written (demo-output/TIME)")
+    parser.add_argument("--config", default="cluster_configs/local-2ps-2workers.yaml", help="cluster file")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over all flights")
+    arguments = parser.parse_args()
+    output = arguments.output or Path("demo-output", f"{datetime.now():%Y%m%d-%H%M%S}")
+    if output.exists():
+        parser.error(f"{output} exists already; name a new directory with --output")
+    try:
+        find_archive()
+    except ModuleNotFoundError as error:
+        parser.error(str(error))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    results = output / "results"
+    launch = (str(Path(sys.executable).with_name("autodist-saved")), "launch", arguments.config, "--")
+    python = (sys.executable, "-m")
+    places = ("--export-dir", str(output / "model"), "--results-dir", str(results))
+    training = ("--checkpoint-dir", str(output / "checkpoints"), "--epochs", str(arguments.epochs))
+
+    steps = Steps()
+    steps.run("train and export on a cluster", *launch, *python, "examples.flight_delays.train", *places, *training)
+    steps.run("reload on one machine", *python, "examples.flight_delays.reload", *places)
+
+    report = json.loads((results / "export.json").read_text())
+    measured = json.loads((results / "reload.json").read_text())
+    Console().print(variables_table(report["variables"]), measurements_table(measured))
+    if wrong := complaints(measured):
+        sys.exit("\n".join(["The reloaded model is not as it should be:", *wrong]))
+    print(f"SavedModel: {output / 'model'}")
+
+
+if __name__ == "__main__":
+    main()
