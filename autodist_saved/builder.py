@@ -199,9 +199,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._export is None:
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         if self._export.report.path is not None:
-            raise UsageError(
-                f"this model is saved already, as {self._export.report.path}; make another builder"
-            )
+            raise UsageError(f"this model is saved already, as {self._export.report.path}; make another builder")
 
         def write_graphs(files: SavedModelFiles) -> None:
             if as_text:
@@ -242,9 +240,7 @@ def _cluster_of(sess: Any, given: Cluster | None) -> Cluster:
 
 
 def _saver_required(saver: object) -> str:
-    found = (
-        "no saver was given" if saver is None else f"{type(saver).__name__} is not an autodist_saved.Saver"
-    )
+    found = "no saver was given" if saver is None else f"{type(saver).__name__} is not an autodist_saved.Saver"
     return (
         f"{found}. The variables are on the parameter servers, and the ops that fetch them have to be in the graph "
         "before the session makes it final. These three lines are needed, in this order:\n"

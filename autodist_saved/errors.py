@@ -77,9 +77,7 @@ class ProblemsError(AutodistSavedError):
     def __str__(self) -> str:
         count = len(self.problems)
         head = f"{self.message} ({count} problem{'s' if count != 1 else ''})" if count else self.message
-        return "\n".join(
-            [head, *(f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1))]
-        )
+        return "\n".join([head, *(f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1))])
 
 
 class UsageError(AutodistSavedError):

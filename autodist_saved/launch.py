@@ -193,9 +193,7 @@ class _Job:
                 preexec_fn=functools.partial(_before_exec, os.getpid()),
             )
         except OSError as error:
-            fix = (
-                "check that the program runs on this machine; a script needs a first line such as `#!/bin/sh`"
-            )
+            fix = "check that the program runs on this machine; a script needs a first line such as `#!/bin/sh`"
             problem = Problem("COMMAND", f"{command[0]!r} cannot be run: {error.strerror}", fix)
             raise LaunchError("the job cannot be started", problems=[problem]) from error
         group = _Group(task, leader)
@@ -214,7 +212,8 @@ class _Job:
                 self._handle_events(wait_secs)
             else:
                 self._deadline_passed()
-        self._handle_events(0)  # what the last ones wrote
+        for _ in range(2):  # what the last ones wrote, then the end of their streams
+            self._handle_events(0)
         if self._failed is not None:
             self._show_failure(self._failed)
         return self._exit_status

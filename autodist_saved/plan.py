@@ -147,9 +147,7 @@ def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
     problems = [problem for variable in ordered for problem in _problems_of(variable)]
     for first, second in itertools.pairwise(ordered):
         if first.name == second.name:
-            problems.append(
-                Problem(f"variable {first.name!r}", "two variables have this name", "rename one of them")
-            )
+            problems.append(Problem(f"variable {first.name!r}", "two variables have this name", "rename one of them"))
     if problems:
         raise PlanError("the variables cannot be exported as they are", problems=problems)
     return ExportPlan(ordered)
@@ -159,9 +157,7 @@ def _problems_of(variable: LogicalVariable) -> Iterator[Problem]:
     place = f"variable {variable.name!r}"
     fix = "give the Saver all pieces of the variable, each once, as its partitioner made them"
     if item_bytes(variable.dtype) is None and variable.dtype != "string":
-        yield Problem(
-            place, f"its dtype {variable.dtype} cannot be stored", "leave it out of the Saver's var_list"
-        )
+        yield Problem(place, f"its dtype {variable.dtype} cannot be stored", "leave it out of the Saver's var_list")
         return
     shape = variable.shape
     if shape is None:

@@ -47,9 +47,7 @@ def start_tensorflow_server(cluster: Cluster, config: tf.compat.v1.ConfigProto |
         ClusterConfigError: the task's address is taken, or not this machine's.
     """
     if cluster.task is None:
-        raise WrongTaskError(
-            "this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG"
-        )
+        raise WrongTaskError("this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG")
     address = cluster.address(cluster.task)
     if address not in _running:
         try:

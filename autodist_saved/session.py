@@ -13,12 +13,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster, Task
-from autodist_saved.control.chief import ControlServer, MemberState, start_control_server
+from autodist_saved.control.chief import ControlServer, MemberState
 from autodist_saved.control.member import Membership
 from autodist_saved.errors import SaverRequiredError, TaskUnreachableError, UsageError, WrongTaskError
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
 from autodist_saved.server import start_tensorflow_server
+from autodist_saved.sources.session import plain_session
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def create_distributed_session(
                 ),
             ]
         else:
-            creator = v1.train.WorkerSessionCreator(scaffold, target, config, int(options.start_timeout_secs))
+            creator = _WorkerCreator(scaffold, target, config, options)
             task_hooks = []
         return DistributedSession(job, _PatientCreator(creator, job), [_JobHook(job), *task_hooks, *hooks])
     except BaseException as error:
@@ -106,9 +107,7 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     worker says goodbye. Left with an exception on the chief, it ends the job as failed, on every task.
     """
 
-    def __init__(
-        self, job: _Job, creator: v1.train.SessionCreator, hooks: list[v1.train.SessionRunHook]
-    ) -> None:
+    def __init__(self, job: _Job, creator: v1.train.SessionCreator, hooks: list[v1.train.SessionRunHook]) -> None:
         self._job = job
         super().__init__(session_creator=creator, hooks=hooks)
 
@@ -116,6 +115,10 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     def cluster(self) -> Cluster:
         """The job's cluster; its ``task`` is this process."""
         return self._job.cluster
+
+    def raw_session(self) -> v1.Session:
+        """The TensorFlow session inside: runs no hooks, and still reads when training should stop."""
+        return plain_session(self)
 
     def wait_for_workers(self, timeout_secs: float | None = None) -> tuple[str, ...]:
         """Wait, on the chief, until the workers have closed their sessions; at once on any other task.
@@ -155,22 +158,43 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
 
 
 class _Job:
-    """This task's part in the job: nothing in a process without a cluster, else a control server or a membership."""
+    """What this task does in the job: it serves or joins the control service, or nothing without a cluster."""
 
     def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
         self.cluster = cluster
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
+        self._running: tuple[v1.Session, tf.train.Coordinator] | None = None
 
     def start(self) -> None:
         if self.cluster.is_single:
             return
         if self.cluster.is_chief:
-            self._server = start_control_server(self.cluster)
+            server = ControlServer(self.cluster, self._cancel)
+            server.start()
+            self._server = server
         else:
-            self._membership = Membership(self.cluster, self._options)
+            self._membership = Membership(self.cluster, self._options, self._cancel)
             self._membership.join()
+
+    def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
+        """Note the session that a lost parameter server would leave hanging."""
+        self._running = session, coordinator
+
+    def _cancel(self, parameter_server: str) -> None:
+        """End the step under way, which may wait for ever for what the parameter server held.
+
+        The coordinator's error is one of those after which a monitored session makes itself anew.
+        """
+        log.warning("%s is lost, and what it held: the session is made anew", parameter_server)
+        if self._running is None:
+            return
+        session, coordinator = self._running
+        if not coordinator.joined:
+            error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
+            coordinator.request_stop((type(error), error, None))
+            session.close()
 
     def is_over(self) -> bool:
         return self._membership is not None and self._membership.is_over()
@@ -216,12 +240,45 @@ class _JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
     def __init__(self, job: _Job) -> None:
         self._job = job
 
+    def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+        self._job.run_in(session, coord)
+
     def before_run(self, run_context: v1.train.SessionRunContext) -> None:
         if self._job.is_over():
             run_context.request_stop()
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
         self._job.wait_for_workers(None)
+
+
+class _WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
+    """TensorFlow's ``WorkerSessionCreator``, which would look only every 30 s whether the chief is ready."""
+
+    def __init__(
+        self, scaffold: v1.train.Scaffold, target: str, config: v1.ConfigProto, options: SessionOptions
+    ) -> None:
+        self._scaffold = scaffold
+        self._target = target
+        self._config = config
+        self._wait_secs = int(options.start_timeout_secs) + 1
+
+    def create_session(self) -> v1.Session:
+        self._scaffold.finalize()
+        manager = v1.train.SessionManager(
+            local_init_op=self._scaffold.local_init_op,
+            ready_op=self._scaffold.ready_op,
+            ready_for_local_init_op=self._scaffold.ready_for_local_init_op,
+            graph=v1.get_default_graph(),
+            recovery_wait_secs=1,
+            local_init_feed_dict=self._scaffold.local_init_feed_dict,
+        )
+        try:
+            return manager.wait_for_session(self._target, config=self._config, max_wait_secs=self._wait_secs)
+        except tf.errors.DeadlineExceededError as error:
+            raise TaskUnreachableError(
+                f"the chief did not initialize the variables within {self._wait_secs} s; see the chief's own output, "
+                "build the same graph on every task, or raise start_timeout_secs"
+            ) from error
 
 
 class _PatientCreator(v1.train.SessionCreator):  # type: ignore[misc]
@@ -245,25 +302,15 @@ def _check(cluster: Cluster, saver: Any, scaffold: v1.train.Scaffold | None) -> 
     if cluster.task is not None and cluster.task.type in {"ps", "evaluator"}:
         raise WrongTaskError(
             f"{cluster.task} has no training session; "
-            + (
-                "call serve(cluster) here"
-                if cluster.task.type == "ps"
-                else "evaluate checkpoints or exports here"
-            ),
+            + ("call serve(cluster) here" if cluster.task.type == "ps" else "evaluate checkpoints or exports here"),
             task=str(cluster.task),
         )
     if cluster.task is None and not cluster.is_single:
-        raise WrongTaskError(
-            "this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG"
-        )
+        raise WrongTaskError("this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG")
     if saver is not None and not isinstance(saver, Saver):
-        raise SaverRequiredError(
-            f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
-        )
+        raise SaverRequiredError(f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead")
     if scaffold is not None and saver is not None and scaffold.saver is not saver:
-        raise UsageError(
-            "the scaffold holds another saver: make it with Scaffold(saver=saver), or leave one away"
-        )
+        raise UsageError("the scaffold holds another saver: make it with Scaffold(saver=saver), or leave one away")
 
 
 def _chief_hooks(
@@ -280,9 +327,7 @@ def _chief_hooks(
     if step_count_steps:
         hooks.append(v1.train.StepCounterHook(every_n_steps=step_count_steps, output_dir=directory))
     if summary_steps:
-        hooks.append(
-            v1.train.SummarySaverHook(save_steps=summary_steps, output_dir=directory, scaffold=scaffold)
-        )
+        hooks.append(v1.train.SummarySaverHook(save_steps=summary_steps, output_dir=directory, scaffold=scaffold))
     if checkpoint_secs or checkpoint_steps:
         hooks.append(
             v1.train.CheckpointSaverHook(

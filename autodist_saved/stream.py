@@ -27,9 +27,9 @@ def stream(plan: ExportPlan, source: Source, prefix: str, chunk_bytes: int) -> i
             if variable.shape is None:
                 raise ValueError(f"{variable.name!r} was not staged")
             if variable.dtype == "string":
-                values = _assemble(variable, whole_band(variable), source)
-                writer.add_strings(variable.name, variable.shape, values.ravel())
-                written += sum(map(len, values.flat))
+                strings: list[bytes] = _assemble(variable, _whole(variable), source).ravel().tolist()
+                writer.add_strings(variable.name, variable.shape, strings)
+                written += sum(map(len, strings))
                 continue
             entry = writer.begin(variable.name, variable.dtype, variable.shape)
             for band in variable.bands(chunk_bytes):
@@ -40,7 +40,7 @@ def stream(plan: ExportPlan, source: Source, prefix: str, chunk_bytes: int) -> i
     return written
 
 
-def whole_band(variable: LogicalVariable) -> Band:
+def _whole(variable: LogicalVariable) -> Band:
     """The band that holds all of a variable: strings have no rows of known size to be cut into."""
     bands = list(variable.bands(chunk_bytes=sys.maxsize))
     return bands[0] if bands else Band(0, 0, ())

@@ -122,10 +122,7 @@ class TaskOutput:
         if self._live is not None:
             with self._terminal_may_be_gone():
                 self._live.update(self._live_lines(), refresh=True)
-        elif (
-            text
-            and self._clock() - self._progress_printed.get(name, -self.PROGRESS_SECS) >= self.PROGRESS_SECS
-        ):
+        elif text and self._clock() - self._progress_printed.get(name, -self.PROGRESS_SECS) >= self.PROGRESS_SECS:
             self._progress_printed[name] = self._clock()
             self.lines(name, [text])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import ops as _ops
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
@@ -46,8 +45,3 @@ def asset_files(asset_tensors: Any, write: Any) -> dict[Any, Any]:
 def unwrap_resource_assign(value: Any) -> Any:
     """The operation behind what a resource variable's ``assign`` methods return; anything else unchanged."""
     return value.op if not isinstance(value, tf.Tensor | tf.Operation) and hasattr(value, "op") else value
-
-
-def current_name_scope() -> str:
-    """The name scope that an op made now would get, without a trailing slash."""
-    return str(_ops.get_name_scope())

@@ -6,6 +6,7 @@ makes it, passes under pytest.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,7 +68,12 @@ class ArraySource(Source):
                     "string" if array.dtype == object else array.dtype.name,
                     array.shape,
                     tuple(
-                        Piece(pieces + part, f"ps:{part}", (start, *[0] * (array.ndim - 1)), (stop - start, *array.shape[1:]))
+                        Piece(
+                            pieces + part,
+                            f"ps:{part}",
+                            (start, *[0] * (array.ndim - 1)),
+                            (stop - start, *array.shape[1:]),
+                        )
                         if array.ndim
                         else Piece(pieces + part, f"ps:{part}", (), ())
                         for part, (start, stop) in enumerate(bounds)
@@ -95,7 +101,9 @@ class SourceConformance:
                 expected = values[variable.name][_window(piece)]
                 for start in range(rows):
                     row = source.read(piece, start, start + 1)
-                    _check(np.array_equal(row, expected[start : start + 1] if piece.shape else expected), variable.name)
+                    _check(
+                        np.array_equal(row, expected[start : start + 1] if piece.shape else expected), variable.name
+                    )
                 _check(np.array_equal(source.read(piece, 0, rows), expected), variable.name)
         source.discard()
 
@@ -163,7 +171,7 @@ def _bounds(shape: tuple[int, ...], parts: int) -> list[tuple[int, int]]:
     if not shape:
         return [(0, 1)]
     edges = [shape[0] * part // parts for part in range(parts + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _window(piece: Piece) -> tuple[slice, ...]:

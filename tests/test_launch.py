@@ -30,12 +30,10 @@ WHO = "import json, os, sys, time, signal; kind = json.loads(os.environ['TF_CONF
 class Launcher:
     """A running ``autodist-saved launch``."""
 
-    def __init__(
-        self, *arguments: str | Path, environ: dict[str, str] | None = None, nohup: bool = False
-    ) -> None:
+    def __init__(self, *arguments: str | Path, environ: dict[str, str] | None = None, nohup: bool = False) -> None:
         self.process = subprocess.Popen(
             [*(["nohup"] if nohup else []), PROGRAM, "launch", *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -75,7 +73,7 @@ def start() -> Iterator[Callable[..., Launcher]]:
     yield _start
     for launcher in launchers:
         with launcher.process as process:
-            process.terminate()
+            process.kill()
             process.stdout.close()
 
 
@@ -83,9 +81,7 @@ def start() -> Iterator[Callable[..., Launcher]]:
 def config(tmp_path: Path) -> Callable[..., Path]:
     def _config(**counts: int) -> Path:
         path = tmp_path / "cluster.yaml"
-        path.write_text(
-            json.dumps({"cluster": {job: ["localhost:0"] * count for job, count in counts.items()}})
-        )
+        path.write_text(json.dumps({"cluster": {job: ["localhost:0"] * count for job, count in counts.items()}}))
         return path
 
     return _config
@@ -147,6 +143,7 @@ def test_output_is_unbuffered_and_quiet_unless_the_user_wants_it_otherwise(start
 
 def test_a_task_that_reads_its_input_finds_it_empty(start, config):
     job = start(config(worker=1), *python("import sys; print(repr(sys.stdin.read()))"))
+    job.process.stdin.write("typed at the launcher")
     assert job.finish() == 0
     assert job.of("worker:0") == ["''"]
 
@@ -323,9 +320,7 @@ for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_
 print('ready', os.getpid()); time.sleep(1000)"""
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_reaches_every_task(start, config, number):
     job = start(config(worker=2, ps=1), *python(HEEDS))
     pids = [int(match[1]) for match in job.read_until(r"ready (\d+)", times=3)]
@@ -387,9 +382,7 @@ def test_a_program_behind_a_shell_has_its_time_to_end(start, config, tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     command = f"{sys.executable} {script} >{os.devnull} 2>&1; true"
-    job = start(
-        config(worker=1), "--grace-secs", "60", "--", "sh", "-c", command, environ={"FIFO": str(fifo)}
-    )
+    job = start(config(worker=1), "--grace-secs", "60", "--", "sh", "-c", command, environ={"FIFO": str(fifo)})
     fifo.read_text()
     job.process.terminate()
     assert job.finish() == 128 + signal.SIGTERM
@@ -460,14 +453,15 @@ def test_a_parameter_server_that_fails_at_the_end_fails_the_job(start, config):
 
 
 def test_a_machine_with_parameter_servers_only_waits_for_them(start, config):
-    path = config(ps=1)
+    path = config(ps=2)
     path.write_text(
-        json.dumps({"cluster": {"ps": ["127.0.0.1:42001"], "worker": ["192.0.2.7:42001", "192.0.2.8:42001"]}})
+        json.dumps({"cluster": {"ps": ["127.0.0.1:42001", "127.0.0.1:42002"], "worker": ["192.0.2.7:42001"]}})
     )
-    job = start(path, "--grace-secs", "0", *python("import time; time.sleep(0.3); print('returned')"))
+    code = f"{WHO} time.sleep(0.5 * json.loads(os.environ['TF_CONFIG'])['task']['index']); print('returned')"
+    job = start(path, "--grace-secs", "0", *python(code))
     assert job.finish() == 0
-    assert job.of("ps:0") == ["returned"]
-    assert job.of("launch") == ["starting ps:0; 2 more belong to other machines"]
+    assert job.of("ps:0") == job.of("ps:1") == ["returned"]
+    assert job.of("launch") == ["starting ps:0, ps:1; 1 more belong to other machines"]
 
 
 # ---- bad input -------------------------------------------------------------------------------------------
@@ -483,9 +477,7 @@ def test_a_cluster_of_other_machines_is_refused_by_name():
 
 
 def test_a_program_that_is_not_there_is_refused_and_nothing_started():
-    with pytest.raises(
-        LaunchError, match=r"'pyhton' cannot be run: no directory in PATH holds such a program"
-    ):
+    with pytest.raises(LaunchError, match=r"'pyhton' cannot be run: no directory in PATH holds such a program"):
         launch(Cluster.local(), ["pyhton", "train.py"])
     with pytest.raises(LaunchError, match=r"'\./nowhere/train' cannot be run: there is no such file"):
         launch(Cluster.local(), ["./nowhere/train"])
@@ -518,11 +510,7 @@ def test_the_program_is_looked_up_where_the_tasks_would_find_it(tmp_path):
 
 
 def test_the_callers_signal_handlers_come_back():
-    before = [
-        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
-    ]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)]
     assert launch(Cluster.local(ps=0), ["true"]) == 0
-    after = [
-        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
-    ]
+    after = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)]
     assert after == before

@@ -82,9 +82,7 @@ def test_lines_are_neither_wrapped_nor_read_as_markup():
 
 def test_each_task_has_its_colour_and_keeps_its_own_colours():
     file = io.StringIO()
-    with TaskOutput(
-        Console(file=file, force_terminal=True, color_system="standard"), ["worker:0", "ps:0"]
-    ) as output:
+    with TaskOutput(Console(file=file, force_terminal=True, color_system="standard"), ["worker:0", "ps:0"]) as output:
         output.lines("worker:0", ["a"])
         output.lines("ps:0", ["\x1b[31mred\x1b[0m"])
     assert file.getvalue() == "\x1b[36mworker:0 | \x1b[0ma\n\x1b[32mps:0     | \x1b[0m\x1b[31mred\x1b[0m\n"

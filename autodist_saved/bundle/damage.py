@@ -45,7 +45,7 @@ def reporting_unwritable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise TargetUnwritableError(
-            f"{path}: it cannot be written ({_reason(error)}); make room, mend permissions or choose another place",
+            f"{path}: cannot be written ({_reason(error)}); make room, or choose another place",
             path=str(path),
         ) from error
 

@@ -61,11 +61,13 @@ def name_of(number: int) -> str | None:
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's type for a type with a fixed size.
+    """NumPy's type for an element type; strings are objects of type ``bytes``.
 
     Quantized types become the integers they are stored as (``qint8`` is ``int8``), as in
     ``tf.train.load_checkpoint``. Types that NumPy lacks come from ``ml_dtypes``, which TensorFlow installs.
     """
+    if name == "string":
+        return np.dtype(object)
     plain = name.removeprefix("q")
     if plain in np.sctypeDict:
         return np.dtype(plain)

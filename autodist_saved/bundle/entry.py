@@ -65,7 +65,7 @@ class Entry:
 
 
 def is_storable(dtype: str, shape: Shape) -> bool:
-    """Whether a tensor can have this shape: few enough dimensions, none negative, and bytes that can be counted.
+    """Whether a tensor can have this shape: few dimensions, none negative, bytes that can be counted.
 
     Dimensions of extent 0 do not make up for others that are too large: NumPy and TensorFlow see it so, too.
     """

@@ -70,9 +70,7 @@ def _data_files(value: bytes) -> int:
     return header.num_shards
 
 
-def _entry(
-    key: bytes, message: BundleEntryProto, slices: dict[bytes, BundleEntryProto], data_files: int
-) -> Entry:
+def _entry(key: bytes, message: BundleEntryProto, slices: dict[bytes, BundleEntryProto], data_files: int) -> Entry:
     """The tensor under ``key``; takes its slices out of ``slices``."""
     name = key.decode("utf-8", "surrogateescape")
     dtype, shape = decode_head(name, message)

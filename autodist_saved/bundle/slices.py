@@ -36,8 +36,7 @@ def decode_slice(name: str, message: TensorSliceProto, shape: Shape) -> tuple[Ex
         Damage: it does not lie in the shape.
     """
     extents = [
-        (extent.start, extent.length if extent.HasField("length") else _EVERYTHING)
-        for extent in message.extent
+        (extent.start, extent.length if extent.HasField("length") else _EVERYTHING) for extent in message.extent
     ]
     start = tuple(first for first, _ in extents)
     lengths = tuple(
@@ -73,9 +72,7 @@ def check_cover(name: str, shape: Shape, parts: Sequence[Part]) -> None:
             if second.start[axis] >= end:
                 break
             if _overlap(first, second):
-                raise Damage(
-                    f"the slices of {name!r} at {list(first.start)} and {list(second.start)} overlap"
-                )
+                raise Damage(f"the slices of {name!r} at {list(first.start)} and {list(second.start)} overlap")
 
 
 def _overlap(first: Part, second: Part) -> bool:

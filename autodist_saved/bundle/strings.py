@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from array import array
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from autodist_saved.bundle.damage import Damage
 
 _CHECKSUM = struct.Struct("<I")
 _UINT32_MAX = 2**32 - 1
+_CHUNK_BYTES = 64 * 1024
 
 
 def encode_lengths(values: Sequence[bytes]) -> tuple[bytes, int]:
@@ -34,15 +36,17 @@ def read_lengths(file: BinaryIO, count: int, nbytes: int) -> tuple[array[int], i
         Damage: the lengths fail their checksum or do not fill ``nbytes``.
     """
     lengths, left = array("Q"), nbytes - _CHECKSUM.size
+    data, position = b"", 0
     for _ in range(count):
-        encoded = bytearray()
-        while not encoded or (encoded[-1] >= 0x80 and len(encoded) < varint.MAX_BYTES):
-            encoded += file.read(1) or b"\0"
-        length, used = varint.decode(bytes(encoded), 0)
-        left -= length + used
+        if len(data) - position < varint.MAX_BYTES:
+            data, position = data[position:] + file.read(_CHUNK_BYTES), 0
+        length, end = varint.decode(data, position)
         lengths.append(length)
+        left -= length + end - position
+        position = end
         if left < 0:
             break
+    file.seek(position - len(data), os.SEEK_CUR)
     stored = file.read(_CHECKSUM.size)
     checksum = _checksum(lengths)
     if left != 0 or len(stored) < _CHECKSUM.size or crc32c.unmask(_CHECKSUM.unpack(stored)[0]) != checksum:

@@ -56,9 +56,7 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         Damage: what is wrong, on the way or at the end.
     """
     if len(data) < _FOOTER_BYTES or not data.endswith(_MAGIC):
-        raise Damage(
-            "it does not end as the index of a tensor bundle does: it is another file or was cut short"
-        )
+        raise Damage("it does not end as the index of a tensor bundle does: it is another file or was cut short")
     footer = len(data) - _FOOTER_BYTES
     handles = data[footer : footer + _HANDLES_BYTES]
     meta_offset, meta_size, end = _decode_handle(handles, 0)

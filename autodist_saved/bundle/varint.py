@@ -21,13 +21,16 @@ def decode(data: bytes, position: int) -> tuple[int, int]:
     """The number at ``position`` and the position after it.
 
     Raises:
-        Damage: the data end inside it, or it is longer than 64 bits.
+        Damage: the data end inside it, it has more than 64 bits, or more bytes than it needs. No writer makes
+            such; a flipped bit does.
     """
+    if position < len(data) and data[position] < 0x80:
+        return data[position], position + 1  # nearly all are so small
     number = 0
     for count, byte in enumerate(data[position : position + MAX_BYTES]):
         number |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
-            if number >> 64:
+            if number >> 64 or (count and not byte):
                 break
             return number, position + count + 1
     raise Damage("it holds a length that is no valid number")

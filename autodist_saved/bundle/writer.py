@@ -24,9 +24,10 @@ from autodist_saved.bundle.slices import KEY_START
 from autodist_saved.bundle.strings import encode_lengths
 from autodist_saved.errors import BundleError
 
-Bytes = bytes | bytearray | memoryview | NDArray[Any]
+Bytes = bytes | bytearray | memoryview | NDArray[Any] | np.generic
 
 _BUFFER_BYTES = 2**20
+_STRINGS_AT_ONCE = 1024  # one by one they would take ten times as long
 
 
 class BundleWriter:
@@ -129,8 +130,8 @@ class BundleWriter:
         entry = self._begin(name, "string", tuple(map(int, shape)), len(head) + sum(map(len, values)))
         entry.append(head)
         entry.crc32c = crc  # of strings it is not of the bytes as they are stored: see docs/format.md
-        for value in values:
-            entry.append(value)
+        for start in range(0, len(values), _STRINGS_AT_ONCE):
+            entry.append(b"".join(values[start : start + _STRINGS_AT_ONCE]))
         entry.finish()
 
     def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int) -> EntryWriter:
@@ -143,9 +144,7 @@ class BundleWriter:
         elif encode_name(name)[:1] in (b"", KEY_START):
             problem = "is empty or begins with NUL, which no tensor's name can; rename it"
         elif not is_storable(dtype, shape):
-            problem = (
-                f"has the shape {list(shape)}, which no tensor can have; give the extent of every dimension"
-            )
+            problem = f"has the shape {list(shape)}, which no tensor can have; give the extent of every dimension"
         if problem is not None:
             raise BundleError(f"{name!r} {problem}", variable=name, path=self.prefix)
         self._open_entry = EntryWriter(name, dtype, shape, nbytes, self._write, self._finished)
@@ -176,9 +175,7 @@ class BundleWriter:
     def _commit(self) -> None:
         if self._open_entry is not None:
             name = self._open_entry.name
-            raise BundleError(
-                f"{name!r} is not finished; call its finish() inside the 'with' block", variable=name
-            )
+            raise BundleError(f"{name!r} is not finished; call its finish() inside the 'with' block", variable=name)
         with reporting_unwritable(self._data_path):
             _sync(self._data())
         with reporting_unwritable(self._index_path):
@@ -224,7 +221,7 @@ class EntryWriter:
         """Write the next bytes of the tensor, any number of them, little-endian and row-major.
 
         Args:
-            buffer: contiguous bytes, or a C-contiguous NumPy array of any type and shape.
+            buffer: contiguous bytes, or a C-contiguous NumPy array or scalar of any type and shape.
 
         Raises:
             BundleError: more bytes than the tensor has, or a buffer that is not contiguous.
@@ -258,7 +255,8 @@ class EntryWriter:
 
 def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
     """The bytes of ``buffer``, without a copy."""
-    if isinstance(buffer, np.ndarray):
+    if isinstance(buffer, np.ndarray | np.generic):
+        buffer = np.asarray(buffer)
         if not buffer.flags.c_contiguous or buffer.dtype.hasobject or not buffer.dtype.isnative:
             raise BundleError(
                 f"{name!r} was given an array that does not lie in memory as it is stored; "

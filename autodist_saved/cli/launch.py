@@ -11,9 +11,7 @@ import typer
 def launch(
     config: Annotated[
         Path,
-        typer.Argument(
-            metavar="CONFIG", help="Cluster file (YAML), as in cluster_configs/.", show_default=False
-        ),
+        typer.Argument(metavar="CONFIG", help="Cluster file (YAML), as in cluster_configs/.", show_default=False),
     ],
     command: Annotated[
         list[str],

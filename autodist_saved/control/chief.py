@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
 
@@ -14,9 +14,11 @@ import grpc
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
-from autodist_saved.errors import ClusterConfigError, JobError, Problem
+from autodist_saved.errors import ClusterConfigError, Problem
 
 FAREWELL_SECS = 10.0
+# A parameter server that was only cut off is back sooner than this.
+PARAMETER_SERVER_GRACE_SECS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class MemberState(enum.Enum):
 class _Member:
     state: MemberState = MemberState.EXPECTED
     stream: grpc.ServicerContext | None = None
+    life: str = ""
 
 
 class ControlServer(control_pb2_grpc.ControlServicer):
@@ -42,13 +45,15 @@ class ControlServer(control_pb2_grpc.ControlServicer):
     All methods may be called from any thread.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, on_parameter_server_lost: Callable[[str], None] = lambda _: None) -> None:
+        """``on_parameter_server_lost`` is told, in a thread of its own, which one has lost what it held."""
+        self._on_parameter_server_lost = on_parameter_server_lost
+        self._lost_parameter_servers: list[str] = []
+        self._lost_lives: set[str] = set()
         self._address = cluster.control_address
         self._digest = job_digest(cluster)
         self._members = {
-            str(task): _Member()
-            for task in cluster.tasks
-            if task != cluster.chief and task.type != "evaluator"
+            str(task): _Member() for task in cluster.tasks if task != cluster.chief and task.type != "evaluator"
         }
         self._over: control_pb2.JobOver | None = None
         self._changed = threading.Condition()
@@ -57,7 +62,7 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             futures.ThreadPoolExecutor(2 * len(self._members) + 4, thread_name_prefix="control"),
             options=CHANNEL_OPTIONS,
         )
-        control_pb2_grpc.add_ControlServicer_to_server(self, self._server)
+        control_pb2_grpc.add_ControlServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
 
     def start(self) -> None:
         """Listen on the cluster's control address.
@@ -124,7 +129,7 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         """One member's stream. Called by gRPC."""
         hello = next(requests, control_pb2.MemberMessage()).hello
         member = self._members.get(hello.task)
-        if hello.job != self._digest or member is None:
+        if member is None or hello.job != self._digest:
             reason = (
                 f"{hello.task!r} is no task of the chief's cluster"
                 if member is None
@@ -132,9 +137,13 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             )
             log.warning("turned away %s: %s", context.peer(), reason)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
+            return  # abort() raises; type checkers do not know
         with self._changed:
+            known_life, member.life = member.life, hello.life
             member.state, member.stream = MemberState.JOINED, context
             self._changed.notify_all()
+        if known_life not in {"", hello.life}:
+            self._declare_lost(hello.task, known_life)
         log.info("%s (process %d) has joined", hello.task, hello.pid)
         if not context.add_callback(lambda: self._stream_ended(hello.task, context)):
             self._stream_ended(hello.task, context)
@@ -142,17 +151,27 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         # gRPC wants the answers from this thread, so another one listens.
         threading.Thread(target=self._listen, args=(hello.task, requests, context), daemon=True).start()
         yield control_pb2.ChiefMessage(welcome=control_pb2.Welcome())
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._over is not None
-                    or member.stream is not context
-                    or member.state is not MemberState.JOINED
-                )
-            )
-            over = self._over
-        if over is not None:
-            yield control_pb2.ChiefMessage(job_over=over)
+        yield from self._news(member, context)
+
+    def _news(self, member: _Member, context: grpc.ServicerContext) -> Iterator[control_pb2.ChiefMessage]:
+        """What a member is told from its welcome to the end of its stream."""
+        told = len(self._lost_parameter_servers)
+
+        def ended() -> bool:
+            return self._over is not None or member.stream is not context or member.state is not MemberState.JOINED
+
+        def news() -> bool:
+            return ended() or len(self._lost_parameter_servers) > told
+
+        while not ended():
+            with self._changed:
+                self._changed.wait_for(news)
+                lost = self._lost_parameter_servers[told:]
+            for task in lost:
+                yield control_pb2.ChiefMessage(parameter_server_lost=control_pb2.ParameterServerLost(task=task))
+            told += len(lost)
+        if self._over is not None:
+            yield control_pb2.ChiefMessage(job_over=self._over)
 
     def _listen(
         self, task: str, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
@@ -174,7 +193,24 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             if member.state is MemberState.JOINED and self._over is None:
                 member.state = MemberState.LOST
                 log.warning("%s is lost: its connection broke without a goodbye", task)
+                if Task.parse(task).type == "ps":
+                    timer = threading.Timer(PARAMETER_SERVER_GRACE_SECS, self._declare_lost, (task, member.life))
+                    timer.daemon = True
+                    timer.start()
             self._changed.notify_all()
+
+    def _declare_lost(self, task: str, life: str) -> None:
+        """Tell everybody that a parameter server's process, and so what it held, is gone; once for each life."""
+        with self._changed:
+            member = self._members[task]
+            if Task.parse(task).type != "ps" or (member.state is MemberState.JOINED and member.life == life):
+                return
+            if life in self._lost_lives or self._over is not None:
+                return
+            self._lost_lives.add(life)
+            self._lost_parameter_servers.append(task)
+            self._changed.notify_all()
+        self._on_parameter_server_lost(task)
 
     def _set_state(self, task: str, context: grpc.ServicerContext, state: MemberState) -> None:
         with self._changed:
@@ -188,12 +224,3 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             for task, member in self._members.items()
             if member.state is state and (Task.parse(task).type == "ps") is parameter_servers
         ]
-
-
-def start_control_server(cluster: Cluster) -> ControlServer:
-    """Start the control service on the chief of a cluster of several tasks."""
-    if not cluster.is_chief:
-        raise JobError("the control service runs in the chief", task=str(cluster.task))
-    server = ControlServer(cluster)
-    server.start()
-    return server

@@ -4,42 +4,47 @@
 # source: autodist_saved/control/control.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "autodist_saved/control/control.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'autodist_saved/control/control.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control"{\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x42\x06\n\x04kind"/\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03"\t\n\x07Goodbye"\x7f\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x42\x06\n\x04kind"\t\n\x07Welcome",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"{\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\xcd\x01\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "autodist_saved.control.control_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'autodist_saved.control.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_MEMBERMESSAGE"]._serialized_start = 64
-    _globals["_MEMBERMESSAGE"]._serialized_end = 187
-    _globals["_HELLO"]._serialized_start = 189
-    _globals["_HELLO"]._serialized_end = 236
-    _globals["_GOODBYE"]._serialized_start = 238
-    _globals["_GOODBYE"]._serialized_end = 247
-    _globals["_CHIEFMESSAGE"]._serialized_start = 249
-    _globals["_CHIEFMESSAGE"]._serialized_end = 376
-    _globals["_WELCOME"]._serialized_start = 378
-    _globals["_WELCOME"]._serialized_end = 387
-    _globals["_JOBOVER"]._serialized_start = 389
-    _globals["_JOBOVER"]._serialized_end = 433
-    _globals["_CONTROL"]._serialized_start = 435
-    _globals["_CONTROL"]._serialized_end = 533
+  DESCRIPTOR._loaded_options = None
+  _globals['_MEMBERMESSAGE']._serialized_start=64
+  _globals['_MEMBERMESSAGE']._serialized_end=187
+  _globals['_HELLO']._serialized_start=189
+  _globals['_HELLO']._serialized_end=250
+  _globals['_GOODBYE']._serialized_start=252
+  _globals['_GOODBYE']._serialized_end=261
+  _globals['_CHIEFMESSAGE']._serialized_start=264
+  _globals['_CHIEFMESSAGE']._serialized_end=469
+  _globals['_WELCOME']._serialized_start=471
+  _globals['_WELCOME']._serialized_end=480
+  _globals['_PARAMETERSERVERLOST']._serialized_start=482
+  _globals['_PARAMETERSERVERLOST']._serialized_end=517
+  _globals['_JOBOVER']._serialized_start=519
+  _globals['_JOBOVER']._serialized_end=563
+  _globals['_CONTROL']._serialized_start=565
+  _globals['_CONTROL']._serialized_end=663
 # @@protoc_insertion_point(module_scope)

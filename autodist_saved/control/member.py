@@ -7,7 +7,8 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -41,15 +42,22 @@ class Membership:
     as a restarted process too, finds its members again.
     """
 
-    def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        options: SessionOptions,
+        on_parameter_server_lost: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``on_parameter_server_lost`` is told, in the membership's thread, which one has lost what it held."""
+        self._on_parameter_server_lost = on_parameter_server_lost
         self._task = str(cluster.task)
         self._chief = f"{cluster.chief} (control service {cluster.control_address})"
         self._options = options
         self._hello = control_pb2.MemberMessage(
-            hello=control_pb2.Hello(job=job_digest(cluster), task=self._task, pid=os.getpid())
+            hello=control_pb2.Hello(job=job_digest(cluster), task=self._task, pid=os.getpid(), life=uuid.uuid4().hex)
         )
         self._channel = grpc.insecure_channel(cluster.control_address, options=CHANNEL_OPTIONS)
-        self._stub = control_pb2_grpc.ControlStub(self._channel)
+        self._stub = control_pb2_grpc.ControlStub(self._channel)  # type: ignore[no-untyped-call]
         self._outbox: queue.SimpleQueue[control_pb2.MemberMessage | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._state = _State.JOINING
@@ -118,9 +126,7 @@ class Membership:
             for message in call:
                 timer.cancel()
                 if message.WhichOneof("kind") == "job_over":
-                    self._end(
-                        None if message.job_over.succeeded else self._job_failed(message.job_over.reason)
-                    )
+                    self._end(None if message.job_over.succeeded else self._job_failed(message.job_over.reason))
                 else:
                     self._welcomed()
         except grpc.RpcError as error:
@@ -163,7 +169,7 @@ class Membership:
                 task=self._task,
             )
         return ChiefLostError(
-            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up; start the job again, "
-            "it goes on from the last checkpoint",
+            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up; start the job "
+            "again, it goes on from the last checkpoint",
             task=self._task,
         )

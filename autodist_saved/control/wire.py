@@ -15,6 +15,7 @@ PING_TIMEOUT_MSECS = 5_000
 CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", PING_MSECS),
     ("grpc.keepalive_timeout_ms", PING_TIMEOUT_MSECS),
+    ("grpc.http2.ping_timeout_ms", PING_TIMEOUT_MSECS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", PING_MSECS // 2),

@@ -18,11 +18,7 @@ def clear_devices(graph_def: graph_pb2.GraphDef) -> None:
         if "_class" not in node.attr:
             continue
         groups = node.attr["_class"].list.s
-        kept = [
-            group
-            for group in groups
-            if not group.startswith(_COLOCATION) or group[len(_COLOCATION) :] in names
-        ]
+        kept = [group for group in groups if not group.startswith(_COLOCATION) or group[len(_COLOCATION) :] in names]
         if len(kept) < len(groups):
             del groups[:]
             groups.extend(kept)

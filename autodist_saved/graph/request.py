@@ -49,9 +49,7 @@ class MetaGraphRequest:
             if not isinstance(value, tf.Operation | tf.Tensor):
                 yield Problem(name, f"{value!r} is neither an operation nor a tensor", "give the op itself")
             elif value.graph is not graph:
-                yield Problem(
-                    name, f"{value.name!r} belongs to another graph", "take it from the session's graph"
-                )
+                yield Problem(name, f"{value.name!r} belongs to another graph", "take it from the session's graph")
         for key, signature in self.signatures.items():
             for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
                 for argument, info in infos.items():

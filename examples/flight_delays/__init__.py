@@ -1,1 +1,1 @@
-"""Will this flight arrive late? A parameter-server job on 327,346 real flights; see README.md beside this file."""
+"""Will this flight arrive late? A parameter-server job on 327,346 real flights; see README.md."""

@@ -1,7 +1,4 @@
-"""The whole demo: train on a cluster, export, reload on one machine, compare.
-
-    python -m examples.flight_delays
-"""
+"""The whole demo, ``python -m examples.flight_delays``: train on a cluster, export, reload, compare."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+import autodist_saved as ads
 from examples.flight_delays.data import find_archive
 from examples.flight_delays.steps import Steps
 from examples.flight_delays.tables import complaints, measurements_table, variables_table
@@ -24,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m examples.flight_delays", description="Train on a cluster, export, reload, compare."
     )
-    parser.add_argument("--output", type=Path, help="new directory for all that is written (demo-output/TIME)")
+    parser.add_argument("--output", type=Path, help="new directory for all files (demo-output/TIME)")
     parser.add_argument("--config", default="cluster_configs/local-2ps-2workers.yaml", help="cluster file")
     parser.add_argument("--epochs", type=int, default=3, help="passes over all flights")
     arguments = parser.parse_args()
@@ -38,18 +36,19 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     results = output / "results"
-    launch = (str(Path(sys.executable).with_name("autodist-saved")), "launch", arguments.config, "--")
-    python = (sys.executable, "-m")
     places = ("--export-dir", str(output / "model"), "--results-dir", str(results))
     training = ("--checkpoint-dir", str(output / "checkpoints"), "--epochs", str(arguments.epochs))
+    launch = (str(Path(sys.executable).with_name("autodist-saved")), "launch", arguments.config, "--")
+    train = (sys.executable, "-m", "examples.flight_delays.train", *places, *training)
+    reload = (sys.executable, "-m", "examples.flight_delays.reload", *places)
 
     steps = Steps()
-    steps.run("train and export on a cluster", *launch, *python, "examples.flight_delays.train", *places, *training)
-    steps.run("reload on one machine", *python, "examples.flight_delays.reload", *places)
+    steps.run("train and export on a cluster", *launch, *train)
+    steps.run("reload on one machine", *reload)
 
-    report = json.loads((results / "export.json").read_text())
+    report = ads.ExportReport.from_json((results / "export.json").read_text())
     measured = json.loads((results / "reload.json").read_text())
-    Console().print(variables_table(report["variables"]), measurements_table(measured))
+    Console().print(variables_table(report.plan), measurements_table(measured))
     if wrong := complaints(measured):
         sys.exit("\n".join(["The reloaded model is not as it should be:", *wrong]))
     print(f"SavedModel: {output / 'model'}")

@@ -37,7 +37,7 @@ class Flights:
         return Flights({name: ids[rows] for name, ids in self.features.items()}, self.late[rows])
 
     def shard(self, trainer: int, trainers: int) -> Flights:
-        """The part of trainer number ``trainer`` of ``trainers``; the parts are disjoint and cover all flights."""
+        """The part of one trainer of ``trainers``, counted from 0. No two parts share a flight."""
         if not 0 <= trainer < trainers:
             raise ValueError(f"there is no trainer {trainer} among {trainers}; count them from 0")
         return self[trainer::trainers]
@@ -71,7 +71,7 @@ def load() -> Dataset:
 
     columns = ["year", "month", "day", "hour", "arr_delay", "tailnum", "carrier", "origin", "dest"]
     table = pd.read_csv(archive, usecols=columns).dropna(subset=["arr_delay", "tailnum"])
-    table["weekday"] = pd.to_datetime(table[["year", "month", "day"]]).dt.weekday
+    table["weekday"] = pd.to_datetime(table[["year", "month", "day"]]).dt.day_of_week
 
     features, vocabulary_sizes = {}, {}
     for name in FEATURES:

@@ -12,8 +12,8 @@ from examples.flight_delays.data import FEATURES, Flights
 
 LARGE_TABLES = ("tailnum", "dest")
 LARGE_WIDTH, SMALL_WIDTH = 16, 4
-HIDDEN_WIDTHS = (64, 32)
-LEARNING_RATE = 0.002
+HIDDEN_WIDTH = 32
+LEARNING_RATE = 0.001
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,15 @@ def build_model(vocabulary_sizes: Mapping[str, int], partitions: int = 1) -> Mod
 
     Args:
         vocabulary_sizes: number of ids of each feature.
-        partitions: number of pieces that the large tables are cut into, by rows; one for each parameter server.
+        partitions: pieces that the large tables are cut into, by rows; one for each parameter server.
     """
     v1 = tf.compat.v1
     inputs = {name: v1.placeholder(tf.int32, [None], name) for name in FEATURES}
     late = v1.placeholder(tf.int32, [None], "late")
 
-    with v1.variable_scope("flights", use_resource=True):
-        layer = tf.concat(
-            [_embedding(name, inputs[name], vocabulary_sizes[name], partitions) for name in FEATURES], axis=1
-        )
-        for number, width in enumerate(HIDDEN_WIDTHS):
-            layer = tf.nn.relu(_dense(f"hidden_{number}", layer, width))
-        logit = tf.squeeze(_dense("logit", layer, 1), axis=1)
+    embeddings = [_embedding(name, inputs[name], vocabulary_sizes[name], partitions) for name in FEATURES]
+    hidden = tf.nn.relu(_dense("hidden", tf.concat(embeddings, axis=1), HIDDEN_WIDTH))
+    logit = tf.squeeze(_dense("logit", hidden, 1), axis=1)
 
     loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(late, tf.float32), logit))
     global_step = v1.train.get_or_create_global_step()

@@ -1,7 +1,6 @@
 """What every task of the job runs: parameter servers serve, chief and workers train, the chief exports.
 
-    autodist-saved launch cluster_configs/local-2ps-2workers.yaml -- \\
-        python -m examples.flight_delays.train --export-dir model --checkpoint-dir checkpoints --results-dir results
+``autodist-saved launch`` starts it once for each task; README.md has the command.
 """
 
 from __future__ import annotations
@@ -72,12 +71,13 @@ def run_steps(session: ads.DistributedSession, model: Model, flights: Flights, l
             fetches = (model.global_step, model.loss, model.train_op)
             step, loss, _ = session.run(fetches, model.feed(next(batches)))
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update(step - bar.n)
+            bar.update(min(step, last_step) - bar.n)  # the other trainers' steps, too
 
 
 def measure(session: ads.DistributedSession, model: Model, held_out: Flights, results_dir: Path) -> None:
     """Write what the live cluster predicts for the held-out flights, and how well."""
-    probability = session.run(model.probability, model.feed(held_out))
+    # Training is over for the monitored session, which refuses to run; the plain one inside still reads.
+    probability = session.raw_session().run(model.probability, model.feed(held_out))
     results_dir.mkdir(parents=True, exist_ok=True)
     np.save(results_dir / "live_probability.npy", probability)
     (results_dir / "live.json").write_text(json.dumps({"auc": auc(held_out.late, probability)}))
@@ -86,7 +86,7 @@ def measure(session: ads.DistributedSession, model: Model, held_out: Flights, re
 def export(
     session: ads.DistributedSession, model: Model, saver: ads.Saver, export_dir: Path, results_dir: Path
 ) -> None:
-    """Write the SavedModel, from which one machine can predict and go on training, and the report about it."""
+    """Write the SavedModel, from which one machine predicts and goes on training, and the report about it."""
     builder = ads.SavedModelBuilder(str(export_dir))
     builder.add_meta_graph_and_variables(
         session, ["serve"], signature_def_map=model.signatures(), saver=saver, train_op=model.train_op

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from autodist_saved.errors import UsageError
-
-if TYPE_CHECKING:
-    from autodist_saved.cluster import Cluster
 
 
 class ByBytes:
@@ -48,24 +43,14 @@ class ByBytes:
         return index
 
 
-def device_function(cluster: Cluster) -> Callable[[tf.Operation], str] | str:
-    """What ``tf.compat.v1.device`` takes to place a model for this process's task.
-
-    Each call begins to count bytes anew, so one graph wants one device function. Without parameter servers
-    it is the device of the task; where ``cluster.task`` is None, ops other than variables are left unplaced.
-    """
-    own_device = "" if cluster.task is None else cluster.task.device
-    ps_count = len(cluster.addresses.get("ps", ()))
-    if ps_count == 0:
-        return own_device
-    setter: Callable[[tf.Operation], str] = tf.compat.v1.train.replica_device_setter(
-        ps_tasks=ps_count, ps_device="/job:ps", worker_device=own_device, ps_strategy=ByBytes(ps_count)
-    )
-    return setter
-
-
-def placed(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
+def placed(own_device: str, ps_count: int) -> contextlib.AbstractContextManager[None]:
     """The scope behind ``Cluster.device_scope``, which says when to use it.
+
+    Each call begins to count bytes anew, so one graph wants one scope.
+
+    Args:
+        own_device: device of the task that builds the graph, such as ``/job:worker/task:1``.
+        ps_count: number of parameter servers; with none, the variables are placed on the task too.
 
     Raises:
         UsageError: there is no graph to place ops in.
@@ -75,7 +60,12 @@ def placed(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
             "device_scope() was entered outside a graph; write\n"
             "    with tf.Graph().as_default(), cluster.device_scope():"
         )
-    scope: contextlib.AbstractContextManager[None] = tf.compat.v1.device(device_function(cluster))
+    device = own_device
+    if ps_count:
+        device = tf.compat.v1.train.replica_device_setter(
+            ps_tasks=ps_count, ps_device="/job:ps", worker_device=own_device, ps_strategy=ByBytes(ps_count)
+        )
+    scope: contextlib.AbstractContextManager[None] = tf.compat.v1.device(device)
     return scope
 
 

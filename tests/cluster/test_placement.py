@@ -8,13 +8,11 @@ import pytest
 import tensorflow as tf
 
 from autodist_saved.cluster import Cluster, Task
+from autodist_saved.cluster.placement import ByBytes
 from autodist_saved.errors import UsageError
-from autodist_saved.placement import ByBytes
 
 v1 = tf.compat.v1
-CLUSTER = Cluster(
-    {"chief": ("a:1",), "worker": ("a:2", "a:3"), "ps": ("b:1", "c:1", "d:1")}, task=Task("chief", 0)
-)
+CLUSTER = Cluster({"chief": ("a:1",), "worker": ("a:2", "a:3"), "ps": ("b:1", "c:1", "d:1")}, task=Task("chief", 0))
 PS = tuple(f"/job:ps/task:{index}" for index in range(3))
 
 

@@ -1,0 +1,46 @@
+"""``TF_CONFIG``, the environment variable in which TensorFlow's tools hand a process its cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from autodist_saved.cluster.description import KEYS, Description, describe
+from autodist_saved.cluster.task import Task
+from autodist_saved.cluster.wording import kind
+from autodist_saved.errors import ClusterConfigError, Problem
+
+
+def read_tf_config(text: str) -> Description | None:
+    """What ``TF_CONFIG`` says; None where it holds no cluster. ``Cluster.from_tf_config`` has the details.
+
+    Raises:
+        ClusterConfigError: it is no JSON or describes no usable cluster.
+    """
+    config = _parsed(text)
+    if config.get("cluster", {}) == {}:
+        return None
+    ours = {key: config[key] for key in KEYS if key in config}
+    return describe(ours, "TF_CONFIG", needs_task=True)
+
+
+def write_tf_config(addresses: Mapping[str, tuple[str, ...]], task: Task, control: str | None) -> str:
+    """The JSON text from which :func:`read_tf_config` reads the same again."""
+    own = {"type": task.type, "index": task.index}
+    config: dict[str, object] = {"cluster": addresses, "task": own}
+    return json.dumps(config if control is None else config | {"control": control})
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    fix = 'set it to a JSON object such as {"cluster": {...}, "task": {...}}, or unset it'
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"TF_CONFIG, line {error.lineno}, column {error.colno}"
+        problem = Problem(place, f"it is not JSON: {error.msg}", fix)
+    else:
+        if isinstance(config, dict):
+            return config
+        problem = Problem("TF_CONFIG", f"it is {kind(config)}, not an object", fix)
+    raise ClusterConfigError("TF_CONFIG describes no cluster", problems=[problem])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from autodist_saved.bundle.damage import Damage, reporting, reporting_unwritable
+from autodist_saved.errors import BundleError, TargetUnwritableError
+
+PATH = Path("/models/7/variables/variables.index")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (Damage("it is blue"), "it is blue; copy the bundle again"),
+        (Damage("it is blue", "paint it"), "it is blue; paint it"),
+        (FileNotFoundError(errno.ENOENT, "x"), "there is no such file; check the path"),
+        (PermissionError(errno.EACCES, "x"), r"cannot be read \(Permission denied\); check its permissions"),
+        (OSError("odd"), r"cannot be read \(odd\)"),
+        (DecodeError("wire type"), r"cannot be decoded \(wire type\); copy the bundle again"),
+    ],
+    ids=repr,
+)
+def test_whatever_goes_wrong_while_reading_names_the_path_and_what_to_do(error: Exception, message: str) -> None:
+    with pytest.raises(BundleError, match=f"^{PATH}: .*{message}") as caught, reporting(PATH, "emb"):
+        raise error
+    assert caught.value.path == str(PATH)
+    assert caught.value.variable == "emb"
+    assert caught.value.__cause__ is error
+
+
+def test_errors_of_programming_pass_through() -> None:
+    with pytest.raises(ZeroDivisionError), reporting(PATH):
+        _ = 1 // 0
+
+
+def test_what_cannot_be_written_names_the_path_and_what_to_do() -> None:
+    with (
+        pytest.raises(TargetUnwritableError, match=f"^{PATH}: .*No space left.*choose another place"),
+        reporting_unwritable(PATH),
+    ):
+        raise OSError(errno.ENOSPC, "x")

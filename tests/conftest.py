@@ -1,0 +1,27 @@
+"""What all tests share: a quiet TensorFlow, and a graph of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+@pytest.fixture
+def graph() -> Iterator[Any]:
+    """An empty graph, the default one during the test."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        yield graph
+
+
+@pytest.fixture(autouse=True)
+def no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ``TF_CONFIG`` of the machine must not make tests part of somebody's job."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)

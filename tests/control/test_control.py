@@ -1,0 +1,202 @@
+"""The control service over real gRPC: joining, leaving, being lost, and the end of the job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+
+from autodist_saved.cluster import Cluster, Task
+from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.chief import ControlServer, MemberState
+from autodist_saved.control.member import Membership
+from autodist_saved.control.wire import job_digest
+from autodist_saved.errors import (
+    ChiefLostError,
+    ClusterConfigError,
+    JobError,
+    JobFailedError,
+    TaskUnreachableError,
+)
+from autodist_saved.options import SessionOptions
+
+QUICK = SessionOptions(start_timeout_secs=20, chief_timeout_secs=0.5)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster.local(ps=1, workers=2, chief=True)
+
+
+@pytest.fixture
+def chief(cluster: Cluster) -> Iterator[ControlServer]:
+    server = ControlServer(cluster)
+    server.start()
+    yield server
+    server.end_job(succeeded=False, reason="the test is over")
+
+
+Join = Callable[[str], Membership]
+
+
+@pytest.fixture
+def join(cluster: Cluster) -> Iterator[Join]:
+    members: list[Membership] = []
+
+    def make(task: str, options: SessionOptions = QUICK) -> Membership:
+        member = Membership(cluster.for_task(Task.parse(task)), options)
+        member.join()
+        members.append(member)
+        return member
+
+    yield make
+    for member in members:
+        member.leave()
+
+
+def test_workers_are_expected_then_joined_then_finished(chief: ControlServer, join: Join) -> None:
+    assert chief.workers(MemberState.EXPECTED) == ("worker:0", "worker:1")
+    first, second = join("worker:0"), join("worker:1")
+    assert chief.workers(MemberState.JOINED) == ("worker:0", "worker:1")
+    assert chief.wait_for_workers(0) == ("worker:0", "worker:1")
+    second.leave()
+    assert chief.wait_for_workers(0.2) == ("worker:0",)
+    first.leave()
+    assert chief.wait_for_workers(10) == ()
+    assert chief.workers(MemberState.FINISHED) == ("worker:0", "worker:1")
+
+
+def test_the_chief_waits_for_a_worker_that_has_not_come_yet(chief: ControlServer) -> None:
+    assert chief.wait_for_workers(0.1) == ("worker:0", "worker:1")
+
+
+def test_the_end_of_the_job_reaches_every_member(chief: ControlServer, join: Join) -> None:
+    parameter_server, worker = join("ps:0"), join("worker:0")
+    assert not parameter_server.is_over()
+    chief.end_job(succeeded=True)
+    parameter_server.wait_until_over()
+    worker.wait_until_over()
+
+
+def test_a_failure_of_the_chief_reaches_every_member_with_its_reason(chief: ControlServer, join: Join) -> None:
+    member = join("ps:0")
+    chief.end_job(succeeded=False, reason="chief:0: OSError: disk on fire")
+    with pytest.raises(JobFailedError, match="the chief ended the job: chief:0: OSError: disk on fire"):
+        member.wait_until_over()
+
+
+def test_a_job_that_ends_waits_for_a_parameter_server_on_its_way(chief: ControlServer, join: Join) -> None:
+    ending = threading.Thread(target=chief.end_job, kwargs={"succeeded": True})
+    ending.start()
+    join("ps:0").wait_until_over()
+    ending.join(20)
+    assert not ending.is_alive()
+
+
+def test_a_chief_that_is_not_there_is_named_with_its_address(cluster: Cluster) -> None:
+    member = Membership(cluster.for_task(Task("ps", 0)), SessionOptions(start_timeout_secs=0.3))
+    with pytest.raises(
+        TaskUnreachableError, match=r"ps:0 waited 0.3 s for chief:0 .*in vain; start the chief"
+    ) as caught:
+        member.join()
+    assert str(cluster.control_address) in str(caught.value)
+
+
+def test_a_chief_that_goes_away_is_given_up(cluster: Cluster, join: Join) -> None:
+    server = ControlServer(cluster)
+    server.start()
+    member = join("ps:0")
+    server._server.stop(0).wait()  # as if its process had died: no message
+    with pytest.raises(
+        ChiefLostError, match=r"has not heard from chief:0 .*for 0.5 s and gives up; start the job again"
+    ):
+        member.wait_until_over()
+
+
+def test_a_chief_that_comes_back_finds_its_members_again(cluster: Cluster, join: Join) -> None:
+    first = ControlServer(cluster)
+    first.start()
+    member = join("worker:0", SessionOptions(start_timeout_secs=20, chief_timeout_secs=20))
+    first._server.stop(0).wait()
+    second = ControlServer(cluster)
+    second.start()
+    with second._changed:
+        assert second._changed.wait_for(lambda: second._in(MemberState.JOINED, parameter_servers=False), 20)
+    second.end_job(succeeded=False, reason="enough")
+    with pytest.raises(JobFailedError, match="enough"):
+        member.wait_until_over()
+
+
+def test_a_port_that_is_taken_is_refused_with_the_fix(cluster: Cluster, chief: ControlServer) -> None:
+    with pytest.raises(ClusterConfigError, match="it is taken, or not an address of this machine") as caught:
+        ControlServer(cluster).start()
+    assert "set `control:` in the cluster file" in str(caught.value)
+
+
+def test_a_task_with_another_description_of_the_cluster_is_turned_away(
+    cluster: Cluster, chief: ControlServer
+) -> None:
+    other = Cluster(
+        {**cluster.addresses, "worker": ("localhost:1", "localhost:2")},
+        task=Task("worker", 0),
+        control=cluster.control_address,
+    )
+    with pytest.raises(JobError, match="turned this task away: worker:0 has another description of the cluster"):
+        Membership(other, QUICK).join()
+    assert chief.workers(MemberState.JOINED) == ()
+
+
+@pytest.mark.parametrize("task", ["worker:7", "chief:0", "", "../../etc"])
+def test_a_stranger_is_turned_away(cluster: Cluster, chief: ControlServer, task: str) -> None:
+    hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), task=task))
+    with grpc.insecure_channel(str(cluster.control_address)) as channel:
+        answers = control_pb2_grpc.ControlStub(channel).Join(iter([hello]), wait_for_ready=True, timeout=20)
+        with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
+            next(answers)
+
+
+def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: ControlServer) -> None:
+    with grpc.insecure_channel(str(cluster.control_address)) as channel:
+        answers = control_pb2_grpc.ControlStub(channel).Join(iter([]), wait_for_ready=True, timeout=20)
+        with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
+            next(answers)
+
+
+MEMBER = """
+import os
+from autodist_saved.cluster import Cluster
+from autodist_saved.control.member import Membership
+from autodist_saved.options import SessionOptions
+member = Membership(Cluster.from_tf_config(), SessionOptions())
+member.join()
+print("joined", flush=True)
+member.wait_until_over()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_worker_that_dies_or_stops_answering_is_lost_and_not_waited_for(
+    cluster: Cluster, chief: ControlServer, number: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MEMBER],
+        env={**os.environ, "TF_CONFIG": cluster.tf_config(Task("worker", 0))},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "joined\n"
+        process.send_signal(number)
+        with chief._changed:
+            assert chief._changed.wait_for(lambda: chief._in(MemberState.LOST, parameter_servers=False), 30)
+        assert chief.wait_for_workers(0.1) == ("worker:1",)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,53 @@
+"""A job that trains until it is ended from outside. Each task tells when it is under way. Run by every task."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+import autodist_saved as ads
+from tests.job import leave
+
+OPTIONS = ads.SessionOptions(chief_timeout_secs=3, worker_timeout_secs=20)
+
+
+def main(results: Path) -> None:
+    v1.disable_eager_execution()
+    cluster = ads.Cluster.from_tf_config()
+    task = str(cluster.task)
+    if task.startswith("ps"):
+        leave(results, f"pid-{task}", os.getpid())
+        ads.serve(cluster, options=OPTIONS)
+        return
+    with tf.Graph().as_default(), cluster.device_scope():
+        step = v1.train.get_or_create_global_step()
+        weight = v1.get_variable("w", [100, 4], partitioner=v1.fixed_size_partitioner(2), use_resource=True)
+        loss = tf.reduce_sum(tf.convert_to_tensor(weight) ** 2)
+        train_op = v1.train.AdamOptimizer(0.01).minimize(loss, global_step=step)
+        saver = ads.Saver()
+        with ads.create_distributed_session(
+            cluster,
+            saver=saver,
+            checkpoint_dir=str(results / "checkpoints"),
+            save_checkpoint_steps=50,
+            options=OPTIONS,
+        ) as sess:
+            steps = 0
+            while not sess.should_stop() and not (results / f"stop-{task}.json").exists():
+                sess.run(train_op)
+                steps += 1
+                if steps == 5:
+                    leave(results, f"pid-{task}", os.getpid())
+            if cluster.is_chief:
+                leave(results, "step-at-the-end", int(sess.raw_session().run(step)))
+                if "FAIL" in os.environ:
+                    raise ArithmeticError("the loss is NaN")
+    leave(results, f"done-{task}", steps)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

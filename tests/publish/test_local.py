@@ -1,0 +1,163 @@
+"""Local targets: one rename, nothing overwritten, and the leftovers of a crash."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from autodist_saved.errors import TargetExistsError, TargetUnwritableError
+from autodist_saved.publish import local
+from autodist_saved.publish.local import LocalTarget
+from autodist_saved.testing import TargetConformance
+
+
+class TestLocalTarget(TargetConformance):
+    def make(self, place: Path) -> LocalTarget:
+        return LocalTarget(place)
+
+    def visible(self, place: Path) -> Sequence[str]:
+        return sorted(path.name for path in place.iterdir()) if place.exists() else []
+
+
+def test_the_staging_name_is_hidden_and_no_version(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path / "12")
+    root = target.open().root
+    assert root.parent == tmp_path
+    assert root.name.startswith(".")
+    assert not root.name.isdigit()
+    target.abandon()
+
+
+def test_an_empty_directory_is_a_good_target(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    target = LocalTarget(tmp_path / "model")
+    target.check()
+    target.open().saved_model.write_bytes(b"x")
+    target.commit()
+    assert (tmp_path / "model" / "saved_model.pb").read_bytes() == b"x"
+
+
+def test_parents_are_made(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path / "a" / "b" / "model")
+    target.check()
+    assert not (tmp_path / "a").exists(), "check() leaves nothing"
+    target.open().saved_model.write_bytes(b"x")
+    target.commit()
+    assert (tmp_path / "a" / "b" / "model" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize("what", ["file", "link", "dangling link"])
+def test_whatever_is_there_is_left_alone(tmp_path: Path, what: str) -> None:
+    place = tmp_path / "model"
+    if what == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path if what == "link" else tmp_path / "nowhere")
+    with pytest.raises(TargetExistsError, match="is no directory; choose another"):
+        LocalTarget(place).check()
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(TargetUnwritableError, match="a is a file, so no directory can be made below it"):
+        LocalTarget(tmp_path / "a" / "b" / "model").check()
+
+
+def test_a_directory_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write anywhere, so the answer of the operating system is the one thing that is made up here.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(TargetUnwritableError, match="cannot be written by this user; change its permissions"):
+        LocalTarget(tmp_path / "model").check()
+
+
+def test_something_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path / "model")
+    target.open()
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(TargetExistsError, match="appeared while"):
+        target.commit()
+    assert (tmp_path / "model").read_text() == "mine"
+    target.abandon()
+
+
+def test_a_file_system_without_that_kind_of_rename_still_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Libc:
+        @staticmethod
+        def renameat2(*_: object) -> int:
+            local.ctypes.set_errno(errno.EINVAL)
+            return -1
+
+    monkeypatch.setattr(local.ctypes, "CDLL", lambda *_, **__: Libc)
+    target = LocalTarget(tmp_path / "model")
+    target.open().saved_model.write_bytes(b"x")
+    target.commit()
+    assert (tmp_path / "model" / "saved_model.pb").exists()
+
+
+STAGE_AND_WAIT = """
+import sys
+from autodist_saved.publish.local import LocalTarget
+target = LocalTarget(sys.argv[1])
+target.open().saved_model.write_bytes(b"half")
+print("staged", flush=True)
+sys.stdin.read()
+"""
+
+
+def staging_process(place: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAGE_AND_WAIT, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "staged\n"
+    return process
+
+
+def test_leftovers_of_a_killed_export_are_swept_and_a_living_ones_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead, alive, other = (staging_process(tmp_path / name) for name in ("model", "model", "model2"))
+    try:
+        before = set(tmp_path.iterdir())
+        assert len(before) == 3
+        dead.send_signal(signal.SIGKILL)
+        dead.wait()
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        target = LocalTarget(tmp_path / "model")
+        target.open()
+        target.abandon()
+        left = set(tmp_path.iterdir())
+        assert len(left) == 2, "the living export's, and what belongs to another target"
+        assert "which an export that did not end has left" in caplog.text
+    finally:
+        for process in (dead, alive, other):
+            process.kill()
+            process.communicate()
+
+
+def test_a_program_that_never_commits_leaves_nothing_when_it_ends(tmp_path: Path) -> None:
+    process = staging_process(tmp_path / "model")
+    process.communicate("")
+    assert process.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_targets_whose_names_look_alike_do_not_sweep_each_other(tmp_path: Path) -> None:
+    starred = LocalTarget(tmp_path / "m*")
+    plain = LocalTarget(tmp_path / "mo")
+    plain.open()
+    plain._unlock()  # as if its process had died
+    starred.open()
+    assert len(list(tmp_path.iterdir())) == 2
+    starred.abandon()
+    plain.abandon()

@@ -1,0 +1,173 @@
+"""A session's variables, staged and read: every kind of variable, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved import Saver
+from autodist_saved.plan import LogicalVariable, Piece
+from autodist_saved.sources.session import SessionSource, plain_session
+from autodist_saved.testing import Array, SourceConformance
+
+
+def every_kind() -> dict[str, Any]:
+    """Variables of every kind, by logical name; partitioned ones as their whole tensor."""
+    normal = v1.random_normal_initializer(seed=3)
+    return {
+        "rows": tf.convert_to_tensor(
+            v1.get_variable("rows", [7, 3], initializer=normal, partitioner=v1.fixed_size_partitioner(3))
+        ),
+        "columns": tf.convert_to_tensor(
+            v1.get_variable("columns", [3, 8], initializer=normal, partitioner=v1.fixed_size_partitioner(3, axis=1))
+        ),
+        "resource": v1.get_variable("resource", [2, 2], initializer=normal, use_resource=True),
+        "reference": v1.get_variable("reference", [2, 2], initializer=normal, use_resource=False),
+        "scalar": v1.get_variable("scalar", initializer=np.int64(5)),
+        "no_rows": v1.get_variable("no_rows", [0, 3]),
+        "half": v1.get_variable("half", [3], tf.bfloat16, v1.ones_initializer()),
+        "words": v1.get_variable("words", initializer=tf.constant([b"a", b"\xff\x00"]), use_resource=True),
+        "old_words": v1.get_variable("old_words", initializer=tf.constant([b"b"]), use_resource=False),
+    }
+
+
+class TestSessionSource(SourceConformance):
+    @pytest.fixture(autouse=True)
+    def _session(self, graph: tf.Graph) -> Any:
+        self.variables = every_kind()
+        self.saver = Saver()
+        with v1.Session(graph=graph) as self.session:
+            self.session.run(v1.global_variables_initializer())
+            graph.finalize()
+            yield
+
+    def make(self) -> tuple[SessionSource, Mapping[str, Array]]:
+        return SessionSource(self.session, self.saver.staging), self.session.run(self.variables)
+
+
+@pytest.fixture
+def session(graph: tf.Graph) -> Any:
+    with v1.Session(graph=graph) as session:
+        yield session
+
+
+def test_what_is_staged_does_not_follow_the_variable(session: Any) -> None:
+    kinds = [
+        v1.get_variable("resource", [4], use_resource=True, initializer=v1.zeros_initializer()),
+        v1.get_variable("reference", [4], use_resource=False, initializer=v1.zeros_initializer()),
+    ]
+    saver = Saver()
+    dense = [v1.assign_add(variable, tf.ones([4])) for variable in kinds]
+    sparse = [v1.scatter_add(variable, [0], [5.0]) for variable in kinds]
+    session.run(v1.global_variables_initializer())
+    source = SessionSource(session, saver.staging)
+    plan = source.stage()
+    session.run([tensor.op for tensor in dense])
+    session.run([tensor.op if hasattr(tensor, "op") else tensor for tensor in sparse])
+    for variable in plan.variables:
+        np.testing.assert_array_equal(source.read(variable.pieces[0], 0, 4), np.zeros(4))
+
+
+def test_a_variable_is_a_slice_by_its_slice_info_and_never_by_its_name(graph: tf.Graph) -> None:
+    v1.get_variable("emb/part_0", [2], initializer=v1.zeros_initializer())
+    v1.get_variable("emb/part_1", [2], initializer=v1.zeros_initializer())
+    plan = Saver().staging.plan()
+    assert [(variable.name, variable.shape) for variable in plan.variables] == [
+        ("emb/part_0", (2,)),
+        ("emb/part_1", (2,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "slots"),
+    [
+        (v1.train.AdamOptimizer(0.1), ["Adam", "Adam_1"]),
+        (v1.train.AdagradOptimizer(0.1), ["Adagrad"]),
+        (v1.train.MomentumOptimizer(0.1, 0.9), ["Momentum"]),
+        (v1.train.FtrlOptimizer(0.1), ["Ftrl", "Ftrl_1"]),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
+def test_slots_are_partitioned_as_their_variable(
+    graph: tf.Graph, optimizer: Any, slots: list[str], use_resource: bool
+) -> None:
+    table = v1.get_variable("table", [5, 2], partitioner=v1.fixed_size_partitioner(2), use_resource=use_resource)
+    optimizer.minimize(tf.reduce_sum(tf.nn.embedding_lookup(table, [0, 4]) ** 2))
+    plan = {variable.name: variable for variable in Saver().staging.plan().variables}
+    for slot in slots:
+        assert plan[f"table/{slot}"].shape == (5, 2)
+        assert [piece.shape for piece in plan[f"table/{slot}"].pieces] == [(3, 2), (2, 2)]
+
+
+def test_a_table_has_its_shape_only_when_it_is_staged(session: Any) -> None:
+    table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
+    add = table.insert(tf.constant(["a", "b", "c"]), tf.constant([1, 2, 3], tf.int64))
+    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, _saveable(table))
+    saver = Saver()
+    session.run(add)
+    source = SessionSource(session, saver.staging)
+    assert [variable.shape for variable in source.plan().variables] == [None, None]
+    keys, values = source.stage().variables
+    assert keys == LogicalVariable("table-keys", "string", (3,), keys.pieces)
+    pairs = zip(source.read(keys.pieces[0], 0, 3), source.read(values.pieces[0], 0, 3), strict=True)
+    assert dict(pairs) == {b"a": 1, b"b": 2, b"c": 3}
+
+
+def _saveable(table: Any) -> Any:
+    """A saveable of the old kind, as users of tables in graph mode write it."""
+    from tensorflow.python.training.saving import saveable_object
+
+    keys, values = table.export()
+
+    class TableSaveable(saveable_object.SaveableObject):
+        def restore(self, tensors: Any, shapes: Any) -> Any:
+            return table.insert(*tensors)
+
+    specs = [
+        saveable_object.SaveSpec(keys, "", "table-keys"),
+        saveable_object.SaveSpec(values, "", "table-values"),
+    ]
+    return TableSaveable(table.resource_handle, specs, "table")
+
+
+def test_copies_hold_no_memory_after_they_are_discarded(session: Any) -> None:
+    v1.get_variable("w", initializer=tf.zeros([4]), use_resource=True)
+    saver = Saver()
+    session.run(v1.global_variables_initializer())
+    source = SessionSource(session, saver.staging)
+    (variable,) = source.stage().variables
+    source.discard()
+    with pytest.raises(tf.errors.OpError):
+        source.read(variable.pieces[0], 0, 4)
+
+
+def test_pieces_know_their_task_by_their_device(graph: tf.Graph) -> None:
+    with tf.device("/job:ps/task:3/device:CPU:0"):
+        v1.get_variable("far", [2])
+    v1.get_variable("near", [2])
+    far, near = Saver().staging.plan().variables
+    assert far.pieces == (Piece(0, "ps:3", (0,), (2,)),)
+    assert near.pieces[0].task == "local"
+
+
+def test_copies_stay_on_the_machine_of_their_piece_and_in_its_ordinary_memory(graph: tf.Graph) -> None:
+    with tf.device("/job:ps/task:1/device:GPU:0"):
+        v1.get_variable("w", [2])
+    copies = [op for op in (Saver(), graph.get_operations())[1] if op.type == "VarHandleOp" and "copy" in op.name]
+    assert [op.device for op in copies] == ["/job:ps/task:1/device:CPU:0"]
+
+
+def test_the_plain_session_inside_any_session_is_found(graph: tf.Graph) -> None:
+    v1.train.get_or_create_global_step()
+    with v1.train.MonitoredTrainingSession() as monitored:
+        assert isinstance(plain_session(monitored), v1.Session)
+    with v1.train.SingularMonitoredSession() as singular:
+        assert isinstance(plain_session(singular), v1.Session)
+    with v1.Session() as plain:
+        assert plain_session(plain) is plain

@@ -1,0 +1,70 @@
+"""Every error of TensorFlow, gRPC and the operating system that users could meet has a translation."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+
+import grpc
+import pytest
+import tensorflow as tf
+
+from autodist_saved import foreign
+from autodist_saved.errors import AutodistSavedError, ExportError, JobError, TargetUnwritableError
+from autodist_saved.foreign import translate, translated
+
+TENSORFLOW_ERRORS = [
+    kind
+    for _, kind in inspect.getmembers(tf.errors, inspect.isclass)
+    if issubclass(kind, tf.errors.OpError) and kind is not tf.errors.OpError
+]
+
+
+@pytest.mark.parametrize("kind", TENSORFLOW_ERRORS, ids=lambda kind: kind.__name__)
+def test_each_error_of_tensorflow_is_translated_and_quoted(kind: type[tf.errors.OpError]) -> None:
+    assert kind.__name__ in foreign.TENSORFLOW, "a new TensorFlow has a new error: decide what its receiver can do"
+    ours = translate(kind(None, None, "the reason\nand a long traceback"))
+    assert isinstance(ours, AutodistSavedError)
+    assert f"({kind.__name__}: the reason)" in str(ours)
+
+
+def test_the_table_names_no_error_that_tensorflow_does_not_have() -> None:
+    assert set(foreign.TENSORFLOW) == {kind.__name__ for kind in TENSORFLOW_ERRORS}
+
+
+@pytest.mark.parametrize("number", sorted(foreign.OPERATING_SYSTEM), ids=errno.errorcode.get)
+def test_errors_of_the_file_system_say_what_to_do(number: int) -> None:
+    ours = translate(OSError(number, "as the system says", "/models/1"))
+    assert isinstance(ours, foreign.OPERATING_SYSTEM[number][0])
+    assert "choose" in str(ours) or "change" in str(ours)
+    assert ours.path == "/models/1"
+    assert "/models/1" in str(ours)
+
+
+def test_any_other_error_of_the_operating_system_is_quoted() -> None:
+    assert "(Input/output error)" in str(translate(OSError(errno.EIO, "Input/output error")))
+
+
+def test_a_broken_call_of_the_control_service_is_the_jobs_fault() -> None:
+    assert isinstance(translate(grpc.RpcError("gone")), JobError)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x")])
+def test_mistakes_in_programs_are_left_alone(error: Exception) -> None:
+    assert translate(error) is None
+    with pytest.raises(type(error)), translated("stream"):
+        raise error
+
+
+def test_the_phase_is_noted_and_the_cause_is_kept() -> None:
+    with (
+        pytest.raises(TargetUnwritableError, match=r"\[phase: stream; path: /full\]") as caught,
+        translated("stream"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device", "/full")
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_our_own_errors_get_the_phase_unless_they_have_one() -> None:
+    with pytest.raises(ExportError, match="phase: plan"), translated("stream"), translated("plan"):
+        raise ExportError("given up")

@@ -1,0 +1,115 @@
+"""Plans are data: what they say about pieces, bands and mistakes, without a cluster."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodist_saved.errors import PlanError
+from autodist_saved.plan import LogicalVariable, Piece, make_plan
+
+
+def grid(shape: tuple[int, ...], cuts: tuple[list[int], ...]) -> LogicalVariable:
+    """A float32 variable cut at ``cuts`` along each dimension."""
+    spans = [list(itertools.pairwise([0, *at, extent])) for at, extent in zip(cuts, shape, strict=True)]
+    pieces = tuple(
+        Piece(index, f"ps:{index % 2}", tuple(a for a, _ in box), tuple(b - a for a, b in box))
+        for index, box in enumerate(itertools.product(*spans))
+    )
+    return LogicalVariable("v", "float32", shape, pieces)
+
+
+@st.composite
+def partitioned(draw: st.DrawFn) -> LogicalVariable:
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)))
+    cuts = tuple(
+        sorted(draw(st.sets(st.integers(1, extent - 1), max_size=3))) if extent > 1 else [] for extent in shape
+    )
+    return grid(shape, cuts)
+
+
+@given(partitioned(), st.integers(1, 400))
+def test_bands_cover_every_element_once_and_in_order(variable: LogicalVariable, chunk_bytes: int) -> None:
+    plan = make_plan([variable])
+    (variable,) = plan.variables
+    assert variable.shape is not None
+    seen = np.zeros(variable.shape, int)
+    next_row = 0
+    for band in variable.bands(chunk_bytes):
+        assert band.start == next_row
+        next_row = band.stop
+        for part in band.parts:
+            top = part.piece.offset[0]
+            rows = slice(top + part.start, top + part.stop)
+            assert band.start <= rows.start < rows.stop <= band.stop
+            rest = [slice(o, o + e) for o, e in zip(part.piece.offset[1:], part.piece.shape[1:], strict=True)]
+            seen[(rows, *rest)] += 1
+    assert next_row == variable.shape[0]
+    assert (seen == 1).all()
+
+
+@given(partitioned(), st.integers(1, 400))
+def test_a_band_stays_below_the_chunk_unless_one_row_is_longer(variable: LogicalVariable, chunk_bytes: int) -> None:
+    assert variable.shape is not None
+    row_bytes = variable.nbytes // variable.shape[0]
+    for band in variable.bands(chunk_bytes):
+        assert (band.stop - band.start) * row_bytes <= max(chunk_bytes, row_bytes)
+
+
+def test_a_scalar_is_one_band() -> None:
+    scalar = LogicalVariable("step", "int64", (), (Piece(0, "ps:0", (), ()),))
+    (band,) = make_plan([scalar]).variables[0].bands(8)
+    assert [(part.start, part.stop) for part in band.parts] == [(0, 1)]
+
+
+def test_a_variable_without_rows_has_no_band() -> None:
+    empty = LogicalVariable("empty", "float32", (0, 4), (Piece(0, "ps:0", (0, 0), (0, 4)),))
+    assert list(make_plan([empty]).variables[0].bands(8)) == []
+
+
+def test_bytes_are_counted_by_task() -> None:
+    plan = make_plan([grid((4, 2), ([1], []))])
+    assert plan.nbytes == 32
+    assert plan.bytes_by_task() == {"ps:0": 8, "ps:1": 24}
+
+
+def test_variables_come_in_order_of_their_names() -> None:
+    plan = make_plan([LogicalVariable(name, "bool", (), (Piece(0, "local", (), ()),)) for name in "cab"])
+    assert [variable.name for variable in plan.variables] == ["a", "b", "c"]
+
+
+def test_every_mistake_of_every_variable_is_reported_at_once() -> None:
+    def variable(name: str, *pieces: Piece, dtype: str = "float32") -> LogicalVariable:
+        return LogicalVariable(name, dtype, (4,), pieces)
+
+    with pytest.raises(PlanError) as caught:
+        make_plan(
+            [
+                variable("gap", Piece(0, "ps:0", (0,), (3,))),
+                variable("overlap", Piece(0, "ps:0", (0,), (3,)), Piece(1, "ps:1", (2,), (2,))),
+                variable("outside", Piece(0, "ps:0", (2,), (4,))),
+                variable("handle", Piece(0, "ps:0", (0,), (4,)), dtype="resource"),
+                variable("twice", Piece(0, "ps:0", (0,), (4,))),
+                variable("twice", Piece(1, "ps:0", (0,), (4,))),
+            ]
+        )
+    text = str(caught.value)
+    assert "(5 problems)" in text
+    assert "variable 'gap': its pieces hold 3 of 4 elements" in text
+    assert "variable 'overlap': the pieces at [0] and [2] overlap" in text
+    assert "variable 'outside': the piece [4] at [2] lies outside [4]" in text
+    assert "variable 'handle': its dtype resource cannot be stored" in text
+    assert "variable 'twice': two variables have this name" in text
+    assert text.count("fix:") == 5
+
+
+@given(partitioned(), st.data())
+def test_a_lost_piece_is_always_noticed(variable: LogicalVariable, data: st.DataObject) -> None:
+    lost = data.draw(st.integers(0, len(variable.pieces) - 1))
+    pieces = variable.pieces[:lost] + variable.pieces[lost + 1 :]
+    with pytest.raises(PlanError, match="elements"):
+        make_plan([LogicalVariable(variable.name, variable.dtype, variable.shape, pieces)])

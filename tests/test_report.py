@@ -1,0 +1,39 @@
+"""Reports survive the way through JSON."""
+
+from __future__ import annotations
+
+import pydantic
+import pytest
+
+from autodist_saved.cut.cut import Witness
+from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
+from autodist_saved.report import ExportReport
+
+REPORT = ExportReport(
+    "chief:0",
+    path="/models/1",
+    nbytes=8,
+    seconds={"plan": 0.5, "commit": 1.0},
+    plan=ExportPlan((LogicalVariable("w", "float32", (2,), (Piece(0, "ps:0", (0,), (2,)),)),)),
+    witness=Witness((), 7, 7),
+)
+
+
+def test_a_report_reads_back_from_json() -> None:
+    assert ExportReport.from_json(REPORT.to_json()) == REPORT
+
+
+def test_the_step_is_the_one_at_staging() -> None:
+    assert REPORT.global_step == 7
+    assert ExportReport("worker:0").global_step is None
+
+
+def test_a_moving_step_or_a_training_worker_speaks_against_consistency() -> None:
+    assert Witness((), 7, 7).consistent
+    assert not Witness((), 7, 8).consistent
+    assert not Witness(("worker:0",), 7, 7).consistent
+
+
+def test_anything_else_is_no_report() -> None:
+    with pytest.raises(pydantic.ValidationError):
+        ExportReport.from_json('{"path": 3}')

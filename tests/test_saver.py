@@ -1,0 +1,111 @@
+"""The saver goes wherever TensorFlow takes one, and does there what TensorFlow's does."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+import autodist_saved as ads
+
+
+def model() -> tuple[v1.Variable, tf.Operation]:
+    weight = v1.get_variable("w", initializer=1.0)
+    step = v1.train.get_or_create_global_step()
+    return weight, v1.train.AdamOptimizer(0.1).minimize(weight**2, global_step=step)
+
+
+def test_it_is_a_saver_with_the_same_arguments() -> None:
+    assert issubclass(ads.Saver, v1.train.Saver)
+    assert inspect.signature(ads.Saver) == inspect.signature(v1.train.Saver)
+
+
+def test_save_returns_the_path_and_restore_takes_it(graph: tf.Graph, tmp_path: Path) -> None:
+    weight, train = model()
+    saver = ads.Saver(max_to_keep=2)
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        paths = []
+        for step in range(3):
+            session.run(train)
+            paths.append(saver.save(session, str(tmp_path / "model"), global_step=step))
+        saved = session.run(weight)
+        session.run(train)
+        assert paths[-1] == str(tmp_path / "model-2")
+        assert saver.last_checkpoints == paths[1:]
+        assert tf.train.latest_checkpoint(str(tmp_path)) == paths[-1]
+        saver.restore(session, paths[-1])
+        assert session.run(weight) == saved
+
+
+def test_a_scaffold_and_a_checkpoint_hook_take_it(graph: tf.Graph, tmp_path: Path) -> None:
+    _, train = model()
+    scaffold = v1.train.Scaffold(saver=ads.Saver())
+    hook = v1.train.CheckpointSaverHook(str(tmp_path), save_steps=1, scaffold=scaffold)
+    with v1.train.MonitoredTrainingSession(scaffold=scaffold, hooks=[hook]) as session:
+        session.run(train)
+    assert tf.train.latest_checkpoint(str(tmp_path))
+
+
+def test_a_monitored_session_restores_with_it(graph: tf.Graph, tmp_path: Path) -> None:
+    weight, train = model()
+    saver = ads.Saver()
+    single = ads.Cluster.single()
+    with ads.create_distributed_session(single, saver=saver, checkpoint_dir=str(tmp_path)) as session:
+        for _ in range(5):
+            session.run(train)
+        left = session.run(weight)
+    with tf.Graph().as_default():
+        weight, _ = model()
+        with ads.create_distributed_session(single, saver=ads.Saver(), checkpoint_dir=str(tmp_path)) as session:
+            assert session.run(weight) == left
+            assert session.run(v1.train.get_global_step()) == 5
+
+
+def test_it_works_where_variables_have_no_devices_at_all(graph: tf.Graph) -> None:
+    v1.get_variable("w", [2])
+    assert {op.device for op in graph.get_operations() if not op.name.startswith("autodist")} == {""}
+    assert len(ads.Saver().staging.pieces) == 1
+
+
+def test_it_can_be_built_later(graph: tf.Graph) -> None:
+    saver = ads.Saver(defer_build=True)
+    v1.get_variable("w", [2])
+    saver.build()
+    assert [variable.name for variable in saver.staging.plan().variables] == ["w"]
+
+
+def test_it_saves_what_its_list_says(graph: tf.Graph) -> None:
+    first, _ = v1.get_variable("a", [2]), v1.get_variable("b", [2])
+    assert [variable.name for variable in ads.Saver([first]).staging.plan().variables] == ["a"]
+    renamed = ads.Saver({"other/name": first})
+    assert [variable.name for variable in renamed.staging.plan().variables] == ["other/name"]
+
+
+def test_an_empty_saver_has_an_empty_plan(graph: tf.Graph) -> None:
+    assert ads.Saver(allow_empty=True).staging.plan().variables == ()
+
+
+def test_two_savers_in_one_graph_do_not_share_copies(graph: tf.Graph) -> None:
+    v1.get_variable("w", [2])
+    names = {
+        op.get_attr("shared_name")
+        for op in ((ads.Saver(), ads.Saver()), graph.get_operations())[1]
+        if op.type == "VarHandleOp" and "copy" in op.name
+    }
+    assert len(names) == 2
+
+
+def test_a_stock_saver_reads_its_checkpoints_of_partitioned_variables(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("t", [5, 2], partitioner=v1.fixed_size_partitioner(2), initializer=v1.ones_initializer())
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        path = saver.save(session, str(tmp_path / "c"))
+    with tf.Graph().as_default(), v1.Session() as session:
+        whole = v1.get_variable("t", [5, 2])
+        v1.train.Saver().restore(session, path)
+        np.testing.assert_array_equal(session.run(whole), np.ones([5, 2]))

@@ -1,0 +1,71 @@
+"""Staged pieces become dense entries, whatever the partitioning and the chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autodist_saved.plan import LogicalVariable, make_plan
+from autodist_saved.stream import stream
+from autodist_saved.testing import ArraySource
+from tests.test_plan import partitioned
+
+
+def read(prefix: str, name: str) -> np.ndarray:
+    return tf.train.load_checkpoint(prefix).get_tensor(name)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("chunk_bytes", [1, 16, 10**6])
+def test_tensorflow_reads_what_was_streamed(tmp_path: Path, parts: int, chunk_bytes: int) -> None:
+    generator = np.random.default_rng(0)
+    arrays = {
+        "matrix": generator.normal(size=(7, 3)).astype(np.float32),
+        "scalar": np.array(5, np.int64),
+        "flags": np.array([True, False, True]),
+        "words": np.array([b"a", b"", b"long " * 50], object),
+        "no_rows": np.zeros((0, 4), np.float32),
+    }
+    source = ArraySource(arrays, parts=parts)
+    prefix = str(tmp_path / "variables")
+    written = stream(source.stage(), source, prefix, chunk_bytes)
+    assert written == 7 * 3 * 4 + 8 + 3 + 251
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read(prefix, name), array)
+
+
+class _GridSource(ArraySource):
+    """One variable in the pieces of a given plan."""
+
+    def __init__(self, variable: LogicalVariable, array: np.ndarray) -> None:
+        self._given = variable
+        super().__init__({variable.name: array})
+
+    def _make_plan(self):
+        return make_plan([self._given])
+
+
+@given(partitioned(), st.integers(1, 200))
+def test_any_grid_of_pieces_comes_out_row_major(
+    tmp_path_factory, variable: LogicalVariable, chunk_bytes: int
+) -> None:
+    assert variable.shape is not None
+    array = np.arange(np.prod(variable.shape), dtype=np.float32).reshape(variable.shape)
+    source = _GridSource(variable, array)
+    prefix = str(tmp_path_factory.mktemp("bundle") / "variables")
+    stream(source.stage(), source, prefix, chunk_bytes)
+    np.testing.assert_array_equal(read(prefix, "v"), array)
+
+
+def test_a_source_that_breaks_leaves_no_bundle(tmp_path: Path) -> None:
+    source = ArraySource({"a": np.zeros(3), "b": np.zeros(3)})
+    plan = source.stage()
+    del source._staged[1]
+    with pytest.raises(KeyError):
+        stream(plan, source, str(tmp_path / "variables"), 64)
+    assert not list(tmp_path.iterdir())

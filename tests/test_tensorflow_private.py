@@ -1,0 +1,64 @@
+"""The private parts of TensorFlow that we use are still where they were, and do what they did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved import tensorflow_private as private
+
+
+def test_saveables_carry_names_slices_and_devices(graph: tf.Graph) -> None:
+    v1.get_variable("table", [5, 2], partitioner=v1.fixed_size_partitioner(2))
+    specs = [spec for saveable in private.saveables_of(v1.train.Saver()) for spec in saveable.specs]
+    assert [(spec.name, spec.slice_spec) for spec in specs] == [("table", "5 2 0,3:0,2"), ("table", "5 2 3,2:0,2")]
+    assert all(isinstance(spec.tensor, tf.Tensor) and isinstance(spec.device, str) for spec in specs)
+
+
+def test_saveables_follow_a_map_of_names(graph: tf.Graph) -> None:
+    variable = v1.get_variable("w", [2])
+    (saveable,) = private.saveables_of(v1.train.Saver({"renamed": variable}))
+    assert saveable.specs[0].name == "renamed"
+
+
+def test_references_are_told_from_values(graph: tf.Graph) -> None:
+    assert private.is_reference(v1.get_variable("old", [1], use_resource=False)._ref())
+    assert not private.is_reference(tf.constant(1))
+
+
+def test_tensorflows_own_checks_of_signatures_are_called(graph: tf.Graph, tmp_path: Path) -> None:
+    x = v1.placeholder(tf.float32)
+    signature = v1.saved_model.predict_signature_def({"x": x}, {"x": x})
+    signature.inputs["x"].ClearField("name")
+    with pytest.raises(AssertionError, match="must have one of the 'encoding' fields"):
+        private.validate_signatures(v1.saved_model.Builder(str(tmp_path)), {"p": signature})
+
+
+def test_asset_files_get_names_that_do_not_collide(graph: tf.Graph, tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "words.txt").write_text(folder)
+    tensors = [tf.constant(str(tmp_path / folder / "words.txt")) for folder in "ab"]
+    written: list[tuple[Any, Any]] = []
+    files = private.asset_files(tensors, lambda name, tensor: written.append((name, tensor.name)))
+    assert sorted(files) == [b"words.txt", b"words.txt_1"]
+    assert len(written) == 2
+
+
+def test_the_keys_of_the_train_op_are_those_that_loaders_read() -> None:
+    assert private.TRAIN_OP_KEY == "saved_model_train_op"
+    assert private.TRAIN_OP_SIGNATURE_KEY == "__saved_model_train_op"
+
+
+def test_what_assign_returns_is_unwrapped(graph: tf.Graph) -> None:
+    variable = v1.get_variable("w", initializer=np.float32(0), use_resource=True)
+    added = variable.assign_add(1.0)
+    assert isinstance(private.unwrap_resource_assign(added), tf.Operation)
+    constant = tf.constant(1)
+    assert private.unwrap_resource_assign(constant) is constant
+    assert private.unwrap_resource_assign(None) is None
