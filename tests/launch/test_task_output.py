@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from autodist_saved.task_output import Lines, TaskOutput
+from autodist_saved.launch.task_output import Lines, TaskOutput
 
 
 @pytest.mark.parametrize(

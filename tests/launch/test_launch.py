@@ -19,6 +19,7 @@ import pytest
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import LaunchError
 from autodist_saved.launch import launch
+from autodist_saved.launch.job import SAME_SIGNAL_SECS
 
 PROGRAM = Path(sys.executable).with_name("autodist-saved")
 PATIENCE_SECS = 60.0
@@ -199,7 +200,8 @@ print("\\r2000/2000", file=sys.stderr)
 def test_progress_stays_on_one_line_of_a_terminal(config):
     fifo = config(worker=1).with_name("fifo")
     os.mkfifo(fifo)
-    code = f"{WHO} print('\\r50%', end='', flush=True); open(os.environ['FIFO']).read(); print('\\r100%')"
+    # print() without a buffer writes the end of the line on its own, and what comes before is progress still.
+    code = f"{WHO} os.write(1, b'\\r50%'); open(os.environ['FIFO']).read(); os.write(1, b'\\r100%\\n')"
     terminal, child = pty.openpty()
     with subprocess.Popen(
         [PROGRAM, "launch", config(worker=1), *python(code)],
@@ -274,6 +276,62 @@ def test_a_task_ended_by_a_signal_counts_as_shells_count_it(start, config):
     assert job.lines[-1] == "launch   | ps:0 was ended by SIGKILL and had written nothing"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "culprit"),
+    [
+        ({"ps:0": 3, "chief:0": 7}, "chief:0"),
+        ({"chief:0": 7, "ps:0": -9}, "ps:0"),
+        ({"worker:1": 3, "worker:0": 7}, "worker:1"),
+    ],
+    ids=["the chief before those it told", "the killed before all", "else the first"],
+)
+def test_of_several_that_fail_the_cause_is_named(start, config, statuses, culprit):
+    """A parameter server that learns that the chief has failed may be gone before the chief."""
+    code = f"""{WHO}
+name = "{{type}}:{{index}}".format(**json.loads(os.environ['TF_CONFIG'])['task'])
+status = {statuses}.get(name) or time.sleep(1000)
+open(os.path.join(os.environ['FIFOS'], name)).read()
+print('last words of', name)
+sys.exit(status) if status > 0 else os.kill(os.getpid(), -status)"""
+    path = config(chief=1, worker=2, ps=1)
+    first, second = (path.with_name(name) for name in statuses)
+    os.mkfifo(first)
+    os.mkfifo(second)
+    job = start(path, *python(code), environ={"FIFOS": str(path.parent)})
+    with second.open("w"):  # it is there, and waits
+        first.write_text("fail")
+        job.read_until(f"launch   . {first.name} failed")
+    status = statuses[culprit]
+    assert job.finish() == (status if status > 0 else 128 - status)
+    assert re.fullmatch(rf"launch   \| {culprit} .*\. Its last lines:", job.lines[-2])
+    assert re.fullmatch(rf"{culprit} *\| last words of {culprit}", job.lines[-1])
+
+
+def test_what_a_task_ends_with_when_told_to_is_no_cause(start, config):
+    code = f"""{WHO}
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+if kind == 'chief':
+    os.write(os.open(os.environ['FIFO'], os.O_WRONLY), b'ready')
+    time.sleep(1000)
+open(os.environ['FIFO']).read(5)
+sys.exit(5)"""
+    path = config(chief=1, worker=1)
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    job = start(path, *python(code), environ={"FIFO": str(fifo)})
+    assert job.finish() == 5
+    assert job.lines[-1] == "launch   | worker:0 failed with exit status 5 and had written nothing"
+
+
+def test_a_signal_after_a_failure_does_not_hide_it(start, config):
+    code = f"{WHO} kind == 'ps' and sys.exit(5); time.sleep(1000)"
+    job = start(config(worker=1, ps=1), *python(code))
+    job.read_until("ps:0 failed with exit status 5")
+    job.process.terminate()
+    assert job.finish() == 5
+    assert job.lines[-1] == "launch   | ps:0 failed with exit status 5 and had written nothing"
+
+
 def test_when_one_fails_all_others_go_with_all_they_started(start, config):
     script = f"""
 case "$TF_CONFIG" in *'"type": "worker"'*) read -r line < "$FIFO"; exit 5;; esac
@@ -302,7 +360,9 @@ sys.exit(5)"""
     (found,) = job.read_until(r"pid (\d+)")
     fifo.write_text("fail")
     assert job.finish() == 5
-    assert job.of("launch")[2:4] == [
+    assert job.of("launch")[1:] == [
+        "worker:0 failed with exit status 5",
+        "stopping ps:0, still running",
         "not ended within 0.3 s: killed ps:0",
         "worker:0 failed with exit status 5 and had written nothing",
     ]
@@ -335,11 +395,8 @@ def test_a_second_signal_kills(start, config):
     pids = [int(match[1]) for match in job.read_until(r"ready (\d+)", times=2)]
     job.process.send_signal(signal.SIGINT)
     job.read_until("SIGINT passed on to all tasks; once more kills them")
-    deadline = time.monotonic() + PATIENCE_SECS
-    while job.process.poll() is None and time.monotonic() < deadline:
-        job.process.send_signal(signal.SIGINT)  # too soon after the first it does not count
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            job.process.wait(timeout=0.1)
+    time.sleep(SAME_SIGNAL_SECS)  # sooner after the first it does not count
+    job.process.send_signal(signal.SIGINT)
     assert job.finish() == 128 + signal.SIGINT
     assert job.lines[-1] == "launch   | SIGINT again: killed worker:0, ps:0"
     wait_until_gone(pids)

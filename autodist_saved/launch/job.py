@@ -1,0 +1,185 @@
+"""The tasks of a job while they run.
+
+One thread does everything and only ever waits for events: output of a task, the end of a process, a signal,
+a deadline.
+"""
+
+from __future__ import annotations
+
+import enum
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Mapping, Sequence
+
+from autodist_saved.cluster import Task
+from autodist_saved.launch.process_group import ProcessGroup
+from autodist_saved.launch.signals import PASSED_ON
+from autodist_saved.launch.streams import Streams
+from autodist_saved.launch.task_output import TaskOutput
+
+SETTLE_SECS = 1.0
+"""How long after the first failure others may fail by themselves, before they are stopped.
+
+The cause may come after its consequence: a chief that fails tells the other tasks, and some end before it.
+"""
+
+SAME_SIGNAL_SECS = 1.0
+"""`timeout` and a closing terminal signal a process and then its group: that is one signal, not two."""
+
+_MOST_SIGNALS = 1024
+
+
+class _Stage(enum.Enum):
+    RUNNING = enum.auto()
+    LINGERING = enum.auto()  # all work is done; parameter servers may end by themselves
+    SETTLING = enum.auto()  # a task has failed; others may fail by themselves
+    STOPPING = enum.auto()  # told to end
+    KILLED = enum.auto()
+
+
+class Job:
+    """The running tasks. A context manager that leaves no process behind; used by :func:`launch`.
+
+    Args:
+        output: where the tasks' output goes.
+        signals: yields the number of every signal, one byte each.
+        chief: the task whose failure explains that of others.
+        grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
+    """
+
+    def __init__(self, output: TaskOutput, signals: socket.socket, *, chief: Task, grace_secs: float) -> None:
+        self._output = output
+        self._signals = signals
+        self._chief = chief
+        self._grace_secs = grace_secs
+        self._groups: list[ProcessGroup] = []
+        self._failed: list[ProcessGroup] = []  # by themselves, in this order
+        self._stage = _Stage.RUNNING
+        self._stopped_at = 0.0
+        self._deadline: float | None = None
+        self._exit_status = 0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(signals, selectors.EVENT_READ, self._signalled)
+        self._streams = Streams(self._selector, output)
+
+    def __enter__(self) -> Job:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for group in self._groups:
+            group.signal(signal.SIGKILL)
+        for group in self._groups:
+            group.reap(flags=0)
+        self._streams.close()
+        self._selector.close()
+
+    def start(self, task: Task, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start a task.
+
+        Raises:
+            LaunchError: the operating system does not run the command.
+        """
+        group = ProcessGroup(task, command, environ)
+        self._groups.append(group)
+        for pipe in group.pipes:
+            self._streams.add(group.name, pipe)
+
+    def supervise(self) -> int:
+        """Wait until all tasks have ended and return the exit status of the job. Called once."""
+        while not all(group.is_empty for group in self._groups):
+            if self._deadline is None:
+                self._handle_events(None)
+            elif (wait_secs := self._deadline - time.monotonic()) > 0:
+                self._handle_events(wait_secs)
+            else:
+                self._deadline_passed()
+        for _ in range(2):  # what the last ones wrote, then the end of their streams
+            self._handle_events(0)
+        if self._failed:
+            self._exit_status = self._blame().shell_status
+        return self._exit_status
+
+    def _handle_events(self, wait_secs: float | None) -> None:
+        for key, _ in self._selector.select(wait_secs):
+            key.data()
+
+    # ---- events ------------------------------------------------------------------------------------------
+
+    def _signalled(self) -> None:
+        for signum in self._signals.recv(_MOST_SIGNALS):
+            if signum == signal.SIGCHLD:
+                self._children_ended()
+            elif signum in PASSED_ON:
+                self._pass_on(signal.Signals(signum))
+
+    def _children_ended(self) -> None:
+        for group in self._groups:
+            group.reap()
+        if self._is_stopped:
+            return
+        for group in self._groups:
+            if group.status and not self._failed:
+                self._failed.append(group)
+                self._output.say(f"{group.name} {group.ending}")
+        if self._failed:
+            if self._stage is not _Stage.SETTLING:
+                self._wait(_Stage.SETTLING, SETTLE_SECS)
+        elif self._stage is _Stage.RUNNING:
+            working = [group for group in self._groups if group.task.type != "ps"] or self._groups
+            if all(group.status == 0 for group in working):
+                self._wait(_Stage.LINGERING, self._grace_secs)
+
+    def _pass_on(self, signum: signal.Signals) -> None:
+        if not self._is_stopped:
+            self._exit_status = 128 + signum
+            self._stop(signum)
+            self._output.say(f"{signum.name} passed on to all tasks; once more kills them")
+        elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
+            self._kill(f"{signum.name} again")
+
+    def _deadline_passed(self) -> None:
+        if self._is_stopped:
+            self._kill(f"not ended within {self._grace_secs:g} s")
+        else:
+            done = "the work is done; " if self._stage is _Stage.LINGERING else ""
+            self._output.say(f"{done}stopping {self._remaining()}, still running")
+            self._stop(signal.SIGTERM)
+
+    # ---- consequences ------------------------------------------------------------------------------------
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stage in (_Stage.STOPPING, _Stage.KILLED)
+
+    def _wait(self, stage: _Stage, secs: float) -> None:
+        self._stage = stage
+        self._deadline = time.monotonic() + secs
+
+    def _stop(self, signum: signal.Signals) -> None:
+        self._wait(_Stage.STOPPING, self._grace_secs)
+        self._stopped_at = time.monotonic()
+        for group in self._groups:
+            group.signal(signum)
+
+    def _kill(self, reason: str) -> None:
+        self._stage = _Stage.KILLED
+        self._deadline = None
+        for group in self._groups:
+            group.signal(signal.SIGKILL)
+        self._output.say(f"{reason}: killed {self._remaining()}")
+
+    def _remaining(self) -> str:
+        return ", ".join(group.name for group in self._groups if not group.is_empty)
+
+    def _blame(self) -> ProcessGroup:
+        """Show the last lines of the task that the others failed because of, and return it."""
+        # The failure of another task lets nobody be ended by a signal, and that of the chief lets others fail.
+        culprit = min(self._failed, key=lambda group: (not group.ended_by_signal, group.task != self._chief))
+        if tail := self._streams.last_lines(culprit.name):
+            self._output.say(f"{culprit.name} {culprit.ending}. Its last lines:")
+            self._output.lines(culprit.name, tail)
+        else:
+            self._output.say(f"{culprit.name} {culprit.ending} and had written nothing")
+        return culprit

@@ -1,0 +1,129 @@
+"""The processes of one task: a leader, which is started here, and whatever that starts.
+
+Nothing is left behind, whichever way a job ends:
+
+- Every task leads a process group of its own, which is signalled as a whole.
+- The launcher inherits orphans (``PR_SET_CHILD_SUBREAPER``). So it knows when a group is empty, and a program
+  that a shell started has its time to end although the shell is gone.
+- The kernel kills a task when the launcher is killed (``PR_SET_PDEATHSIG``). What the task itself has started
+  is out of reach then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
+
+from autodist_saved.cluster import Task
+from autodist_saved.errors import LaunchError, Problem
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None)
+
+
+class ProcessGroup:
+    """The running processes of a task. Made by the job; used by one thread.
+
+    Attributes:
+        task: the task.
+        name: its name, such as ``ps:0``.
+        pipes: standard output and standard error; whoever reads them closes them.
+        is_empty: whether all processes have ended, as far as :meth:`reap` has seen.
+
+    Raises:
+        LaunchError: the operating system does not run the command.
+    """
+
+    def __init__(self, task: Task, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        try:
+            self._leader = subprocess.Popen(
+                command,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+                preexec_fn=functools.partial(_before_exec, os.getpid()),
+            )
+        except OSError as error:
+            fix = "check that the program runs on this machine; a script needs a first line such as `#!/bin/sh`"
+            problem = Problem("COMMAND", f"{command[0]!r} cannot be run: {error.strerror}", fix)
+            raise LaunchError("the job cannot be started", problems=[problem]) from error
+        self.task = task
+        self.name = str(task)
+        self.pipes: list[IO[bytes]] = [
+            pipe for pipe in (self._leader.stdout, self._leader.stderr) if pipe is not None
+        ]
+        self.is_empty = False
+
+    @property
+    def status(self) -> int | None:
+        """Exit status of the leader, negative for a signal; None as long as it runs."""
+        return self._leader.returncode
+
+    @property
+    def ended_by_signal(self) -> bool:
+        """Whether a signal ended the leader."""
+        return self.status is not None and self.status < 0
+
+    @property
+    def shell_status(self) -> int:
+        """Exit status of the leader, which has ended, as a shell has it: 128 + n for signal n."""
+        status = self._leader.returncode
+        return status if status >= 0 else 128 - status
+
+    @property
+    def ending(self) -> str:
+        """How the leader, which has ended, did so."""
+        status = self._leader.returncode
+        if status >= 0:
+            return f"failed with exit status {status}"
+        try:
+            return f"was ended by {signal.Signals(-status).name}"
+        except ValueError:  # a real-time signal
+            return f"was ended by signal {-status}"
+
+    def reap(self, flags: int = os.WNOHANG) -> None:
+        """Take note of those that have ended; with ``flags=0``, wait until all have."""
+        while not self.is_empty:
+            try:
+                ended = os.waitid(os.P_PGID, self._leader.pid, os.WEXITED | flags)
+            except ChildProcessError:
+                self.is_empty = True
+                return
+            if ended is None:
+                return
+            if ended.si_pid == self._leader.pid:
+                exited = ended.si_code == os.CLD_EXITED
+                self._leader.returncode = ended.si_status if exited else -ended.si_status
+
+    def signal(self, signum: int) -> None:
+        """Send a signal to all that are left."""
+        # A group with a member that was not reaped yet keeps its number, so this reaches no stranger.
+        if not self.is_empty:
+            os.killpg(self._leader.pid, signum)
+
+
+@contextlib.contextmanager
+def inherited_orphans() -> Iterator[None]:
+    """While it is entered, processes whose parent is gone become children of this process."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _before_exec(launcher_pid: int) -> None:
+    """Runs in the child, between fork and exec."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher_pid:  # it died before the kernel knew that this matters
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,33 @@
+"""Signals as events that a selector can wait for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that are meant for the tasks."""
+
+
+@contextlib.contextmanager
+def signal_numbers() -> Iterator[socket.socket]:
+    """A socket that yields the number of every signal that arrives, one byte each: PASSED_ON and SIGCHLD.
+
+    Entered by :func:`~autodist_saved.launch.launch`, in the main thread. The handlers there were come back.
+    """
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    # A job started under nohup goes on when its terminal closes.
+    handled = [
+        signum
+        for signum in (*PASSED_ON, signal.SIGCHLD)
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
+    ]
+    with receiver, sender, contextlib.ExitStack() as restored:
+        wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        restored.callback(signal.set_wakeup_fd, wakeup)
+        for signum in handled:
+            restored.callback(signal.signal, signum, signal.signal(signum, lambda *_: None))
+        yield receiver
