@@ -37,7 +37,9 @@ def test_the_example_has_twenty_lines() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)):
+        for link in re.findall(
+            r"\]\((?!https?:)([^)#]+)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        ):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 

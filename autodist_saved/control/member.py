@@ -95,12 +95,13 @@ class Membership:
             self._changed.wait_for(lambda: self._state is _State.ENDED)
         self.is_over()
 
-    def leave(self) -> None:
-        """Say goodbye and close the stream. Does nothing where the job is over already."""
+    def leave(self, *, finished: bool = True) -> None:
+        """Close the stream, with a goodbye if this task has done its part; else the chief counts it as lost."""
         self._leaving = True
-        self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye()))
-        self._outbox.put(None)
-        self._thread.join(GOODBYE_SECS)
+        if finished:
+            self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye()))
+            self._outbox.put(None)
+            self._thread.join(GOODBYE_SECS)
         self._channel.close()
 
     def _take_part(self) -> None:

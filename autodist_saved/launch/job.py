@@ -120,7 +120,7 @@ class Job:
         if self._is_stopped:
             return
         for group in self._groups:
-            if group.status and not self._failed:
+            if group.status and group not in self._failed:
                 self._failed.append(group)
                 self._output.say(f"{group.name} {group.ending}")
         if self._failed:
@@ -175,7 +175,7 @@ class Job:
 
     def _blame(self) -> ProcessGroup:
         """Show the last lines of the task that the others failed because of, and return it."""
-        # The failure of another task lets nobody be ended by a signal, and that of the chief lets others fail.
+        # Nobody is ended by a signal because another task failed, but others do fail because the chief did.
         culprit = min(self._failed, key=lambda group: (not group.ended_by_signal, group.task != self._chief))
         if tail := self._streams.last_lines(culprit.name):
             self._output.say(f"{culprit.name} {culprit.ending}. Its last lines:")

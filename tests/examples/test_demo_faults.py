@@ -52,7 +52,9 @@ def tasks_of(output: Path) -> dict[str, int]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_text()
-            environ = dict(line.split("=", 1) for line in (process / "environ").read_text().split("\0") if "=" in line)
+            environ = dict(
+                line.split("=", 1) for line in (process / "environ").read_text().split("\0") if "=" in line
+            )
         except (FileNotFoundError, ProcessLookupError, PermissionError, UnicodeDecodeError):
             continue
         if str(output) in command and "TF_CONFIG" in environ:

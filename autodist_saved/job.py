@@ -1,0 +1,131 @@
+"""One task's part in its job: who is there, who is waited for, and what happens when somebody is gone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+import grpc
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.cluster import Cluster, Task
+from autodist_saved.control.chief import ControlServer, MemberState
+from autodist_saved.control.member import Membership
+from autodist_saved.errors import TaskUnreachableError
+from autodist_saved.options import SessionOptions
+
+log = logging.getLogger(__name__)
+
+
+class Job:
+    """What this task does in the job: it serves or joins the control service, or nothing without a cluster."""
+
+    def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
+        self.cluster = cluster
+        self._options = options
+        self._server: ControlServer | None = None
+        self._membership: Membership | None = None
+        self._running: tuple[v1.Session, tf.train.Coordinator] | None = None
+
+    def start(self) -> None:
+        """Serve the control service on the chief; join it on any other task. Raises as these two do."""
+        if self.cluster.is_single:
+            return
+        if self.cluster.is_chief:
+            server = ControlServer(self.cluster, self._cancel)
+            server.start()
+            self._server = server
+        else:
+            self._membership = Membership(self.cluster, self._options, self._cancel)
+            self._membership.join()
+
+    def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
+        """Note the session that a lost parameter server would leave hanging."""
+        self._running = session, coordinator
+
+    def _cancel(self, parameter_server: str) -> None:
+        """End the step under way, which may wait for ever for what the parameter server held.
+
+        The coordinator's error is one of those after which a monitored session makes itself anew.
+        """
+        log.warning("%s is lost, and what it held: the session is made anew", parameter_server)
+        if self._running is None:
+            return
+        session, coordinator = self._running
+        if not coordinator.joined:
+            error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
+            coordinator.request_stop((type(error), error, None))
+            session.close()
+
+    def is_over(self) -> bool:
+        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""
+        return self._membership is not None and self._membership.is_over()
+
+    def wait_for_parameter_servers(self) -> None:
+        """Wait until every parameter server answers; raises when the job ends, or the time is over, meanwhile."""
+        deadline = time.monotonic() + self._options.start_timeout_secs
+        absent = [task for task in self.cluster.tasks if task.type == "ps"]
+        while absent and not self.is_over() and time.monotonic() < deadline:
+            absent = [task for task in absent if not _answers(self.cluster.address(task), wait_secs=1.0)]
+        if absent and not self.is_over():
+            raise TaskUnreachableError(
+                f"{_addresses(self.cluster, absent)} did not answer within {self._options.start_timeout_secs:g} s; "
+                "start it, check its address, or raise start_timeout_secs",
+                task=", ".join(map(str, absent)),
+            )
+
+    def wait_for_workers(self, timeout_secs: float | None) -> tuple[str, ...]:
+        """Wait, on the chief, until no worker is to come or training. Returns those that were when time was over."""
+        if self._server is None:
+            return ()
+        timeout_secs = self._options.worker_timeout_secs if timeout_secs is None else timeout_secs
+        if busy := self._server.wait_for_workers(0):
+            log.info("waiting up to %g s for %s", timeout_secs, ", ".join(busy))
+        left = self._server.wait_for_workers(timeout_secs)
+        if left:
+            log.warning("still training, or never come, after %g s: %s", timeout_secs, ", ".join(left))
+        return left
+
+    def workers_training(self) -> tuple[str, ...]:
+        """The workers that have joined and not finished, as the chief knows; empty on any other task."""
+        return self._server.workers(MemberState.JOINED) if self._server else ()
+
+    def end(self, error: BaseException | None) -> None:
+        """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
+        if self._server is not None:
+            reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
+            self._server.end_job(succeeded=error is None, reason=reason[:4000])
+        if self._membership is not None:
+            self._membership.leave(finished=error is None)
+
+
+class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
+    """Ends a worker's training with the job, and keeps the chief's last checkpoint back for the workers."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+        self._job.run_in(session, coord)
+
+    def before_run(self, run_context: v1.train.SessionRunContext) -> None:
+        if self._job.is_over():
+            run_context.request_stop()
+
+    def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
+        self._job.wait_for_workers(None)
+
+
+def _answers(address: str, wait_secs: float) -> bool:
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=wait_secs)
+        except grpc.FutureTimeoutError:
+            return False
+        return True
+
+
+def _addresses(cluster: Cluster, tasks: Iterable[Task]) -> str:
+    return ", ".join(f"{task} ({cluster.address(task)})" for task in tasks)
