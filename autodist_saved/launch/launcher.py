@@ -13,8 +13,8 @@ from rich.console import Console
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.errors import LaunchError, Problem
-from autodist_saved.launch.job import Job
 from autodist_saved.launch.process_group import inherited_orphans
+from autodist_saved.launch.running_tasks import RunningTasks
 from autodist_saved.launch.signals import signal_numbers
 from autodist_saved.launch.task_output import TaskOutput
 
@@ -64,14 +64,14 @@ def launch(
         output,
         signal_numbers() as signals,
         inherited_orphans(),
-        Job(output, signals, chief=cluster.chief, grace_secs=grace_secs) as job,
+        RunningTasks(output, signals, chief=cluster.chief, grace_secs=grace_secs) as running,
     ):
         elsewhere = len(cluster.tasks) - len(tasks)
         rest = f"; {elsewhere} more belong to other machines" if elsewhere else ""
         output.say(f"starting {', '.join(map(str, tasks))}{rest}")
         for task in tasks:
-            job.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
-        return job.supervise()
+            running.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
+        return running.supervise()
 
 
 def _cluster_problems(cluster: Cluster, tasks: Sequence[Task]) -> Iterator[Problem]:

@@ -29,7 +29,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 class ProcessGroup:
-    """The running processes of a task. Made by the job; used by one thread.
+    """The running processes of a task. Made and used by the running tasks, in one thread.
 
     Attributes:
         task: the task.

@@ -17,7 +17,7 @@ _READ_BYTES = 64 * 1024
 
 
 class Streams:
-    """Standard output and standard error of all tasks. Used by the job.
+    """Standard output and standard error of all tasks. Used by the running tasks.
 
     Args:
         selector: where the pipes are registered, each with the function to call when it is readable.

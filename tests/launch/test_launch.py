@@ -19,7 +19,7 @@ import pytest
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import LaunchError
 from autodist_saved.launch import launch
-from autodist_saved.launch.job import SAME_SIGNAL_SECS
+from autodist_saved.launch.running_tasks import SAME_SIGNAL_SECS
 
 PROGRAM = Path(sys.executable).with_name("autodist-saved")
 PATIENCE_SECS = 60.0

@@ -39,8 +39,8 @@ class _Stage(enum.Enum):
     KILLED = enum.auto()
 
 
-class Job:
-    """The running tasks. A context manager that leaves no process behind; used by :func:`launch`.
+class RunningTasks:
+    """The tasks of this machine. A context manager that leaves no process behind; used by :func:`launch`.
 
     Args:
         output: where the tasks' output goes.
@@ -64,7 +64,7 @@ class Job:
         self._selector.register(signals, selectors.EVENT_READ, self._signalled)
         self._streams = Streams(self._selector, output)
 
-    def __enter__(self) -> Job:
+    def __enter__(self) -> RunningTasks:
         return self
 
     def __exit__(self, *_: object) -> None:

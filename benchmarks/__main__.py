@@ -1,0 +1,14 @@
+"""``python -m benchmarks gather --mib 1024 --ps 2``: see ``python -m benchmarks --help``."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmarks.gather import gather
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app.callback()(lambda: None)
+app.command()(gather)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,92 @@
+"""What every task of ``gather`` runs: parameter servers hold the model, the chief saves it some times over."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow.compat.v1 as v1
+
+import autodist_saved as ads
+from benchmarks.memory import MIB, PeakGrowth
+
+COLUMNS = 256
+
+
+def main(result: Path, method: str, mib: int, variables: int, rounds: int, directory: Path) -> None:
+    v1.disable_eager_execution()
+    v1.enable_resource_variables()
+    cluster = ads.Cluster.from_tf_config()
+    if cluster.task is not None and cluster.task.type == "ps":
+        ads.serve(cluster)
+        return
+    with v1.Graph().as_default(), cluster.device_scope():
+        build(mib, variables, len(cluster.addresses["ps"]))
+        saver = v1.train.Saver(sharded=method == "stock_sharded") if method.startswith("stock") else ads.Saver()
+        scaffold = v1.train.Scaffold(saver=saver)
+        with ads.create_distributed_session(cluster, scaffold=scaffold) as sess:
+            save = _save(method, saver, sess)
+            seconds, growth = [], []
+            for number in range(rounds):
+                memory, began = PeakGrowth(), time.perf_counter()
+                save(directory / f"{method}-{number}")
+                seconds.append(time.perf_counter() - began)
+                growth.append(memory.mib())
+                shutil.rmtree(directory / f"{method}-{number}")
+    result.write_text(
+        json.dumps(
+            {
+                "method": method,
+                "seconds": seconds,
+                "median_seconds": statistics.median(seconds),
+                "first_seconds": seconds[0],
+                "chief_growth_mib": max(growth),
+            }
+        )
+    )
+
+
+def build(mib: int, variables: int, parameter_servers: int) -> None:
+    """``mib`` MiB of float32 in one partitioned variable, or in so many whole ones."""
+    v1.train.get_or_create_global_step()
+    rows = mib * MIB // (4 * COLUMNS)
+    if variables == 1:
+        partitioner = v1.fixed_size_partitioner(parameter_servers)
+        v1.get_variable("table", [rows, COLUMNS], initializer=v1.ones_initializer(), partitioner=partitioner)
+        return
+    each = rows // variables
+    for number in range(variables):
+        v1.get_variable(f"v{number}", [each, COLUMNS], initializer=v1.ones_initializer())
+
+
+def _save(method: str, saver: v1.train.Saver, sess: ads.DistributedSession) -> Callable[[Path], None]:
+    if method.startswith("stock"):
+
+        def stock(path: Path) -> None:
+            path.mkdir()
+            saver.save(sess.raw_session(), str(path / "model"), write_meta_graph=False, write_state=False)
+
+        return stock
+
+    def ours(path: Path) -> None:
+        builder = ads.SavedModelBuilder(path, options=ads.ExportOptions(verify="none"))
+        builder.add_meta_graph_and_variables(sess, ["serve"], saver=saver)
+        builder.save()
+
+    return ours
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1]),
+        sys.argv[2],
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+        int(sys.argv[5]),
+        Path(sys.argv[6]),
+    )
