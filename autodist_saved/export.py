@@ -127,7 +127,13 @@ class Export:
         if not plan.variables:
             return 0
         files.variables.mkdir()
-        return stream(plan, source, files.variables_prefix, self._options.chunk_bytes)
+        return stream(
+            plan,
+            source,
+            files.variables_prefix,
+            chunk_bytes=self._options.chunk_bytes,
+            memory_budget_bytes=self._options.memory_budget_bytes,
+        )
 
     def _staged_files(self) -> SavedModelFiles:
         if self._files is None:

@@ -39,11 +39,14 @@ class ExportOptions(Options):
     """How an export works.
 
     Attributes:
-        chunk_bytes: how much of a variable is read from a task and written to the file in one go.
+        memory_budget_bytes: how much of the variables the chief holds at the most, in reads under way and between
+            reading and writing.
+        chunk_bytes: how much of a variable is read from a task in one go; less where the budget is small.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
             and checksums with the plan; ``none`` trusts the disk.
     """
 
+    memory_budget_bytes: int = Field(default=256 * MIB, ge=MIB)
     chunk_bytes: int = Field(default=8 * MIB, ge=4096)
     verify: Literal["checksums", "none"] = "checksums"
 

@@ -61,6 +61,10 @@ class LogicalVariable:
         """Bytes of one of its pieces; 0 where they are not known beforehand."""
         return math.prod(piece.shape) * (item_bytes(self.dtype) or 0)
 
+    def band_nbytes(self, band: Band) -> int:
+        """Bytes of one band; 0 where they are not known beforehand."""
+        return self.nbytes * (band.stop - band.start) // max(1, *(self.shape or (1,))[:1])
+
     def with_shape(self, shape: Shape) -> LogicalVariable:
         """The same variable once the job has told its shape. Only for variables of a single piece."""
         (piece,) = self.pieces

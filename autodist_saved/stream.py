@@ -1,49 +1,68 @@
-"""Streaming: staged pieces become the data files of ``variables/``, band by band, in bounded memory."""
+"""Streaming: staged pieces become the data files of ``variables/``, band by band, under one budget of memory."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable
+from autodist_saved.read_ahead import read_ahead
 from autodist_saved.sources.source import Array, Source
 
+# Beside the array itself, a read holds what TensorFlow received it in.
+_HELD_BYTES_PER_READ_BYTE = 2
+_READS_IN_FLIGHT = 4
 
-def stream(plan: ExportPlan, source: Source, prefix: str, chunk_bytes: int) -> int:
+
+def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, memory_budget_bytes: int) -> int:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
 
-    The memory it takes grows with ``chunk_bytes`` (or the longest row, or string variable) and not with the
+    The memory it takes is bounded by the budget (or the longest row, or string variable) and does not grow with the
     variables. The bundle's index is written last; when an error is raised there is none.
+
+    Args:
+        plan: what the source has staged.
+        source: where to read.
+        prefix: of the bundle's files.
+        chunk_bytes: bytes of one read; less where the budget is small.
+        memory_budget_bytes: bytes in reads under way, and between reading and writing.
 
     Returns:
         bytes of tensor data written.
     """
+    # A chunk is small against the budget, or reads would wait for each other.
+    chunk_bytes = min(chunk_bytes, memory_budget_bytes // (2 * _READS_IN_FLIGHT))
+    reads = (
+        (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
+        for variable in plan.variables
+        for band in _bands(variable, chunk_bytes)
+    )
+    rows = read_ahead(reads, budget_bytes=memory_budget_bytes, threads=_READS_IN_FLIGHT)
     written = 0
-    with BundleWriter(prefix) as writer:
+    with BundleWriter(prefix) as writer, closing(rows):
         for variable in plan.variables:
-            if variable.shape is None:
-                raise ValueError(f"{variable.name!r} was not staged")
             if variable.dtype == "string":
-                strings: list[bytes] = _assemble(variable, _whole(variable), source).ravel().tolist()
-                writer.add_strings(variable.name, variable.shape, strings)
+                strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(rows).ravel().tolist()]
+                writer.add_strings(variable.name, variable.shape or (), strings)
                 written += sum(map(len, strings))
                 continue
-            entry = writer.begin(variable.name, variable.dtype, variable.shape)
-            for band in variable.bands(chunk_bytes):
-                rows = _assemble(variable, band, source)
-                entry.append(np.ascontiguousarray(rows))
-                written += rows.nbytes
+            entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
+            for _ in _bands(variable, chunk_bytes):
+                entry.append(np.ascontiguousarray(next(rows)))
             entry.finish()
+            written += variable.nbytes
     return written
 
 
-def _whole(variable: LogicalVariable) -> Band:
-    """The band that holds all of a variable: strings have no rows of known size to be cut into."""
-    bands = list(variable.bands(chunk_bytes=sys.maxsize))
-    return bands[0] if bands else Band(0, 0, ())
+def _bands(variable: LogicalVariable, chunk_bytes: int) -> Iterator[Band]:
+    """The bands that are read one by one; strings in one, for they have no rows of known size to be cut into."""
+    return variable.bands(sys.maxsize if variable.dtype == "string" else chunk_bytes)
 
 
 def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:

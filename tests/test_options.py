@@ -17,7 +17,7 @@ def test_all_wrong_options_are_reported_at_once() -> None:
     assert "wrong ExportOptions (3 problems)" in text
     assert "chunk_bytes: Input should be greater than or equal to 4096 (given: 1)" in text
     assert "verify: Input should be 'checksums' or 'none' (given: 'maybe')" in text
-    assert "fix: known options are chunk_bytes, verify" in text
+    assert "fix: known options are chunk_bytes, memory_budget_bytes, verify" in text
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "soon"])

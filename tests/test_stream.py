@@ -33,7 +33,7 @@ def test_tensorflow_reads_what_was_streamed(tmp_path: Path, parts: int, chunk_by
     }
     source = ArraySource(arrays, parts=parts)
     prefix = str(tmp_path / "variables")
-    written = stream(source.stage(), source, prefix, chunk_bytes)
+    written = stream(source.stage(), source, prefix, chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
     assert written == 7 * 3 * 4 + 8 + 3 + 251
     for name, array in arrays.items():
         np.testing.assert_array_equal(read(prefix, name), array)
@@ -58,7 +58,7 @@ def test_any_grid_of_pieces_comes_out_row_major(
     array = np.arange(np.prod(variable.shape), dtype=np.float32).reshape(variable.shape)
     source = _GridSource(variable, array)
     prefix = str(tmp_path_factory.mktemp("bundle") / "variables")
-    stream(source.stage(), source, prefix, chunk_bytes)
+    stream(source.stage(), source, prefix, chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
     np.testing.assert_array_equal(read(prefix, "v"), array)
 
 
@@ -67,5 +67,5 @@ def test_a_source_that_breaks_leaves_no_bundle(tmp_path: Path) -> None:
     plan = source.stage()
     del source._staged[1]
     with pytest.raises(KeyError):
-        stream(plan, source, str(tmp_path / "variables"), 64)
+        stream(plan, source, str(tmp_path / "variables"), chunk_bytes=64, memory_budget_bytes=2**20)
     assert not list(tmp_path.iterdir())
