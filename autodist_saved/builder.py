@@ -5,30 +5,25 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from google.protobuf import text_format
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
-from autodist_saved.foreign import translated
-from autodist_saved.graph.describe import describe
 from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
+from autodist_saved.server import runs_tensorflow_server
 from autodist_saved.session import DistributedSession
 from autodist_saved.sources.session import SessionSource, plain_session
-from autodist_saved.sources.staging import SCOPES_COLLECTION
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +53,19 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             options: how the export works.
 
         Raises:
-            TargetExistsError: there is something in ``export_dir`` (chief only).
-            TargetUnwritableError: ``export_dir`` cannot be made (chief only).
+            TargetExistsError: there is something in ``export_dir``.
+            TargetUnwritableError: ``export_dir`` cannot be made.
+
+        Both are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the session tells
+        who that is.
         """
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
-        self._saved_model = saved_model_pb2.SavedModel()
-        self._saved_model.saved_model_schema_version = v1.saved_model.constants.SAVED_MODEL_SCHEMA_VERSION
-        self._export_dir = os.fspath(export_dir)
         self._cluster = cluster
         self._options = options or ExportOptions()
-        self._target = LocalTarget(self._export_dir)
+        self._target = LocalTarget(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
-        if _cluster_of(None, cluster).is_chief:
+        if self._is_certainly_chief():
             self._target.check()
 
     @property
@@ -115,11 +110,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             SignatureError: signatures or ops do not fit the graph; all problems at once.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
-            PlanError, JobError, ExportError: see :meth:`Export.capture`. Nothing is left behind.
+            PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
         """
         if not isinstance(saver, Saver):
             raise SaverRequiredError(_saver_required(saver))
-        cluster = _cluster_of(sess, self._cluster)
+        cluster = self._cluster_of(sess)
         if self._stand_by(cluster):
             return
         if self._export is not None:
@@ -127,23 +122,27 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has already been saved. Please invoke "
                 "`add_meta_graph()` instead."
             )
+        session = plain_session(sess)
+        source = SessionSource(session, saver.staging)
         request = self._request(
-            sess.graph,
+            session.graph,
+            saver,
             tags=tags,
             signature_def_map=signature_def_map,
             assets=assets_collection,
-            main_op=main_op or legacy_init_op,
+            main_op=main_op if main_op is not None else legacy_init_op,
             train_op=train_op,
             clear_devices=clear_devices,
             strip_default_attrs=strip_default_attrs,
         )
-        meta_graph, assets = self._describe(sess.graph, request, saver)
-        training = sess.workers_training if isinstance(sess, DistributedSession) else tuple
-        export = Export(str(cluster.task or cluster.chief), self._target, self._options)
-        export.capture(SessionSource(plain_session(sess), saver.staging), NoCut(training))
-        export.copy_assets(assets)
-        self._saved_model.meta_graphs.append(meta_graph)
-        self._export = export
+        if late := saver.variables_made_later():
+            log.warning(
+                "the model has no values for %s, made after the saver; make the saver after all variables, the "
+                "optimizer's too",
+                ", ".join(late),
+            )
+        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options)
+        self._export.capture(request, source, NoCut(partial(_training, sess)))
 
     def add_meta_graph(
         self,
@@ -166,20 +165,19 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has not been saved yet. Please invoke "
                 "`add_meta_graph_and_variables()` first."
             )
-        graph = v1.get_default_graph()
-        request = self._request(
-            graph,
-            tags=tags,
-            signature_def_map=signature_def_map,
-            assets=assets_collection,
-            main_op=main_op if main_op is not None else legacy_init_op,
-            train_op=None,
-            clear_devices=clear_devices,
-            strip_default_attrs=strip_default_attrs,
+        self._export.add(
+            self._request(
+                v1.get_default_graph(),
+                saver,
+                tags=tags,
+                signature_def_map=signature_def_map,
+                assets=assets_collection,
+                main_op=main_op if main_op is not None else legacy_init_op,
+                train_op=None,
+                clear_devices=clear_devices,
+                strip_default_attrs=strip_default_attrs,
+            )
         )
-        meta_graph, assets = self._describe(graph, request, saver)
-        self._export.copy_assets(assets)
-        self._saved_model.meta_graphs.append(meta_graph)
 
     def save(self, as_text: bool = False) -> bytes | None:
         """Verify what was written and make it visible.
@@ -191,37 +189,37 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             the path of that file, as TensorFlow's builder does; None on every task but the chief.
 
         Raises:
-            UsageError: nothing was added, or the model is visible already.
-            VerifyError, TargetExistsError, TargetUnwritableError: see :meth:`Export.publish`. Nothing is visible.
+            UsageError: nothing was added, adding has failed, or the model is saved already.
+            VerifyError: what was written does not read back.
+            TargetExistsError, TargetUnwritableError: the target was taken meanwhile, or cannot be written.
+
+        After an error nothing is visible, and nothing is left behind.
         """
         if self._bystander is not None:
             return None
         if self._export is None:
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
-        if self._export.report.path is not None:
-            raise UsageError(f"this model is saved already, as {self._export.report.path}; make another builder")
+        return os.fsencode(self._export.publish(as_text=as_text))
 
-        def write_graphs(files: SavedModelFiles) -> None:
-            if as_text:
-                files.saved_model_text.write_text(text_format.MessageToString(self._saved_model))
-            else:
-                files.saved_model.write_bytes(self._saved_model.SerializeToString(deterministic=True))
-
-        published = SavedModelFiles(Path(self._target.path))
-        self._export.publish(write_graphs)
-        return os.fsencode(published.saved_model_text if as_text else published.saved_model)
-
-    def _request(self, graph: tf.Graph, **arguments: Any) -> MetaGraphRequest:
+    def _request(self, graph: tf.Graph, saver: Saver, **arguments: Any) -> MetaGraphRequest:
+        if saver.staging.stage.graph is not graph:
+            raise UsageError(
+                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
+                "variables and before its session"
+            )
         tensorflow_private.validate_signatures(self, arguments["signature_def_map"] or {})
-        request = make_request(**arguments)
-        request.check(graph)
-        return request
+        return make_request(graph, saver.saver_def, **arguments)
 
-    def _describe(
-        self, graph: tf.Graph, request: MetaGraphRequest, saver: Saver
-    ) -> tuple[meta_graph_pb2.MetaGraphDef, dict[bytes, bytes]]:
-        with translated("describe"):
-            return describe(graph, saver.saver_def, request, SCOPES_COLLECTION)
+    def _cluster_of(self, sess: Any) -> Cluster:
+        if self._cluster is not None:
+            return self._cluster
+        return sess.cluster if isinstance(sess, DistributedSession) else Cluster.from_tf_config()
+
+    def _is_certainly_chief(self) -> bool:
+        """Whether this is the chief for all that is known before there is a session to ask."""
+        if self._cluster is None and "TF_CONFIG" not in os.environ and runs_tensorflow_server():
+            return False
+        return self._cluster_of(None).is_chief
 
     def _stand_by(self, cluster: Cluster) -> bool:
         if cluster.is_chief:
@@ -233,14 +231,16 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         return True
 
 
-def _cluster_of(sess: Any, given: Cluster | None) -> Cluster:
-    if given is not None:
-        return given
-    return sess.cluster if isinstance(sess, DistributedSession) else Cluster.from_tf_config()
+def _training(sess: Any) -> tuple[str, ...] | None:
+    """Who else trains, as far as the session knows: None where it has a cluster that we know nothing of."""
+    if isinstance(sess, DistributedSession):
+        return sess.workers_training()
+    return None if plain_session(sess).sess_str else ()
 
 
 def _saver_required(saver: object) -> str:
-    found = "no saver was given" if saver is None else f"{type(saver).__name__} is not an autodist_saved.Saver"
+    stock = "tf.compat.v1.train.Saver" if isinstance(saver, v1.train.Saver) else type(saver).__name__
+    found = "no saver was given" if saver is None else f"a {stock} is not an autodist_saved.Saver"
     return (
         f"{found}. The variables are on the parameter servers, and the ops that fetch them have to be in the graph "
         "before the session makes it final. These three lines are needed, in this order:\n"

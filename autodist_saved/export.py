@@ -1,9 +1,10 @@
 """The one pipeline that every export walks, from whatever front door.
 
-    plan -> cut -> stage -> release -> stream -> describe -> verify -> commit
+    plan -> describe -> cut -> stage -> release -> stream -> verify -> commit
 
-:meth:`Export.capture` goes from ``plan`` to ``stream``; the front door describes its meta graphs, since it may
-want several of them on the same variables; :meth:`Export.publish` goes from ``verify`` to ``commit``.
+:meth:`Export.capture` goes from ``plan`` to ``stream`` and :meth:`Export.publish` from ``verify`` to ``commit``;
+between the two a front door may add further meta graphs on the same variables. Planning and describing only read, so
+that what is wrong with them is refused before the job is touched.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 from autodist_saved.cut.cut import Cut, Witness
+from autodist_saved.errors import UsageError
 from autodist_saved.foreign import translated
+from autodist_saved.graph.describe import describe
+from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.files import SavedModelFiles
@@ -24,6 +29,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport
 from autodist_saved.sources.source import Source
+from autodist_saved.sources.staging import SCOPES_COLLECTION
 from autodist_saved.stream import stream
 
 log = logging.getLogger(__name__)
@@ -36,6 +42,7 @@ class Export:
         """Touches no file. ``task`` is the chief's name for reports."""
         self._target = target
         self._options = options
+        self._graphs = SavedModelGraphs()
         self._files: SavedModelFiles | None = None
         self._seconds: dict[str, float] = {}
         self._report = ExportReport(task)
@@ -45,49 +52,48 @@ class Export:
         """What has happened so far."""
         return replace(self._report, seconds=dict(self._seconds))
 
-    def capture(self, source: Source, cut: Cut) -> None:
-        """Stage the variables in one cut and stream them into the target's staging place.
+    def capture(self, request: MetaGraphRequest, source: Source, cut: Cut) -> None:
+        """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
         Raises:
-            PlanError: the variables cannot be exported; nothing was touched.
+            PlanError, SignatureError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
         with self._phase("plan"):
             plan = source.plan()
             self._target.check()
-        with self._all_or_nothing():
-            try:
-                plan, witness = self._staged(source, cut)
-                with self._phase("stream"):
-                    self._files = self._target.open()
-                    nbytes = self._stream(plan, source, self._files)
-            finally:
-                with self._phase("discard"):
-                    source.discard()
-            self._report = replace(self._report, plan=plan, witness=witness, nbytes=nbytes)
+        with self._phase("describe"):
+            meta_graph = describe(request, SCOPES_COLLECTION)
+        log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
+        with self._all_or_nothing(), self._discarding(source):
+            plan, witness = self._staged(plan, source, cut)
+            with self._phase("stream"):
+                self._files = self._target.open()
+                nbytes = self._stream(plan, source, self._files)
+                self._copy_assets(meta_graph.assets, self._files)
+        self._graphs.add(meta_graph.proto)
+        self._report = replace(self._report, plan=plan, witness=witness, nbytes=nbytes)
         if not witness.consistent:
-            log.warning(
-                "the model may hold values of several steps: %s trained on while it was staged, and the global step "
-                "went from %s to %s; stop the workers before exporting, for instance with wait_for_workers()",
-                ", ".join(witness.training) or "somebody",
-                witness.global_step_before,
-                witness.global_step_after,
-            )
+            log.warning("%s", _doubt(witness))
 
-    def copy_assets(self, assets: Mapping[bytes, bytes]) -> None:
-        """Copy asset files into the staged model: source path by file name."""
+    def add(self, request: MetaGraphRequest) -> None:
+        """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
-        with self._phase("describe"), self._all_or_nothing():
-            for name, origin in assets.items():
-                files.assets.mkdir(exist_ok=True)
-                shutil.copyfile(origin.decode(), files.assets / name.decode())
+        with self._phase("describe"):
+            meta_graph = describe(request, SCOPES_COLLECTION)
+        with self._all_or_nothing(), self._phase("stream"):
+            self._copy_assets(meta_graph.assets, files)
+        self._graphs.add(meta_graph.proto)
 
-    def publish(self, write_graphs: Callable[[SavedModelFiles], None]) -> ExportReport:
-        """Write the graphs, verify all that is staged, and make it visible with one rename.
+    def publish(self, *, as_text: bool = False) -> str:
+        """Verify all that is staged and make it visible with one rename.
 
         Args:
-            write_graphs: writes ``saved_model.pb`` or ``.pbtxt``, after everything else is in place.
+            as_text: write the graphs as text, for people.
+
+        Returns:
+            the path of the file that holds the graphs.
 
         Raises:
             VerifyError: what was written does not read back.
@@ -97,26 +103,27 @@ class Export:
         files = self._staged_files()
         with self._all_or_nothing():
             with self._phase("verify"):
+                graph_file = files.saved_model_text if as_text else files.saved_model
+                graphs = self._graphs.serialize(as_text=as_text)
+                graph_file.write_bytes(graphs)
                 if self._options.verify == "checksums" and self._report.plan is not None:
-                    verify(files, self._report.plan)
+                    verify(files, self._report.plan, {graph_file: graphs})
             with self._phase("commit"):
-                # The manifest is part of what is committed, so it cannot tell how long the commit took.
-                published = replace(self.report, path=self._target.path)
+                # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 files.manifest.parent.mkdir(parents=True, exist_ok=True)
-                files.manifest.write_text(published.to_json())
-                write_graphs(files)
-                self._target.commit()
-        self._report = replace(self._report, path=self._target.path)
-        log.info("exported %d bytes to %s", self._report.nbytes, self._target.path)
-        return self.report
+                files.manifest.write_text(self.report.to_json())
+                path = self._target.commit()
+        self._report = replace(self._report, path=path)
+        log.info("%s", self.report)
+        return f"{path}/{graph_file.name}"
 
-    def _staged(self, source: Source, cut: Cut) -> tuple[ExportPlan, Witness]:
+    def _staged(self, plan: ExportPlan, source: Source, cut: Cut) -> tuple[ExportPlan, Witness]:
         with self._phase("cut"):
             training = cut.acquire()
         try:
             with self._phase("stage"):
                 before = source.global_step()
-                plan = source.stage()
+                plan = source.stage(plan)
                 after = source.global_step()
         finally:
             with self._phase("release"):
@@ -135,10 +142,31 @@ class Export:
             memory_budget_bytes=self._options.memory_budget_bytes,
         )
 
+    def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
+        for name, origin in assets.items():
+            files.assets.mkdir(exist_ok=True)
+            shutil.copyfile(origin, files.assets / name)
+
     def _staged_files(self) -> SavedModelFiles:
+        if self._report.path is not None:
+            raise UsageError(f"this model is saved already, as {self._report.path}; make another builder")
         if self._files is None:
-            raise RuntimeError("capture() comes first")
+            raise UsageError("this export has failed, and what was staged is removed; make another builder")
         return self._files
+
+    @contextmanager
+    def _discarding(self, source: Source) -> Iterator[None]:
+        """Free the staged copies; a failure to do so never hides the failure that came first."""
+        try:
+            yield
+        except BaseException:
+            try:
+                source.discard()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the first failure is the one to tell
+                log.warning("the staged copies could not be freed: %s", error)
+            raise
+        with self._phase("discard"):
+            source.discard()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -155,3 +183,17 @@ class Export:
         with translated(name):
             yield
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _doubt(witness: Witness) -> str:
+    if witness.training is None:
+        who = "the session is not one of create_distributed_session(), so nobody knows who trained on"
+    elif witness.training:
+        who = f"{', '.join(witness.training)} trained on"
+    else:
+        who = "somebody trained on"
+    return (
+        f"the model may hold values of several steps: {who} while it was staged, and the global step went from "
+        f"{witness.global_step_before} to {witness.global_step_after}; stop the workers before exporting, for "
+        "instance with wait_for_workers()"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
+import os
+import threading
 from collections.abc import Iterable
 
 import grpc
@@ -15,6 +16,11 @@ from autodist_saved.control.chief import ControlServer, MemberState
 from autodist_saved.control.member import Membership
 from autodist_saved.errors import TaskUnreachableError
 from autodist_saved.options import SessionOptions
+from autodist_saved.patience import Patience
+
+# How long a session may take to close when a parameter server is lost. It takes no time when its process is dead.
+LAST_RESORT_SECS = 10.0
+EXIT_STATUS_LAST_RESORT = 70
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +60,20 @@ class Job:
         if self._running is None:
             return
         session, coordinator = self._running
-        if not coordinator.joined:
-            error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
-            coordinator.request_stop((type(error), error, None))
-            session.close()
+        if coordinator.joined:
+            return
+        error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
+        coordinator.request_stop((type(error), error, None))
+        closing = threading.Thread(target=session.close, daemon=True)
+        closing.start()
+        closing.join(LAST_RESORT_SECS)
+        if closing.is_alive():
+            # It is not dead but stopped, or cut off: TensorFlow waits for an answer, and nothing can make it stop.
+            log.critical(
+                "%s does not answer and TensorFlow waits for it for ever: this process ends itself", parameter_server
+            )
+            logging.shutdown()
+            os._exit(EXIT_STATUS_LAST_RESORT)
 
     def is_over(self) -> bool:
         """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""
@@ -65,9 +81,12 @@ class Job:
 
     def wait_for_parameter_servers(self) -> None:
         """Wait until every parameter server answers; raises when the job ends, or the time is over, meanwhile."""
-        deadline = time.monotonic() + self._options.start_timeout_secs
         absent = [task for task in self.cluster.tasks if task.type == "ps"]
-        while absent and not self.is_over() and time.monotonic() < deadline:
+        patience = Patience(
+            self._options.start_timeout_secs,
+            lambda: f"{self.cluster.task} waits for {_addresses(self.cluster, absent)}",
+        )
+        while absent and not self.is_over() and not patience.is_over():
             absent = [task for task in absent if not _answers(self.cluster.address(task), wait_secs=1.0)]
         if absent and not self.is_over():
             raise TaskUnreachableError(
@@ -81,8 +100,6 @@ class Job:
         if self._server is None:
             return ()
         timeout_secs = self._options.worker_timeout_secs if timeout_secs is None else timeout_secs
-        if busy := self._server.wait_for_workers(0):
-            log.info("waiting up to %g s for %s", timeout_secs, ", ".join(busy))
         left = self._server.wait_for_workers(timeout_secs)
         if left:
             log.warning("still training, or never come, after %g s: %s", timeout_secs, ", ".join(left))

@@ -57,10 +57,6 @@ class LogicalVariable:
             return 0
         return math.prod(self.shape) * (item_bytes(self.dtype) or 0)
 
-    def piece_nbytes(self, piece: Piece) -> int:
-        """Bytes of one of its pieces; 0 where they are not known beforehand."""
-        return math.prod(piece.shape) * (item_bytes(self.dtype) or 0)
-
     def band_nbytes(self, band: Band) -> int:
         """Bytes of one band; 0 where they are not known beforehand."""
         return self.nbytes * (band.stop - band.start) // max(1, *(self.shape or (1,))[:1])
@@ -129,14 +125,6 @@ class ExportPlan:
         """The tasks that hold pieces, each once, sorted."""
         return tuple(sorted({piece.task for variable in self.variables for piece in variable.pieces}))
 
-    def bytes_by_task(self) -> dict[str, int]:
-        """Bytes that each task holds, for variables whose size is known beforehand."""
-        held = dict.fromkeys(self.tasks(), 0)
-        for variable in self.variables:
-            for piece in variable.pieces:
-                held[piece.task] += variable.piece_nbytes(piece)
-        return held
-
 
 def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
     """Check the variables against each other and order them by name.
@@ -159,6 +147,8 @@ def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
 
 def _problems_of(variable: LogicalVariable) -> Iterator[Problem]:
     place = f"variable {variable.name!r}"
+    if variable.name[:1] in {"", "\0"}:
+        yield Problem(place, "a name is never empty and never begins with NUL", "rename it")
     fix = "give the Saver all pieces of the variable, each once, as its partitioner made them"
     if item_bytes(variable.dtype) is None and variable.dtype != "string":
         yield Problem(place, f"its dtype {variable.dtype} cannot be stored", "leave it out of the Saver's var_list")

@@ -39,6 +39,16 @@ class ExportReport:
         """The job's global step when the variables were staged; None where it has none."""
         return self.witness.global_step_before if self.witness else None
 
+    def __str__(self) -> str:
+        if self.plan is None:
+            return self.note or f"{self.task} has not exported anything"
+        step = "" if self.global_step is None else f" of step {self.global_step}"
+        place = f"to {self.path}" if self.path else "and not made visible"
+        seconds = sum(self.seconds.values())
+        return (
+            f"{len(self.plan.variables)} variables{step}, {self.nbytes:,} bytes, exported {place} in {seconds:.1f} s"
+        )
+
     def to_json(self) -> str:
         """The whole report as JSON; :meth:`from_json` reads it back."""
         return _ADAPTER.dump_json(self, indent=2).decode()

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved import tensorflow_private
 from autodist_saved.errors import NoVariablesError, SaverTooLateError, UsageError
 from autodist_saved.sources.staging import Staging, build_staging
 
@@ -28,6 +29,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     """
 
     _staging: Staging | None = None
+    _variables_when_built = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not tf.executing_eagerly() and v1.get_default_graph().finalized:
@@ -50,15 +52,21 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     def build(self) -> None:
         """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``."""
         super().build()
-        if self._staging is None:
+        if self._staging is None and tensorflow_private.knows_its_variables(self):
             self._staging = build_staging(self)
+            self._variables_when_built = len(v1.global_variables())
 
     @property
     def staging(self) -> Staging:
         """The ops that an export of this saver's variables runs. Raises ``UsageError`` when there are none."""
         if self._staging is None:
             raise UsageError(
-                "this Saver has no ops for an export: it was made in eager mode, or with defer_build=True and "
-                "build() was not called before the session"
+                "this Saver has no ops for an export: it was made in eager mode, or from a SaverDef, or with "
+                "defer_build=True and build() was not called before the session; make one with Saver() instead"
             )
         return self._staging
+
+    def variables_made_later(self) -> tuple[str, ...]:
+        """Names of the graph's variables that were made after this saver, and that it therefore cannot save."""
+        variables = self.staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
+        return tuple(variable.op.name for variable in variables[self._variables_when_built :])

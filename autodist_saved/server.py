@@ -40,6 +40,11 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
     log.info("%s: the job is over", cluster.task)
 
 
+def runs_tensorflow_server() -> bool:
+    """Whether this process is a task of a cluster already."""
+    return bool(_running)
+
+
 def start_tensorflow_server(cluster: Cluster, config: tf.compat.v1.ConfigProto | None = None) -> str:
     """Start this task's TensorFlow server, unless it runs already. Returns the target for sessions.
 

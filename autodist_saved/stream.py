@@ -11,7 +11,8 @@ import numpy as np
 
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
-from autodist_saved.plan import Band, ExportPlan, LogicalVariable
+from autodist_saved.errors import ExportError
+from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
 from autodist_saved.read_ahead import read_ahead
 from autodist_saved.sources.source import Array, Source
 
@@ -70,7 +71,7 @@ def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:
     shape = variable.shape or ()
     if len(band.parts) == 1 and band.parts[0].piece.shape[1:] == shape[1:]:
         (part,) = band.parts
-        return source.read(part.piece, part.start, part.stop)
+        return _read(variable, part, source)
     rows: Array = np.empty((band.stop - band.start, *shape[1:]), numpy_dtype(variable.dtype))
     for part in band.parts:
         first = part.piece.offset[0] + part.start - band.start
@@ -79,5 +80,19 @@ def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:
             for offset, extent in zip(part.piece.offset[1:], part.piece.shape[1:], strict=True)
         )
         window = (slice(first, first + part.stop - part.start), *columns)
-        rows[window] = source.read(part.piece, part.start, part.stop)
+        rows[window] = _read(variable, part, source)
+    return rows
+
+
+def _read(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
+    """Rows of one piece, which must be what was planned: NumPy would stretch and convert them without a word."""
+    rows = source.read(part.piece, part.start, part.stop)
+    planned = (part.stop - part.start, *part.piece.shape[1:]) if part.piece.shape else ()
+    if rows.shape != planned or rows.dtype != numpy_dtype(variable.dtype):
+        raise ExportError(
+            f"{part.piece.task} holds {rows.dtype.name} {list(rows.shape)} where {variable.dtype} {list(planned)} "
+            "was planned; check the slice info of the variable",
+            variable=variable.name,
+            task=part.piece.task,
+        )
     return rows

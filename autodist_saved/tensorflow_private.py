@@ -26,6 +26,16 @@ def saveables_of(saver: tf.compat.v1.train.Saver) -> list[Any]:
     return list(_saveable_object_util.validate_and_slice_inputs(variables))
 
 
+def knows_its_variables(saver: tf.compat.v1.train.Saver) -> bool:
+    """Whether a built saver knows its variables: one that was made from a ``SaverDef`` knows names of ops alone."""
+    return saver._var_list is not None
+
+
+def is_closed(session: tf.compat.v1.Session) -> bool:
+    """Whether ``close()`` was called on a plain session."""
+    return bool(session._closed)
+
+
 def is_reference(tensor: tf.Tensor) -> bool:
     """Whether the tensor is a reference into a variable's own memory (variables without resource handles)."""
     return bool(tensor.dtype._is_ref_dtype)
@@ -40,6 +50,11 @@ def asset_files(asset_tensors: Any, write: Any) -> dict[Any, Any]:
     """File names in ``assets/`` by source path; ``write(file_name, tensor)`` is called for each asset tensor."""
     files: dict[Any, Any] = _builder_impl._maybe_save_assets(write, asset_tensors)
     return files
+
+
+def asset_path(asset_tensor: Any) -> str:
+    """The path in a constant tensor that names an asset. Raises ``TypeError`` for any other tensor."""
+    return str(tf.compat.as_text(_builder_impl._asset_path_from_tensor(asset_tensor)))
 
 
 def unwrap_resource_assign(value: Any) -> Any:

@@ -53,7 +53,7 @@ def test_the_train_op_is_where_loaders_look_for_it(graph: tf.Graph, tmp_path: Pa
         info = meta_graph.signature_def["__saved_model_train_op"].outputs["__saved_model_train_op"]
         assert info.name == name
         session.run(name)
-        assert session.run("w:0" if kind == "never" else "w/Read/ReadVariableOp:0") == 2.0
+        assert session.run("w/Read/ReadVariableOp:0") == 2.0
 
 
 def test_main_op_and_assets_make_a_table_work_after_loading(graph: tf.Graph, tmp_path: Path) -> None:
@@ -92,6 +92,36 @@ def test_main_op_and_assets_make_a_table_work_after_loading(graph: tf.Graph, tmp
         with tf.Graph().as_default(), v1.Session() as session:
             load(tmp_path / version, session)
             assert session.run("y:0", {"x:0": [b"early", b"x"]}).tolist() == [1, -1]
+
+
+def test_a_table_works_after_loading_without_a_main_op_too(graph: tf.Graph, tmp_path: Path) -> None:
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant(["late"]), tf.constant([7], tf.int64)), -1
+    )
+    tf.identity(table.lookup(v1.placeholder(tf.string, [None], "x")), "y")
+    v1.get_variable("w", initializer=1.0)
+    saver = ads.Saver()
+    with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, TAGS, saver=saver)
+        builder.save()
+    with tf.Graph().as_default(), v1.Session() as session:
+        load(tmp_path / "model", session)
+        assert session.run("y:0", {"x:0": [b"late", b"x"]}).tolist() == [7, -1]
+
+
+def test_legacy_init_op_is_another_name_of_main_op(graph: tf.Graph, tmp_path: Path) -> None:
+    weight = v1.get_variable("w", initializer=1.0, use_resource=True)
+    init = weight.assign(5.0)
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, TAGS, legacy_init_op=init.op, saver=saver)
+        builder.save()
+    with tf.Graph().as_default(), v1.Session() as session:
+        load(tmp_path / "model", session)
+        assert session.run("w/Read/ReadVariableOp:0") == 5.0
 
 
 def test_two_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:

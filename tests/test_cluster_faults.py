@@ -85,6 +85,21 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
     assert job.found("step-at-the-end") >= 50
 
 
+def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(training: Callable[..., Job]) -> None:
+    job = training()
+    job.kill("ps:0", signal.SIGSTOP)
+    for task in ("chief:0", "worker:0"):
+        assert job.processes[task].wait(60) != 0
+        assert "ps:0 does not answer and TensorFlow waits for it for ever: this process ends itself" in job.log(task)
+
+
+def test_an_export_while_a_worker_trains_on_says_so(training: Callable[..., Job]) -> None:
+    job = training(EXPORT="1")
+    witness = job.wait_for("report")["witness"]
+    assert witness["training"] == ["worker:0"]
+    assert "the model may hold values of several steps: worker:0 trained on" in job.log("chief:0")
+
+
 def test_the_end_of_the_chief_stops_a_worker_that_would_train_for_ever(training: Callable[..., Job]) -> None:
     job = training()
     leave(job.results, "stop-chief:0", True)

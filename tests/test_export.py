@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from autodist_saved.cut.cut import Cut
+from autodist_saved.cut.cut import Cut, Witness
 from autodist_saved.cut.none import NoCut
-from autodist_saved.errors import AutodistSavedError, TargetExistsError, VerifyError
+from autodist_saved.errors import (
+    AutodistSavedError,
+    SignatureError,
+    TargetExistsError,
+    TargetUnwritableError,
+    UsageError,
+    VerifyError,
+)
 from autodist_saved.export import Export
+from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
 
-PHASES = ["plan", "cut", "stage", "release", "stream", "discard", "describe", "verify", "commit"]
+PHASES = ["plan", "describe", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
 
 
 class RecordingCut(Cut):
@@ -35,8 +44,17 @@ def source() -> ArraySource:
     return ArraySource({"w": np.arange(6.0).reshape(3, 2)}, parts=2, global_step=7)
 
 
-def write_graph(files: SavedModelFiles) -> None:
-    files.saved_model.write_bytes(b"graph")
+def request(**arguments: Any) -> MetaGraphRequest:
+    defaults = {
+        "tags": ["serve"],
+        "signature_def_map": None,
+        "assets": None,
+        "main_op": None,
+        "train_op": None,
+        "clear_devices": True,
+        "strip_default_attrs": False,
+    }
+    return make_request(tf.Graph(), None, **{**defaults, **arguments})
 
 
 def export(target: Path) -> Export:
@@ -45,47 +63,38 @@ def export(target: Path) -> Export:
 
 def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
-    one.capture(source(), NoCut())
-    one.copy_assets({})
+    one.capture(request(), source(), NoCut())
     assert one.report.path is None, "nothing is visible before the commit"
     assert not (tmp_path / "model").exists()
-    report = one.publish(write_graph)
+    assert one.publish() == str(tmp_path / "model" / "saved_model.pb")
+    report = one.report
     assert list(report.seconds) == PHASES
     assert report.path == str(tmp_path / "model")
     assert report.global_step == 7
     assert report.nbytes == 48
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert one.report == report
 
 
 def test_the_writers_go_on_before_anything_is_streamed(tmp_path: Path) -> None:
     cut = RecordingCut()
 
     class Source(ArraySource):
-        def stage(self):
+        def stage(self, plan):
             cut.calls.append("stage")
-            return super().stage()
+            return super().stage(plan)
 
         def read(self, *arguments):
             cut.calls.append("read")
             return super().read(*arguments)
 
-    export(tmp_path / "model").capture(Source({"w": np.zeros(2)}), cut)
+    export(tmp_path / "model").capture(request(), Source({"w": np.zeros(2)}), cut)
     assert cut.calls == ["acquire", "stage", "release", "read"]
 
 
 def test_copies_are_freed_when_the_export_is_captured(tmp_path: Path) -> None:
     held = source()
-    export(tmp_path / "model").capture(held, NoCut())
+    export(tmp_path / "model").capture(request(), held, NoCut())
     assert not held.holds_copies
-
-
-def test_who_went_on_training_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    one = export(tmp_path / "model")
-    one.capture(source(), NoCut(lambda: ("worker:0",)))
-    assert one.report.witness is not None
-    assert not one.report.witness.consistent
-    assert "worker:0 trained on" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["global_step", "stage", "read"])
@@ -97,46 +106,104 @@ def test_a_job_that_fails_leaves_nothing_and_lets_the_writers_go(tmp_path: Path,
 
     setattr(broken, method, fail)
     with pytest.raises(AutodistSavedError, match="cable pulled") as caught:
-        export(tmp_path / "model").capture(broken, cut)
+        export(tmp_path / "model").capture(request(), broken, cut)
     assert caught.value.phase == ("stream" if method == "read" else "stage")
     assert cut.calls == ["acquire", "release"]
     assert not broken.holds_copies
     assert not list(tmp_path.iterdir())
 
 
-def test_a_graph_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "/full"), KeyboardInterrupt()])
+def test_a_commit_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     one = export(tmp_path / "model")
-    one.capture(source(), NoCut())
+    one.capture(request(), source(), NoCut())
 
-    def no_space(files: SavedModelFiles) -> None:
-        raise OSError(28, "No space left on device", str(files.saved_model))
+    def fail(*_: object) -> None:
+        raise error
 
-    with pytest.raises(AutodistSavedError, match="no space is left; free some"):
-        one.publish(no_space)
+    monkeypatch.setattr(LocalTarget, "commit", fail)
+    with pytest.raises((TargetUnwritableError, KeyboardInterrupt)):
+        one.publish()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="this export has failed, and what was staged is removed; make another"):
+        one.publish()
+
+
+def test_the_first_failure_is_told_and_not_that_of_clearing_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Gone(ArraySource):
+        def read(self, *_: object) -> Any:
+            raise OSError(5, "cable pulled")
+
+        def discard(self) -> None:
+            raise OSError(5, "cable still pulled")
+
+    with pytest.raises(AutodistSavedError, match=r"\(cable pulled\)"):
+        export(tmp_path / "model").capture(request(), Gone({"w": np.zeros(2)}), NoCut())
+    assert "the staged copies could not be freed: [Errno 5] cable still pulled" in caplog.text
+
+
+def test_a_request_that_does_not_fit_is_refused_before_the_job_is_touched(tmp_path: Path) -> None:
+    cut = RecordingCut()
+    with pytest.raises(SignatureError, match="tags: 'serve' is no list of tags"):
+        export(tmp_path / "model").capture(request(tags="serve"), source(), cut)
+    assert cut.calls == []
     assert not list(tmp_path.iterdir())
 
 
-def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
+def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) -> None:
+    with tf.Graph().as_default():
+        assets = [tf.constant("/no/such/file"), tf.constant(3)]
+    cut = RecordingCut()
+    with pytest.raises(SignatureError) as caught:
+        export(tmp_path / "model").capture(request(assets=assets), source(), cut)
+    assert "assets[0]: there is no file '/no/such/file'" in str(caught.value)
+    assert "assets[1]: Asset path tensor" in str(caught.value)
+    assert cut.calls == []
+
+
+@pytest.mark.parametrize(
+    ("training", "steps", "said"),
+    [
+        (("worker:0",), (7, 7), "worker:0 trained on"),
+        (None, (7, 7), "nobody knows who trained on"),
+        ((), (7, 9), "the global step went from 7 to 9"),
+    ],
+)
+def test_whoever_trained_on_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, training: Any, steps: tuple[int, int], said: str
+) -> None:
+    moving = source()
+    remaining = iter(steps)
+    moving.global_step = lambda: next(remaining)
     one = export(tmp_path / "model")
-    one.capture(source(), NoCut())
+    one.capture(request(), moving, NoCut(lambda: training))
+    assert one.report.witness == Witness(training, *steps)
+    assert not one.report.witness.consistent
+    assert said in caplog.text
 
-    def interrupt(files: SavedModelFiles) -> None:
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        one.publish(interrupt)
-    assert not list(tmp_path.iterdir())
+def test_nothing_is_read_back_where_the_disk_is_trusted(tmp_path: Path) -> None:
+    one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(verify="none"))
+    one.capture(request(), source(), NoCut())
+    (data,) = tmp_path.glob(".model*/variables/*data*")
+    data.write_bytes(b"damaged")
+    one.publish()
+    assert (tmp_path / "model" / "variables" / data.name).read_bytes() == b"damaged"
 
 
 def test_a_damaged_byte_is_found_before_the_model_is_visible(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
-    one.capture(source(), NoCut())
+    one.capture(request(), source(), NoCut())
     (data,) = tmp_path.glob(".model*/variables/*data*")
     damaged = bytearray(data.read_bytes())
     damaged[11] ^= 1
     data.write_bytes(damaged)
     with pytest.raises(VerifyError, match="variable 'w'"):
-        one.publish(write_graph)
+        one.publish()
     assert not list(tmp_path.iterdir())
 
 
@@ -145,15 +212,15 @@ def test_a_target_that_is_taken_is_refused_before_the_job_is_touched(tmp_path: P
     (tmp_path / "model" / "mine").touch()
     cut = RecordingCut()
     with pytest.raises(TargetExistsError, match="never overwritten"):
-        export(tmp_path / "model").capture(source(), cut)
+        export(tmp_path / "model").capture(request(), source(), cut)
     assert cut.calls == []
 
 
 def test_one_target_takes_one_of_two_exports(tmp_path: Path) -> None:
     first, second = export(tmp_path / "model"), export(tmp_path / "model")
-    first.capture(source(), NoCut())
-    second.capture(source(), NoCut())
-    first.publish(write_graph)
+    first.capture(request(), source(), NoCut())
+    second.capture(request(), source(), NoCut())
+    first.publish()
     with pytest.raises(TargetExistsError, match="appeared while"):
-        second.publish(write_graph)
+        second.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -54,7 +54,7 @@ def test_a_missing_saver_is_refused_with_the_three_lines_to_add(tmp_path: Path, 
 
 
 def test_a_stock_saver_is_refused(tmp_path: Path, session: Any) -> None:
-    with pytest.raises(SaverRequiredError, match=r"Saver is not an autodist_saved\.Saver"):
+    with pytest.raises(SaverRequiredError, match=r"a tf.compat.v1.train.Saver is not an autodist_saved\.Saver"):
         builder(tmp_path).add_meta_graph_and_variables(session, ["serve"], saver=v1.train.Saver())
 
 
@@ -92,14 +92,47 @@ def test_a_saver_that_was_never_built_is_refused(tmp_path: Path, graph: tf.Graph
     untouched(tmp_path)
 
 
-def test_an_existing_model_is_refused_by_the_constructor(tmp_path: Path) -> None:
+def test_a_saver_made_from_a_definition_cannot_export(tmp_path: Path, session: Any, graph: Any) -> None:
+    copy = ads.Saver(saver_def=graph.saver.as_saver_def())
+    with pytest.raises(UsageError, match=r"or from a SaverDef, .* make one with Saver\(\) instead"):
+        builder(tmp_path).add_meta_graph_and_variables(session, ["serve"], saver=copy)
+    untouched(tmp_path)
+
+
+def test_variables_made_after_the_saver_are_told(
+    tmp_path: Path, session: Any, graph: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    v1.get_variable("late", initializer=1.0)
+    builder(tmp_path).add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)
+    if "the model has no values for late, made after the saver; make the saver after all" not in caplog.text:
+        pytest.fail(caplog.text)
+
+
+def test_an_existing_model_is_refused_by_the_constructor(tmp_path: Path, no_server: None) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "saved_model.pb").touch()
     with pytest.raises(TargetExistsError, match="already exists, and isn't empty. It is never overwritten"):
         builder(tmp_path)
 
 
-def test_code_that_catches_tensorflows_error_catches_an_existing_model(tmp_path: Path) -> None:
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's servers cannot be stopped, so those of other tests may still run in this process."""
+    monkeypatch.setattr("autodist_saved.server._running", {})
+
+
+def test_on_a_task_of_a_cluster_an_existing_model_is_left_to_the_session_to_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: Any, graph: Any
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine").touch()
+    monkeypatch.setattr("autodist_saved.server._running", {"localhost:1": object()})
+    one = builder(tmp_path)
+    with pytest.raises(TargetExistsError, match="already exists"):
+        one.add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)
+
+
+def test_code_that_catches_tensorflows_error_catches_an_existing_model(tmp_path: Path, no_server: None) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").touch()
     with pytest.raises(AssertionError, match="already exists"):
@@ -126,6 +159,37 @@ def test_all_that_does_not_fit_the_graph_is_told_at_once(tmp_path: Path, session
     caught.match("train_op: 'train' is neither an operation nor a tensor")
     caught.match(r"signature 'p', inputs\['x'\]: there is no tensor 'elsewhere:0' in the session's graph")
     caught.match(r"signature 'p', outputs\['y'\]: there is no tensor 'elsewhere:0'")
+    untouched(tmp_path)
+
+
+def test_a_session_that_is_closed_is_refused(tmp_path: Path, graph: tf.Graph) -> None:
+    v1.get_variable("w", initializer=1.0)
+    saver = ads.Saver()
+    monitored = ads.create_distributed_session(ads.Cluster.single(), saver=saver)
+    monitored.close()
+    plain = v1.Session()
+    plain.close()
+    for closed in (monitored, plain):
+        with pytest.raises(UsageError, match="the session is closed; export inside its `with` block"):
+            builder(tmp_path).add_meta_graph_and_variables(closed, ["serve"], saver=saver)
+    untouched(tmp_path)
+
+
+def test_a_saver_of_another_graph_is_refused(tmp_path: Path, session: Any) -> None:
+    with tf.Graph().as_default():
+        v1.get_variable("w", initializer=1.0)
+        stranger = ads.Saver()
+    with pytest.raises(UsageError, match="the saver was made in another graph than the one to be exported"):
+        builder(tmp_path).add_meta_graph_and_variables(session, ["serve"], saver=stranger)
+    untouched(tmp_path)
+
+
+def test_a_failed_export_is_not_saved(tmp_path: Path, session: Any, graph: Any) -> None:
+    one = builder(tmp_path)
+    with pytest.raises(SignatureError):
+        one.add_meta_graph_and_variables(session, [], saver=graph.saver)
+    with pytest.raises(UsageError, match="this export has failed"):
+        one.save()
     untouched(tmp_path)
 
 

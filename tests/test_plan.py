@@ -71,10 +71,11 @@ def test_a_variable_without_rows_has_no_band() -> None:
     assert list(make_plan([empty]).variables[0].bands(8)) == []
 
 
-def test_bytes_are_counted_by_task() -> None:
+def test_bytes_and_tasks_are_counted() -> None:
     plan = make_plan([grid((4, 2), ([1], []))])
     assert plan.nbytes == 32
-    assert plan.bytes_by_task() == {"ps:0": 8, "ps:1": 24}
+    assert plan.tasks() == ("ps:0", "ps:1")
+    assert [plan.variables[0].band_nbytes(band) for band in plan.variables[0].bands(24)] == [24, 8]
 
 
 def test_variables_come_in_order_of_their_names() -> None:

@@ -16,7 +16,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_trains_exports_and_loads(tmp_path: Path) -> None:
-    program, reload = blocks("python")
+    program, *afterwards = blocks("python")
     (tmp_path / "train.py").write_text(program)
     (command,) = re.findall(r"^    (autodist-saved launch .*)$", README, re.MULTILINE)
     words = command.replace("/tmp/model", str(tmp_path / "model")).split()
@@ -25,10 +25,15 @@ def test_the_example_trains_exports_and_loads(tmp_path: Path) -> None:
     words[words.index("train.py")] = str(tmp_path / "train.py")
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=150)
     assert run.returncode == 0, run.stdout + run.stderr
-    check = reload.replace("/tmp/model", str(tmp_path / "model"))
-    loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False, timeout=100)
-    assert loaded.returncode == 0, loaded.stderr
-    assert "shape=(3,)" in loaded.stdout
+    assert f"b'{tmp_path}/model/saved_model.pb'" in run.stdout
+    printed = []
+    for block in afterwards:
+        code = block.replace("/tmp/model", str(tmp_path / "model"))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert "shape=(3,)" in printed[0]
+    assert int(printed[1]) > 300, "100 steps of each trainer, and 100 more"
 
 
 def test_the_example_has_twenty_lines() -> None:

@@ -34,6 +34,11 @@ def test_a_moving_step_or_a_training_worker_speaks_against_consistency() -> None
     assert not Witness(("worker:0",), 7, 7).consistent
 
 
+def test_a_report_says_in_one_line_what_happened() -> None:
+    assert str(REPORT) == "1 variables of step 7, 8 bytes, exported to /models/1 in 1.5 s"
+    assert str(ExportReport("worker:0", note="does nothing")) == "does nothing"
+
+
 def test_anything_else_is_no_report() -> None:
     with pytest.raises(pydantic.ValidationError):
         ExportReport.from_json('{"path": 3}')

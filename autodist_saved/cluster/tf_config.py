@@ -35,12 +35,23 @@ def write_tf_config(addresses: Mapping[str, tuple[str, ...]], task: Task, contro
 def _parsed(text: str) -> Mapping[str, Any]:
     fix = 'set it to a JSON object such as {"cluster": {...}, "task": {...}}, or unset it'
     try:
-        config = json.loads(text)
+        config = json.loads(text, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         place = f"TF_CONFIG, line {error.lineno}, column {error.colno}"
         problem = Problem(place, f"it is not JSON: {error.msg}", fix)
+    except (ValueError, RecursionError) as error:
+        problem = Problem("TF_CONFIG", f"a value in it cannot be read: {error}", fix)
     else:
         if isinstance(config, dict):
             return config
         problem = Problem("TF_CONFIG", f"it is {kind(config)}, not an object", fix)
     raise ClusterConfigError("TF_CONFIG describes no cluster", problems=[problem])
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's own way would drop the first of two jobs of one name without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in names if names.count(key) > 1)!r} is there twice")
+    return found

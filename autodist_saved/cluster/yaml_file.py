@@ -60,6 +60,10 @@ def _parsed(path: Path) -> Mapping[str, Any]:
         problem = Problem(_marked(path, error), what, 'check indentation and brackets; quote "[::1]:2222"')
     except yaml.YAMLError as error:
         problem = Problem(str(path), f"it is not YAML: {' '.join(str(error).split())}", mapping_fix)
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML's, for values like 2001-99-99
+        problem = Problem(
+            str(path), f"a value in it cannot be read: {error}", "write plain values: names and numbers"
+        )
     else:
         if isinstance(content, dict):
             return content

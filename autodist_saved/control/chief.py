@@ -15,8 +15,10 @@ from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
 from autodist_saved.errors import ClusterConfigError, Problem
+from autodist_saved.patience import Patience
 
 FAREWELL_SECS = 10.0
+HELLO_SECS = 5.0
 # A parameter server that was only cut off is back sooner than this.
 PARAMETER_SERVER_GRACE_SECS = 2.0
 
@@ -104,8 +106,9 @@ class ControlServer(control_pb2_grpc.ControlServicer):
                 *self._in(MemberState.JOINED, parameter_servers=False),
             )
 
+        patience = Patience(timeout_secs, lambda: f"the chief waits for {', '.join(outstanding())}")
         with self._changed:
-            self._changed.wait_for(lambda: not outstanding(), timeout_secs)
+            patience.wait_for(self._changed, lambda: not outstanding())
             return outstanding()
 
     def end_job(self, *, succeeded: bool, reason: str = "") -> None:
@@ -127,7 +130,14 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
     ) -> Iterator[control_pb2.ChiefMessage]:
         """One member's stream. Called by gRPC."""
-        hello = next(requests, control_pb2.MemberMessage()).hello
+        # Whoever says nothing would hold a thread that a member needs.
+        silence = threading.Timer(HELLO_SECS, context.cancel)
+        silence.daemon = True
+        silence.start()
+        try:
+            hello = next(requests, control_pb2.MemberMessage()).hello
+        finally:
+            silence.cancel()
         member = self._members.get(hello.task)
         if member is None or hello.job != self._digest:
             reason = (

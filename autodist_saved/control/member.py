@@ -23,6 +23,7 @@ from autodist_saved.errors import (
     TaskUnreachableError,
 )
 from autodist_saved.options import SessionOptions
+from autodist_saved.patience import Patience
 
 GOODBYE_SECS = 5.0
 
@@ -72,10 +73,11 @@ class Membership:
             TaskUnreachableError: the chief was not there within ``options.start_timeout_secs``.
             JobError: the chief turned this task away.
         """
-        log.info("%s waits for %s", self._task, self._chief)
         self._thread.start()
+        # The thread ends the wait when the time is over; patience only says so.
+        patience = Patience(self._options.start_timeout_secs + 1, lambda: f"{self._task} waits for {self._chief}")
         with self._changed:
-            self._changed.wait_for(lambda: self._state is not _State.JOINING)
+            patience.wait_for(self._changed, lambda: self._state is not _State.JOINING)
         self.is_over()
 
     def is_over(self) -> bool:
@@ -126,10 +128,14 @@ class Membership:
         try:
             for message in call:
                 timer.cancel()
-                if message.WhichOneof("kind") == "job_over":
-                    self._end(None if message.job_over.succeeded else self._job_failed(message.job_over.reason))
-                else:
-                    self._welcomed()
+                match message.WhichOneof("kind"):
+                    case "welcome":
+                        self._welcomed()
+                    case "parameter_server_lost":
+                        self._on_parameter_server_lost(message.parameter_server_lost.task)
+                    case "job_over":
+                        over = message.job_over
+                        self._end(None if over.succeeded else self._job_failed(over.reason))
         except grpc.RpcError as error:
             if out_of_patience.is_set():
                 self._end(self._chief_gone(patience_secs))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -13,39 +16,52 @@ from autodist_saved import tensorflow_private
 from autodist_saved.graph.devices import clear_devices
 from autodist_saved.graph.request import MetaGraphRequest
 
+log = logging.getLogger(__name__)
 
-def describe(
-    graph: tf.Graph, saver_def: Any, request: MetaGraphRequest, own_scopes_collection: str
-) -> tuple[meta_graph_pb2.MetaGraphDef, dict[bytes, bytes]]:
-    """Describe the graph as the model of one machine. The graph is not changed, and may be finalized.
+
+@dataclass(frozen=True)
+class MetaGraph:
+    """A described graph, and the files that it reads: path by file name in ``assets/``."""
+
+    proto: meta_graph_pb2.MetaGraphDef
+    assets: Mapping[str, str]
+
+
+def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph:
+    """Describe a graph as the model of one machine.
 
     Args:
-        graph: the job's graph.
-        saver_def: ``SaverDef`` of the saver whose ops restore the variables; None for a model without variables.
-        request: see there; it has been checked.
+        request: what is wanted.
         own_scopes_collection: the graph collection that names the scopes of ops that are no part of the model.
 
-    Returns:
-        the meta graph, and the asset files to copy: source path by file name in ``assets/``.
+    Raises:
+        SignatureError: the request does not fit the graph; all problems at once.
     """
-    meta_graph = v1.train.export_meta_graph(
-        graph=graph, saver_def=saver_def, strip_default_attrs=request.strip_default_attrs
-    )
-    _drop_scopes(meta_graph, tuple(graph.get_collection(own_scopes_collection)))
-    meta_graph.collection_def.pop(own_scopes_collection, None)
-    if request.clear_devices:
-        clear_devices(meta_graph.graph_def)
-    meta_graph.meta_info_def.tags.extend(request.tags)
-    for key, signature in request.signatures.items():
-        meta_graph.signature_def[key].CopyFrom(signature)
-    if request.main_op is not None:
-        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, request.main_op.name)
-    if request.train_op is not None:
-        _set_collection(meta_graph, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
-        meta_graph.signature_def[tensorflow_private.TRAIN_OP_SIGNATURE_KEY].CopyFrom(
-            _train_signature(request.train_op)
+    request.check()
+    with request.graph.as_default():  # TensorFlow refuses where eager execution is on, whatever graph it is given
+        proto = v1.train.export_meta_graph(
+            saver_def=request.saver_def, strip_default_attrs=request.strip_default_attrs
         )
-    return meta_graph, _add_assets(meta_graph, request)
+    _drop_scopes(proto, tuple(request.graph.get_collection(own_scopes_collection)))
+    proto.collection_def.pop(own_scopes_collection, None)
+    if request.clear_devices:
+        clear_devices(proto.graph_def)
+    proto.meta_info_def.tags.extend(request.tags)
+    for key, signature in request.signatures.items():
+        proto.signature_def[key].CopyFrom(signature)
+    if main_op := request.main_op.name if request.main_op is not None else _add_table_initializer(proto):
+        _set_collection(proto, v1.saved_model.constants.MAIN_OP_KEY, main_op)
+    if request.train_op is not None:
+        _set_collection(proto, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
+        signature = _train_signature(request.train_op)
+        proto.signature_def[tensorflow_private.TRAIN_OP_SIGNATURE_KEY].CopyFrom(signature)
+    if not request.assets and (left_out := request.graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)):
+        log.warning(
+            "%d files that the graph reads are not part of the model, so it works on this machine only; give the "
+            "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
+            len(left_out),
+        )
+    return MetaGraph(proto, _add_assets(proto, request))
 
 
 def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...]) -> None:
@@ -55,6 +71,27 @@ def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...
     kept = [node for node in nodes if not node.name.startswith(scopes)]
     del nodes[:]
     nodes.extend(kept)
+
+
+def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:
+    """Lookup tables are empty when a model is loaded, unless its main op fills them: one that does, where they are.
+
+    It is added to the copy, so it needs no op in the live graph. See tensorflow/serving#1731.
+    """
+    tables = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
+    if not tables:
+        meta_graph.collection_def.pop(v1.GraphKeys.TABLE_INITIALIZERS)
+        return None
+    names = {node.name for node in meta_graph.graph_def.node}
+    name = next(name for name in _numbered("init_all_tables_when_loaded") if name not in names)
+    meta_graph.graph_def.node.add(name=name, op="NoOp", input=[f"^{table.partition(':')[0]}" for table in tables])
+    return name
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in itertools.count(1):
+        yield f"{name}_{number}"
 
 
 def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str) -> None:
@@ -99,7 +136,7 @@ def _placeholders_behind(op: tf.Operation) -> list[tf.Operation]:
     return sorted(found, key=lambda placeholder: placeholder.name)
 
 
-def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[bytes, bytes]:
+def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[str, str]:
     def add(file_name: bytes, tensor: tf.Tensor) -> None:
         asset = meta_graph_pb2.AssetFileDef(filename=tf.compat.as_text(file_name))
         asset.tensor_info.name = tensor.name
@@ -107,4 +144,5 @@ def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphReque
         packed.Pack(asset)
         meta_graph.collection_def[v1.saved_model.constants.ASSETS_KEY].any_list.value.append(packed)
 
-    return tensorflow_private.asset_files(request.assets or None, add)
+    files = tensorflow_private.asset_files(request.assets or None, add)
+    return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}

@@ -11,7 +11,7 @@ _COLOCATION = b"loc:@"
 
 def clear_devices(graph_def: graph_pb2.GraphDef) -> None:
     """Remove every device from a graph and its functions, and colocation with nodes that are not in it."""
-    for node in all_nodes(graph_def):
+    for node in _all_nodes(graph_def):
         node.device = ""
     names = {node.name.encode() for node in graph_def.node}
     for node in graph_def.node:
@@ -26,12 +26,7 @@ def clear_devices(graph_def: graph_pb2.GraphDef) -> None:
                 del node.attr["_class"]
 
 
-def devices_left(graph_def: graph_pb2.GraphDef) -> tuple[str, ...]:
-    """Names of the nodes that name a job of a cluster, for verification."""
-    return tuple(node.name for node in all_nodes(graph_def) if "/job:" in node.device)
-
-
-def all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
+def _all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
     """The graph's nodes and those of the functions in its library."""
     yield from graph_def.node
     for function in graph_def.library.function:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +18,8 @@ class MetaGraphRequest:
     """One meta graph of a SavedModel, as TensorFlow's builder takes it.
 
     Attributes:
+        graph: the job's graph; it may be finalized, and is only read.
+        saver_def: ``SaverDef`` of the saver whose ops restore the variables; None for a model without variables.
         tags: what loaders ask for.
         signatures: ``SignatureDef`` by name.
         assets: constant string tensors that name files the graph reads.
@@ -26,21 +29,24 @@ class MetaGraphRequest:
         strip_default_attrs: remove attributes that have their default value.
     """
 
+    graph: tf.Graph
+    saver_def: Any
     tags: Sequence[str]
     signatures: Mapping[str, Any]
     assets: Sequence[tf.Tensor]
-    main_op: tf.Operation | None
+    main_op: tf.Operation | tf.Tensor | None
     train_op: tf.Operation | tf.Tensor | None
     clear_devices: bool
     strip_default_attrs: bool
 
-    def check(self, graph: tf.Graph) -> None:
+    def check(self) -> None:
         """Raise ``SignatureError`` with all that does not fit the graph."""
-        problems = [*self._problems(graph)]
+        problems = [*self._problems(), *self._asset_problems()]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
 
-    def _problems(self, graph: tf.Graph) -> Iterator[Problem]:
+    def _problems(self) -> Iterator[Problem]:
+        graph = self.graph
         if not self.tags or isinstance(self.tags, str):
             yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
         for name, value in (("main_op", self.main_op), ("train_op", self.train_op)):
@@ -61,8 +67,21 @@ class MetaGraphRequest:
                                 "build the signature from tensors of that graph",
                             )
 
+    def _asset_problems(self) -> Iterator[Problem]:
+        fix = "give constant string tensors that name files, such as tf.constant(path)"
+        for number, asset in enumerate(self.assets):
+            try:
+                path = tensorflow_private.asset_path(asset)
+            except TypeError as error:
+                yield Problem(f"assets[{number}]", str(error), fix)
+                continue
+            if not Path(path).is_file():
+                yield Problem(f"assets[{number}]", f"there is no file {path!r}", "name a file of this machine")
+
 
 def make_request(
+    graph: tf.Graph,
+    saver_def: Any,
     *,
     tags: Sequence[str],
     signature_def_map: Mapping[str, Any] | None,
@@ -74,10 +93,12 @@ def make_request(
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
+        graph=graph,
+        saver_def=saver_def,
         tags=tags,
         signatures=dict(signature_def_map or {}),
         assets=tuple(assets or ()),
-        main_op=main_op,
+        main_op=tensorflow_private.unwrap_resource_assign(main_op),
         train_op=tensorflow_private.unwrap_resource_assign(train_op),
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import glob
 import logging
 import os
+import re
 import shutil
 import uuid
 import weakref
@@ -20,6 +20,7 @@ from autodist_saved.publish.target import Target
 
 log = logging.getLogger(__name__)
 
+_MARK = ".autodist_saved-"
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
@@ -32,8 +33,17 @@ class LocalTarget(Target):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Touches no file."""
-        self._path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - a link at the end stays a link
+        """Touches no file.
+
+        Raises:
+            TargetUnwritableError: ``path`` names no place on a file system.
+        """
+        text = os.fsdecode(path)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) or "\0" in text:
+            raise TargetUnwritableError(
+                f"{text!r} is no path on a file system; export to a directory and copy it from there", path=text
+            )
+        self._path = Path(os.path.abspath(text))  # noqa: PTH100 - a link at the end stays a link
         self._staging: Path | None = None
         self._lock: int | None = None
         self._remover: weakref.finalize[..., LocalTarget] | None = None
@@ -76,7 +86,7 @@ class LocalTarget(Target):
         # Between mkdir and flock another export may sweep the directory as a leftover: then there is a next one.
         while self._staging is None or not self._staging.exists():
             self._unlock()
-            self._staging = self._path.parent / f"{self._staging_prefix}{uuid.uuid4().hex}"
+            self._staging = self._path.parent / f".{self._path.name[:100]}{_MARK}{uuid.uuid4().hex}"
             self._staging.mkdir()
             self._lock = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -84,7 +94,7 @@ class LocalTarget(Target):
         self._remover = weakref.finalize(self, shutil.rmtree, self._staging, ignore_errors=True)
         return SavedModelFiles(self._staging)
 
-    def commit(self) -> None:
+    def commit(self) -> str:
         if self._staging is None:
             raise TargetUnwritableError("nothing was staged", path=self.path)
         for path in _bottom_up(self._staging):
@@ -101,15 +111,12 @@ class LocalTarget(Target):
             raise
         _fsync(self._path.parent)
         self._close()
+        return self.path
 
     def abandon(self) -> None:
         if self._remover is not None:
             self._remover()
         self._close()
-
-    @property
-    def _staging_prefix(self) -> str:
-        return f".{self._path.name}.autodist_saved-"
 
     def _rename_into_place(self, staging: Path) -> None:
         if self._path.is_dir() and not self._path.is_symlink():
@@ -119,11 +126,14 @@ class LocalTarget(Target):
         _rename_without_replacing(staging, self._path)
 
     def _sweep(self) -> None:
-        for leftover in self._path.parent.glob(f"{glob.escape(self._staging_prefix)}*"):
-            lock = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY)
+        for leftover in self._path.parent.glob(f".*{_MARK}*"):
+            try:
+                lock = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except OSError:
+                continue  # it is no directory of ours, another's, or swept by another export at this moment
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except OSError:
                 continue
             else:
                 log.warning("removing %s, which an export that did not end has left", leftover)

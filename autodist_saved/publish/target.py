@@ -13,7 +13,7 @@ class Target(ABC):
     @property
     @abstractmethod
     def path(self) -> str:
-        """Where the model will be."""
+        """Where the model is to be, for messages."""
 
     @abstractmethod
     def check(self) -> None:
@@ -27,12 +27,16 @@ class Target(ABC):
     @abstractmethod
     def open(self) -> SavedModelFiles:
         """2. A staging place for the files, invisible to whoever looks for models. Removes what crashed exports
-        to this target left.
+        left there.
         """
 
     @abstractmethod
-    def commit(self) -> None:
-        """3. Make what was staged visible, all at once and durably. Raises as :meth:`check` does."""
+    def commit(self) -> str:
+        """3. Make what was staged visible, all at once and durably. Raises as :meth:`check` does.
+
+        Returns:
+            where the model is now.
+        """
 
     @abstractmethod
     def abandon(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from autodist_saved.bundle.reader import BundleReader
@@ -13,18 +13,28 @@ from autodist_saved.publish.files import SavedModelFiles
 _FIX = "nothing was made visible; look at the disk, and export again"
 
 
-def verify(files: SavedModelFiles, plan: ExportPlan) -> None:
-    """Compare the staged bundle with the plan: names, dtypes, shapes, and the checksum of every entry.
+def verify(files: SavedModelFiles, plan: ExportPlan, written: Mapping[Path, bytes]) -> None:
+    """Read back what is staged: names, dtypes, shapes and checksums of all variables, and the files in ``written``.
+
+    Args:
+        files: the staged model.
+        plan: the variables as they are meant to be.
+        written: what other files are meant to hold.
 
     Raises:
         VerifyError: all differences at once.
     """
-    problems = [*_problems(files, plan)]
+    problems = [*_variable_problems(files, plan)]
+    problems += [
+        Problem(path.name, "it does not hold what was written", _FIX)
+        for path, contents in written.items()
+        if path.read_bytes() != contents
+    ]
     if problems:
         raise VerifyError("what was written does not read back", problems=problems, path=str(files.root))
 
 
-def _problems(files: SavedModelFiles, plan: ExportPlan) -> Iterator[Problem]:
+def _variable_problems(files: SavedModelFiles, plan: ExportPlan) -> Iterator[Problem]:
     if not plan.variables:
         return
     try:

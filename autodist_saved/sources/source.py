@@ -27,16 +27,19 @@ class Source(ABC):
         """2. and 4., around staging. The job's global step; None where it has none."""
 
     @abstractmethod
-    def stage(self) -> ExportPlan:
-        """3. Copy every piece beside itself, on the task that holds it.
+    def stage(self, plan: ExportPlan) -> ExportPlan:
+        """3. Copy the pieces of a plan beside themselves, each on the task that holds it.
+
+        Args:
+            plan: what :meth:`plan` gave, or some variables of it.
 
         Returns:
-            the plan, in which every shape is known now.
+            the same plan, in which every shape is known now.
         """
 
     @abstractmethod
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        """5. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times.
+        """5. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
 
         Returns:
             an array of the piece's dtype (strings: objects of type ``bytes``), of shape

@@ -7,14 +7,16 @@ memory outside an export.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
+from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 
 SCOPE = "autodist_saved.staging"
@@ -23,15 +25,18 @@ SCOPES_COLLECTION = "autodist_saved.staging"
 
 @dataclass(frozen=True)
 class StagedPiece:
-    """One piece and the tensors that read its copy.
+    """One piece, and the ops that copy it and read the copy.
 
     Attributes:
         name: full name of the logical variable.
         dtype: its element type.
         full_shape, offset, shape: as in :mod:`autodist_saved.plan`; None where the running job alone knows.
         task: the task that holds piece and copy.
+        stage: makes the copy.
+        discard: frees it, whether it is there or not.
         whole: the whole copy.
-        rows: rows ``row_start`` to ``row_start + row_count`` of the copy; None for scalars and strings.
+        rows: a window of its rows; None for scalars.
+        staged_shape: its shape, known once it is staged; None where ``shape`` tells it.
     """
 
     name: str
@@ -40,20 +45,26 @@ class StagedPiece:
     offset: tuple[int, ...]
     shape: tuple[int, ...] | None
     task: str
+    stage: tf.Operation
+    discard: tf.Operation
     whole: tf.Tensor
     rows: tf.Tensor | None
+    staged_shape: tf.Tensor | None
 
 
 @dataclass(frozen=True)
 class Staging:
-    """All ops of one saver. ``shapes`` are those of the pieces with unknown shape, by their index."""
+    """All ops of one saver. ``stage`` and ``discard`` are for all pieces together.
+
+    There is one copy of each piece, so ``busy`` is held by the one export that may use it.
+    """
 
     pieces: tuple[StagedPiece, ...]
     stage: tf.Operation
     discard: tf.Operation
-    shapes: dict[int, tf.Tensor]
     row_start: tf.Tensor
     row_count: tf.Tensor
+    busy: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     def plan(self) -> ExportPlan:
         """The plan of the pieces. Raises ``PlanError``."""
@@ -64,58 +75,16 @@ class Staging:
 
     def _variable(self, name: str, indices: Sequence[int]) -> LogicalVariable:
         first = self.pieces[indices[0]]
-        return LogicalVariable(
-            name,
-            first.dtype,
-            first.full_shape,
-            tuple(
-                Piece(index, piece.task, piece.offset, piece.shape or ())
-                for index, piece in ((index, self.pieces[index]) for index in indices)
-            ),
+        of_pieces = {(self.pieces[index].dtype, self.pieces[index].full_shape) for index in indices}
+        if len(of_pieces) > 1:
+            what = f"its pieces say different things of the whole: {sorted(map(str, of_pieces))}"
+            fix = "give all pieces the same slice info and dtype, as a partitioner does"
+            raise PlanError("the variables cannot be exported", problems=[Problem(f"variable {name!r}", what, fix)])
+        pieces = tuple(
+            Piece(index, piece.task, piece.offset, piece.shape or ())
+            for index, piece in ((index, self.pieces[index]) for index in indices)
         )
-
-
-def build_staging(saver: v1.train.Saver) -> Staging:
-    """Add the staging ops for the saver's variables to the default graph. Called by every task, once a saver."""
-    # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
-    with v1.name_scope(SCOPE) as scope, tf.device(None), tf.control_dependencies(None):
-        v1.add_to_collection(SCOPES_COLLECTION, scope)
-        window = _RowWindow()
-        pieces: list[StagedPiece] = []
-        stage: list[tf.Operation] = []
-        discard: list[tf.Operation] = []
-        shapes: dict[int, tf.Tensor] = {}
-        for saveable in tensorflow_private.saveables_of(saver):
-            for spec in saveable.specs:
-                value = spec.tensor
-                with tf.device(_memory_of(spec.device or value.device)):
-                    copy = tf.raw_ops.VarHandleOp(
-                        dtype=value.dtype.base_dtype,
-                        shape=value.shape,
-                        shared_name=f"{scope}copy_{len(pieces)}",
-                        name=f"copy_{len(pieces)}",
-                    )
-                    # A reference would share the variable's memory, and change with it.
-                    if tensorflow_private.is_reference(value):
-                        value = _deep_copy(value)
-                    stage.append(tf.raw_ops.AssignVariableOp(resource=copy, value=value))
-                    discard.append(tf.raw_ops.DestroyResourceOp(resource=copy, ignore_lookup_error=True))
-                    whole = tf.raw_ops.ReadVariableOp(resource=copy, dtype=value.dtype.base_dtype)
-                    whole.set_shape(value.shape)
-                    pieces.append(_staged_piece(spec, whole, window))
-                    if pieces[-1].shape is None:
-                        with tf.control_dependencies([stage[-1]]):
-                            shapes[len(pieces) - 1] = tf.shape(
-                                tf.raw_ops.ReadVariableOp(resource=copy, dtype=value.dtype.base_dtype)
-                            )
-        return Staging(
-            tuple(pieces),
-            tf.group(*stage, name="stage"),
-            tf.group(*discard, name="discard"),
-            shapes,
-            window.start,
-            window.count,
-        )
+        return LogicalVariable(name, first.dtype, first.full_shape, pieces)
 
 
 class _RowWindow:
@@ -127,26 +96,65 @@ class _RowWindow:
         self._by_rank: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
 
     def of(self, value: tf.Tensor) -> tf.Tensor:
+        """The window's rows of a tensor that is no scalar; its rank may be unknown until it is read."""
         rank = value.shape.rank
+        if rank is None:
+            return tf.slice(value, *self._bounds(tf.cast(tf.rank(value), tf.int64)))
         if rank not in self._by_rank:
             with tf.device(None):
-                self._by_rank[rank] = (
-                    tf.concat([[self.start], tf.constant(0, tf.int64, [rank - 1])], 0),
-                    tf.concat([[self.count], tf.constant(-1, tf.int64, [rank - 1])], 0),
-                )
+                self._by_rank[rank] = self._bounds(tf.constant(rank, tf.int64))
         return tf.slice(value, *self._by_rank[rank])
 
+    def _bounds(self, rank: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        others = tf.expand_dims(rank - 1, 0)
+        return (
+            tf.concat([[self.start], tf.zeros(others, tf.int64)], 0),
+            tf.concat([[self.count], tf.fill(others, tf.constant(-1, tf.int64))], 0),
+        )
 
-def _staged_piece(spec: Any, whole: tf.Tensor, window: _RowWindow) -> StagedPiece:
-    shape = tuple(whole.shape.as_list()) if whole.shape.is_fully_defined() else None
-    full_shape, offset = shape, (0,) * len(shape or ())
-    if spec.slice_spec:
-        full_shape, offset, shape = parse_slice_spec(spec.slice_spec)
-    dtype = whole.dtype.name
-    rows = window.of(whole) if shape and dtype != "string" else None
-    device = tf.DeviceSpec.from_string(whole.device)
+
+def build_staging(saver: v1.train.Saver) -> Staging:
+    """Add the staging ops for the saver's variables to the default graph. Called by every task, once a saver."""
+    # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
+    with v1.name_scope(SCOPE) as scope, tf.device(None), tf.control_dependencies(None):
+        v1.add_to_collection(SCOPES_COLLECTION, scope)
+        window = _RowWindow()
+        specs = [spec for saveable in tensorflow_private.saveables_of(saver) for spec in saveable.specs]
+        pieces = tuple(_staged_piece(spec, f"copy_{index}", scope, window) for index, spec in enumerate(specs))
+        return Staging(
+            pieces,
+            tf.group(*(piece.stage for piece in pieces), name="stage"),
+            tf.group(*(piece.discard for piece in pieces), name="discard"),
+            window.start,
+            window.count,
+        )
+
+
+def _staged_piece(spec: Any, name: str, scope: str, window: _RowWindow) -> StagedPiece:
+    value = spec.tensor
+    dtype = value.dtype.base_dtype
+    with tf.device(_memory_of(spec.device or value.device)):
+        copy = tf.raw_ops.VarHandleOp(dtype=dtype, shape=value.shape, shared_name=scope + name, name=name)
+        # A reference would share the variable's memory, and change with it.
+        settled = _deep_copy(value) if tensorflow_private.is_reference(value) else value
+        stage = tf.raw_ops.AssignVariableOp(resource=copy, value=settled)
+        discard = tf.raw_ops.DestroyResourceOp(resource=copy, ignore_lookup_error=True)
+        whole = tf.raw_ops.ReadVariableOp(resource=copy, dtype=dtype)
+        whole.set_shape(value.shape)
+        shape = tuple(value.shape.as_list()) if value.shape.is_fully_defined() else None
+        full_shape, offset = shape, (0,) * len(shape or ())
+        if spec.slice_spec:
+            full_shape, offset, shape = parse_slice_spec(spec.slice_spec)
+        staged_shape = None
+        if shape is None:
+            with tf.control_dependencies([stage]):
+                staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=copy, dtype=dtype), tf.int64)
+        rows = None if value.shape.rank == 0 else window.of(whole)
+    device = tf.DeviceSpec.from_string(copy.device)
     task = f"{device.job}:{device.task or 0}" if device.job else "local"
-    return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, whole, rows)
+    return StagedPiece(
+        spec.name, dtype.name, full_shape, offset, shape, task, stage, discard, whole, rows, staged_shape
+    )
 
 
 def parse_slice_spec(

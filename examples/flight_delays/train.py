@@ -45,6 +45,7 @@ def train(cluster: ads.Cluster, arguments: argparse.Namespace) -> None:
     mine = dataset.train.shard(trainers.index(cluster.task), len(trainers))
     last_step = arguments.epochs * len(dataset.train) // BATCH_SIZE
 
+    builder = ads.SavedModelBuilder(arguments.export_dir)  # refuses a directory that is taken before the training
     with tf.Graph().as_default(), cluster.device_scope():
         model = build_model(dataset.vocabulary_sizes, partitions=len(cluster.addresses.get("ps", ())))
         saver = ads.Saver()
@@ -59,7 +60,7 @@ def train(cluster: ads.Cluster, arguments: argparse.Namespace) -> None:
             if cluster.is_chief:
                 session.wait_for_workers()
                 measure(session, model, dataset.held_out, arguments.results_dir)
-                export(session, model, saver, arguments.export_dir, arguments.results_dir)
+                export(session, model, saver, builder, arguments.results_dir)
 
 
 def run_steps(session: ads.DistributedSession, model: Model, flights: Flights, last_step: int, name: str) -> None:
@@ -84,14 +85,18 @@ def measure(session: ads.DistributedSession, model: Model, held_out: Flights, re
 
 
 def export(
-    session: ads.DistributedSession, model: Model, saver: ads.Saver, export_dir: Path, results_dir: Path
+    session: ads.DistributedSession,
+    model: Model,
+    saver: ads.Saver,
+    builder: ads.SavedModelBuilder,
+    results_dir: Path,
 ) -> None:
     """Write the SavedModel, from which one machine predicts and goes on training, and the report about it."""
-    builder = ads.SavedModelBuilder(str(export_dir))
     builder.add_meta_graph_and_variables(
         session, ["serve"], signature_def_map=model.signatures(), saver=saver, train_op=model.train_op
     )
     builder.save()
+    print(builder.report)
     (results_dir / "export.json").write_text(builder.report.to_json())
 
 

@@ -53,6 +53,21 @@ def test_a_bad_tf_config_is_refused_with_the_place(text: str, place: str, what: 
     assert problem.fix
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"cluster": {"ps": ["a:1"], "ps": ["b:1"]}}', "the key 'ps' is there twice"),
+        ("[" * 100_000, "a value in it cannot be read: "),
+        ('{"task": {"index": ' + "9" * 5000 + "}}", "a value in it cannot be read: Exceeds the limit"),
+    ],
+    ids=["a job twice", "too deep", "a number too long"],
+)
+def test_json_that_python_cannot_take_is_refused_too(text: str, what: str) -> None:
+    with pytest.raises(ClusterConfigError) as caught:
+        Cluster.from_tf_config({"TF_CONFIG": text})
+    assert what in str(caught.value)
+
+
 def test_tf_config_goes_round(tmp_path: Path) -> None:
     told = {
         "cluster": {"worker": ["a:1", "a:2"], "ps": ["b:1"]},

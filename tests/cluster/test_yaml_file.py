@@ -119,3 +119,12 @@ def test_the_cluster_files_we_ship_are_good() -> None:
         f"trainer-{number}.example.com" for number in range(3)
     }
     assert hosts.control_address == "trainer-0.example.com:2230"
+
+
+@pytest.mark.parametrize("value", ["2001-99-99", "!!int x", "!!bool x", "!!timestamp x", "0x_", "[" * 3000])
+def test_values_that_yaml_cannot_make_are_refused_too(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"cluster:\n  worker: [{value}]\n")
+    with pytest.raises(ClusterConfigError) as caught:
+        Cluster.from_yaml(path)
+    assert str(path) in str(caught.value)

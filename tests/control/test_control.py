@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -91,6 +93,53 @@ def test_a_failure_of_the_chief_reaches_every_member_with_its_reason(chief: Cont
         member.wait_until_over()
 
 
+def test_every_trainer_is_told_once_that_a_parameter_server_is_lost(
+    cluster: Cluster, chief_that_listens: Any
+) -> None:
+    _, chief_told = chief_that_listens
+    worker_told: queue.Queue[str] = queue.Queue()
+    worker = Membership(cluster.for_task(Task("worker", 0)), QUICK, worker_told.put)
+    worker.join()
+    with subprocess.Popen(
+        [sys.executable, "-c", MEMBER],
+        env={**os.environ, "TF_CONFIG": cluster.tf_config(Task("ps", 0))},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "joined\n"
+        process.kill()
+    assert chief_told.get(timeout=20) == "ps:0"
+    assert worker_told.get(timeout=20) == "ps:0"
+    worker.leave()
+    assert chief_told.empty()
+
+
+def test_a_parameter_server_that_was_only_cut_off_is_not_lost(
+    cluster: Cluster, chief_that_listens: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodist_saved.control.chief.PARAMETER_SERVER_GRACE_SECS", 1.0)
+    chief, told = chief_that_listens
+    member = Membership(cluster.for_task(Task("ps", 0)), SessionOptions(chief_timeout_secs=30))
+    member.join()
+    first_stream = chief._members["ps:0"].stream
+    first_stream.cancel()
+    with chief._changed:
+        assert chief._changed.wait_for(lambda: chief._members["ps:0"].stream not in {None, first_stream}, 20)
+    with pytest.raises(queue.Empty):
+        told.get(timeout=2)
+    member.leave()
+
+
+@pytest.fixture
+def chief_that_listens(cluster: Cluster) -> Iterator[Any]:
+    told: queue.Queue[str] = queue.Queue()
+    server = ControlServer(cluster, told.put)
+    server.start()
+    yield server, told
+    server.end_job(succeeded=False, reason="the test is over")
+
+
 def test_a_job_that_ends_waits_for_a_parameter_server_on_its_way(chief: ControlServer, join: Join) -> None:
     ending = threading.Thread(target=chief.end_job, kwargs={"succeeded": True})
     ending.start()
@@ -166,6 +215,25 @@ def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: Control
         answers = control_pb2_grpc.ControlStub(channel).Join(iter([]), wait_for_ready=True, timeout=20)
         with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
             next(answers)
+
+
+def test_strangers_that_say_nothing_do_not_keep_members_out(
+    cluster: Cluster, chief: ControlServer, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodist_saved.control.chief.HELLO_SECS", 0.5)
+    silence = threading.Event()
+
+    def say_nothing() -> Iterator[control_pb2.MemberMessage]:
+        silence.wait(60)
+        yield from ()
+
+    with grpc.insecure_channel(str(cluster.control_address)) as channel:
+        stub = control_pb2_grpc.ControlStub(channel)
+        streams = [stub.Join(say_nothing(), wait_for_ready=True) for _ in range(20)]
+        assert not join("ps:0").is_over()
+        for stream in streams:
+            stream.cancel()
+        silence.set()
 
 
 MEMBER = """

@@ -42,6 +42,11 @@ def main(results: Path) -> None:
                 steps += 1
                 if steps == 5:
                     leave(results, f"pid-{task}", os.getpid())
+                if steps == 20 and cluster.is_chief and "EXPORT" in os.environ:
+                    builder = ads.SavedModelBuilder(results / "model")
+                    builder.add_meta_graph_and_variables(sess, ["serve"], saver=saver)
+                    builder.save()
+                    leave(results, "report", builder.report.as_dict())
             if cluster.is_chief:
                 leave(results, "step-at-the-end", int(sess.raw_session().run(step)))
                 if "FAIL" in os.environ:

@@ -103,6 +103,31 @@ def test_a_file_system_without_that_kind_of_rename_still_commits(
     assert (tmp_path / "model" / "saved_model.pb").exists()
 
 
+def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = LocalTarget(tmp_path / "model")
+    files = target.open()
+    files.variables.mkdir()
+    (files.variables / "data").write_bytes(b"x")
+    files.saved_model.write_bytes(b"x")
+    calls: list[str] = []
+    fsync, rename = os.fsync, local._rename_without_replacing
+
+    def recorded_fsync(descriptor: int) -> None:
+        calls.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def recorded_rename(*paths: Path) -> None:
+        calls.append("rename")
+        rename(*paths)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(local, "_rename_without_replacing", recorded_rename)
+    target.commit()
+    at = calls.index("rename")
+    assert {"data", "variables", "saved_model.pb", files.root.name} <= set(calls[:at])
+    assert calls[at + 1 :] == [tmp_path.name]
+
+
 STAGE_AND_WAIT = """
 import sys
 from autodist_saved.publish.local import LocalTarget
@@ -125,22 +150,22 @@ def staging_process(place: Path) -> subprocess.Popen[str]:
 def test_leftovers_of_a_killed_export_are_swept_and_a_living_ones_are_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dead, alive, other = (staging_process(tmp_path / name) for name in ("model", "model", "model2"))
+    dead, alive = (staging_process(tmp_path / name) for name in ("model", "another"))
+    odd = [tmp_path / f".{name}.autodist_saved-x" for name in ("file", "link")]
+    odd[0].touch()
+    odd[1].symlink_to(tmp_path)
     try:
-        before = set(tmp_path.iterdir())
-        assert len(before) == 3
         dead.send_signal(signal.SIGKILL)
         dead.wait()
-        other.send_signal(signal.SIGKILL)
-        other.wait()
-        target = LocalTarget(tmp_path / "model")
+        target = LocalTarget(tmp_path / "third")
         target.open()
         target.abandon()
-        left = set(tmp_path.iterdir())
-        assert len(left) == 2, "the living export's, and what belongs to another target"
+        left = [path for path in tmp_path.iterdir() if path not in odd]
+        assert [path.name.startswith(".another.") for path in left] == [True]
+        assert all(path.is_symlink() or path.exists() for path in odd)
         assert "which an export that did not end has left" in caplog.text
     finally:
-        for process in (dead, alive, other):
+        for process in (dead, alive):
             process.kill()
             process.communicate()
 
@@ -152,12 +177,18 @@ def test_a_program_that_never_commits_leaves_nothing_when_it_ends(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_two_targets_whose_names_look_alike_do_not_sweep_each_other(tmp_path: Path) -> None:
-    starred = LocalTarget(tmp_path / "m*")
-    plain = LocalTarget(tmp_path / "mo")
-    plain.open()
-    plain._unlock()  # as if its process had died
-    starred.open()
-    assert len(list(tmp_path.iterdir())) == 2
-    starred.abandon()
-    plain.abandon()
+@pytest.mark.parametrize("path", ["gs://bucket/model", "file:///models/1", "a\0b"])
+def test_what_is_no_path_on_a_file_system_is_refused(path: str) -> None:
+    with pytest.raises(TargetUnwritableError, match="is no path on a file system; export to a directory"):
+        LocalTarget(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["m" * 255, "m\udce9", "a b*?[", "ü/1"], ids=["long", "no unicode", "glob", "nested"]
+)
+def test_odd_names_are_good_names(tmp_path: Path, name: str) -> None:
+    target = LocalTarget(os.fsencode(tmp_path / name))
+    target.check()
+    target.open().saved_model.write_bytes(b"x")
+    target.commit()
+    assert (tmp_path / name / "saved_model.pb").exists()

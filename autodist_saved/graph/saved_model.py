@@ -1,0 +1,26 @@
+"""``saved_model.pb`` in the making: one meta graph after another."""
+
+from __future__ import annotations
+
+import tensorflow.compat.v1 as v1
+from google.protobuf import text_format
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+
+class SavedModelGraphs:
+    """The meta graphs of one SavedModel."""
+
+    def __init__(self) -> None:
+        self._proto = saved_model_pb2.SavedModel()
+        self._proto.saved_model_schema_version = v1.saved_model.constants.SAVED_MODEL_SCHEMA_VERSION
+
+    def add(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
+        """Add another meta graph; its tags tell it from the others."""
+        self._proto.meta_graphs.append(meta_graph)
+
+    def serialize(self, *, as_text: bool) -> bytes:
+        """The contents of ``saved_model.pb``, or of ``saved_model.pbtxt``; the same graphs give the same bytes."""
+        if as_text:
+            return text_format.MessageToString(self._proto).encode()
+        serialized: bytes = self._proto.SerializeToString(deterministic=True)
+        return serialized

@@ -1,0 +1,129 @@
+"""A meta graph of one machine out of a live graph that is only read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import graph_pb2
+
+from autodist_saved.errors import SignatureError
+from autodist_saved.graph.describe import describe
+from autodist_saved.graph.devices import clear_devices
+from autodist_saved.graph.request import make_request
+
+
+def request(graph: tf.Graph, **arguments: Any) -> Any:
+    defaults: dict[str, Any] = {
+        "tags": ["serve"],
+        "signature_def_map": None,
+        "assets": None,
+        "main_op": None,
+        "train_op": None,
+        "clear_devices": True,
+        "strip_default_attrs": False,
+    }
+    return make_request(graph, None, **{**defaults, **arguments})
+
+
+def test_the_graph_is_only_read(graph: tf.Graph) -> None:
+    main_op, train_op = tf.no_op("main"), tf.no_op("train")
+    asset = tf.constant(__file__)
+    graph.finalize()
+    before = graph.as_graph_def().SerializeToString()
+    for _ in range(2):
+        proto = describe(request(graph, main_op=main_op, train_op=train_op, assets=[asset]), "none").proto
+        assert proto.collection_def["saved_model_main_op"].node_list.value == ["main"]
+        assert proto.collection_def["saved_model_train_op"].node_list.value == ["train"]
+        assert len(proto.collection_def["saved_model_assets"].any_list.value) == 1
+    assert graph.as_graph_def().SerializeToString() == before
+    assert not list(graph.collections)
+
+
+def test_the_train_signature_names_the_placeholders_that_it_needs(graph: tf.Graph) -> None:
+    needed, unneeded = v1.placeholder(tf.float32, [None], "needed"), v1.placeholder(tf.float32, name="unneeded")
+    with tf.control_dependencies([tf.identity(needed)]):
+        train_op = tf.no_op("train")
+    del unneeded
+    signature = describe(request(graph, train_op=train_op), "none").proto.signature_def["__saved_model_train_op"]
+    assert list(signature.inputs) == ["needed"]
+    assert signature.inputs["needed"].name == "needed:0"
+    assert signature.outputs["__saved_model_train_op"].name == "train"
+
+
+def test_default_attributes_are_stripped_on_request(graph: tf.Graph) -> None:
+    tf.matmul(tf.zeros([1, 1]), tf.zeros([1, 1]), name="product")
+
+    def attributes(strip: bool) -> set[str]:
+        nodes = describe(request(graph, strip_default_attrs=strip), "none").proto.graph_def.node
+        return set(next(node for node in nodes if node.name == "product").attr)
+
+    assert "transpose_a" in attributes(False)
+    assert "transpose_a" not in attributes(True)
+
+
+def test_a_main_op_may_be_a_tensor(graph: tf.Graph) -> None:
+    proto = describe(request(graph, main_op=tf.constant(1, name="one")), "none").proto
+    assert proto.collection_def["saved_model_main_op"].node_list.value == ["one:0"]
+
+
+def _table(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, tf.constant([1], tf.int64)), -1)
+
+
+def test_tables_are_filled_when_a_model_without_main_op_is_loaded(graph: tf.Graph) -> None:
+    tf.no_op("init_all_tables_when_loaded")
+    for word in "ab":
+        _table(tf.constant([word]))
+    graph.finalize()
+    proto = describe(request(graph), "none").proto
+    (name,) = proto.collection_def["saved_model_main_op"].node_list.value
+    assert name == "init_all_tables_when_loaded_1"
+    (node,) = [node for node in proto.graph_def.node if node.name == name]
+    assert sorted(node.input) == sorted(f"^{op.name}" for op in graph.get_collection("table_initializer"))
+
+
+def test_a_graph_without_tables_gets_no_main_op(graph: tf.Graph) -> None:
+    tf.constant(1)
+    assert not describe(request(graph), "none").proto.collection_def
+
+
+def test_files_that_are_left_out_are_told(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
+    v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(__file__))
+    describe(request(graph), "none")
+    assert "1 files that the graph reads are not part of the model" in caplog.text
+    caplog.clear()
+    describe(request(graph, assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)), "none")
+    assert not caplog.text
+
+
+def test_hidden_scopes_and_their_collection_are_left_out(graph: tf.Graph) -> None:
+    with tf.name_scope("ours") as scope:
+        tf.constant(1, name="hidden")
+    tf.constant(1, name="ours_too")
+    v1.add_to_collection("scopes", scope)
+    proto = describe(request(graph), "scopes").proto
+    assert [node.name for node in proto.graph_def.node] == ["ours_too"]
+    assert "scopes" not in proto.collection_def
+
+
+def test_colocation_with_a_node_that_is_gone_is_cleared_and_other_colocation_kept() -> None:
+    graph_def = graph_pb2.GraphDef()
+    for name, groups in (("a", [b"loc:@gone"]), ("b", [b"loc:@a", b"loc:@gone"]), ("c", [b"loc:@a"])):
+        node = graph_def.node.add(name=name, op="NoOp", device="/job:ps/task:1")
+        node.attr["_class"].list.s.extend(groups)
+    clear_devices(graph_def)
+    assert [list(node.attr["_class"].list.s) if "_class" in node.attr else None for node in graph_def.node] == [
+        None,
+        [b"loc:@a"],
+        [b"loc:@a"],
+    ]
+    assert {node.device for node in graph_def.node} == {""}
+
+
+@pytest.mark.parametrize("tags", [[], "serve", None])
+def test_tags_are_a_list(graph: tf.Graph, tags: Any) -> None:
+    with pytest.raises(SignatureError, match="is no list of tags"):
+        describe(request(graph, tags=tags), "none")
