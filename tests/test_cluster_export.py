@@ -109,7 +109,7 @@ def test_the_report_tells_where_every_piece_was(job: Job, model: str) -> None:
     assert report["nbytes"] == sum(reader_bytes(model, name) for name in by_name), (
         "bytes are those of the tensors written"
     )
-    assert list(report["seconds"])[:4] == ["plan", "cut", "stage", "release"]
+    assert list(report["seconds"])[:5] == ["plan", "describe", "cut", "stage", "release"]
     manifest = ExportReport.from_json(Path(model, "assets.extra/autodist_saved/manifest.json").read_text())
     assert manifest.path is None, "models are moved"
     assert manifest.plan is not None
