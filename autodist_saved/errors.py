@@ -163,5 +163,12 @@ class VerifyError(ProblemsError, ExportError):
     """What was written does not read back as what was to be written. It was not made visible."""
 
 
+class RestoreError(ProblemsError, UsageError, ValueError):
+    """A checkpoint does not fit the graph: variables are missing in it, or have other shapes or types.
+
+    Nothing of the job was changed.
+    """
+
+
 class BundleError(AutodistSavedError, ValueError):
     """A tensor bundle (``variables.index`` and its data files) is damaged, truncated or foreign."""

@@ -28,8 +28,8 @@ from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport
+from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
-from autodist_saved.sources.staging import SCOPES_COLLECTION
 from autodist_saved.stream import stream
 
 log = logging.getLogger(__name__)

@@ -100,6 +100,14 @@ class PieceRows:
     start: int
     stop: int
 
+    def window(self, band: Band) -> tuple[slice, ...]:
+        """Where these rows are in an array of the band."""
+        if not self.piece.shape:
+            return ()
+        first = self.piece.offset[0] + self.start - band.start
+        others = zip(self.piece.offset[1:], self.piece.shape[1:], strict=True)
+        return (slice(first, first + self.stop - self.start), *(slice(at, at + extent) for at, extent in others))
+
 
 @dataclass(frozen=True)
 class Band:

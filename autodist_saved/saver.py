@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +13,17 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import NoVariablesError, SaverTooLateError, UsageError
+from autodist_saved.options import ExportOptions
+from autodist_saved.restore import is_streamable, restore
+from autodist_saved.sources.own_scope import own_scope
+from autodist_saved.sources.restoring import Restoring, build_restoring
+from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
 from autodist_saved.sources.staging import Staging, build_staging
+from autodist_saved.stream import stream
+from autodist_saved.streamed_session import StreamedSession
+
+_OPTIONS = ExportOptions()
+_LIMITS = {"chunk_bytes": _OPTIONS.chunk_bytes, "memory_budget_bytes": _OPTIONS.memory_budget_bytes}
 
 
 class Saver(v1.train.Saver):  # type: ignore[misc]
@@ -29,6 +42,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     """
 
     _staging: Staging | None = None
+    _restoring: Restoring | None = None
     _variables_when_built = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,8 +67,52 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``."""
         super().build()
         if self._staging is None and tensorflow_private.knows_its_variables(self):
-            self._staging = build_staging(self)
+            with own_scope() as scope:
+                saveables = tensorflow_private.saveables_of(self)
+                self._staging = build_staging(saveables, scope)
+                self._restoring = build_restoring(saveables)
             self._variables_when_built = len(v1.global_variables())
+
+    def save(self, sess: v1.Session, save_path: str, *args: Any, **kwargs: Any) -> str | None:
+        """TensorFlow's ``save``: the same arguments, files and return value, the path of the checkpoint.
+
+        The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
+        file system has to hold them; partitioned ones are whole in the checkpoint.
+        """
+        path: str | None = super().save(self._streamed(sess), save_path, *args, **kwargs)
+        return path
+
+    save.__signature__ = inspect.signature(v1.train.Saver.save)  # type: ignore[attr-defined]
+
+    def restore(self, sess: v1.Session, save_path: str) -> None:
+        """TensorFlow's ``restore``, streamed, onto whatever partitioning the variables have now.
+
+        Takes checkpoints of this saver and of TensorFlow's, and ``variables/variables`` of a SavedModel.
+
+        Raises:
+            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed.
+            BundleError: its files are damaged; nothing was changed.
+            ValueError: there is no such checkpoint.
+        """
+        super().restore(self._streamed(sess), save_path)
+
+    def _streamed(self, sess: Any) -> Any:
+        """The session, with TensorFlow's saving and restoring replaced by streams where these can do it."""
+        if hasattr(sess, "run_step_fn") or hasattr(sess, "raw_session"):
+            sess = plain_session(sess)
+        staging, restoring = self._staging, self._restoring
+        if staging is None or restoring is None or not isinstance(sess, tensorflow_private.SessionInterface):
+            return sess
+        streams: dict[str, Callable[[str], str | None]] = {}
+        if self.saver_def.version == self.saver_def.V2:
+            streams[self.saver_def.save_tensor_name] = partial(_save, sess, staging)
+        if not tensorflow_private.reshapes(self):
+            restore_stock = partial(self._restore_stock, sess)
+            streams[self.saver_def.restore_op_name] = partial(_restore, sess, staging, restoring, restore_stock)
+        return StreamedSession(sess, self.saver_def.filename_tensor_name, streams)
+
+    def _restore_stock(self, sess: Any, prefix: str) -> None:
+        sess.run(self.saver_def.restore_op_name, {self.saver_def.filename_tensor_name: prefix})
 
     @property
     def staging(self) -> Staging:
@@ -70,3 +128,24 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """Names of the graph's variables that were made after this saver, and that it therefore cannot save."""
         variables = self.staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
         return tuple(variable.op.name for variable in variables[self._variables_when_built :])
+
+
+def _save(session: v1.Session, staging: Staging, prefix: str) -> str:
+    if not Path(prefix).parent.is_dir():
+        raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
+    # Training should not fail because an export has the copies at this moment.
+    source = SessionSource(session, staging, wait=True)
+    try:
+        stream(source.stage(source.plan()), source, prefix, **_LIMITS)
+    finally:
+        source.discard()
+    return prefix
+
+
+def _restore(
+    session: v1.Session, staging: Staging, restoring: Restoring, restore_stock: Callable[[str], None], prefix: str
+) -> None:
+    if is_streamable(prefix):
+        restore(prefix, SessionSink(session, staging, restoring), **_LIMITS)
+    else:
+        restore_stock(prefix)

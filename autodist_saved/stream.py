@@ -74,13 +74,7 @@ def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:
         return _read(variable, part, source)
     rows: Array = np.empty((band.stop - band.start, *shape[1:]), numpy_dtype(variable.dtype))
     for part in band.parts:
-        first = part.piece.offset[0] + part.start - band.start
-        columns = tuple(
-            slice(offset, offset + extent)
-            for offset, extent in zip(part.piece.offset[1:], part.piece.shape[1:], strict=True)
-        )
-        window = (slice(first, first + part.stop - part.start), *columns)
-        rows[window] = _read(variable, part, source)
+        rows[part.window(band)] = _read(variable, part, source)
     return rows
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.client import session as _session
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
+SessionInterface = _session.SessionInterface
 TRAIN_OP_KEY: str = _constants.TRAIN_OP_KEY
 TRAIN_OP_SIGNATURE_KEY: str = _constants.TRAIN_OP_SIGNATURE_KEY
 
@@ -29,6 +31,11 @@ def saveables_of(saver: tf.compat.v1.train.Saver) -> list[Any]:
 def knows_its_variables(saver: tf.compat.v1.train.Saver) -> bool:
     """Whether a built saver knows its variables: one that was made from a ``SaverDef`` knows names of ops alone."""
     return saver._var_list is not None
+
+
+def reshapes(saver: tf.compat.v1.train.Saver) -> bool:
+    """Whether the saver was made with ``reshape=True``."""
+    return bool(saver._reshape)
 
 
 def is_closed(session: tf.compat.v1.Session) -> bool:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,15 @@ class Job:
             if str(task) not in without:
                 self.start_task(str(task), script, environ)
 
-    def start_task(self, task: str, script: str, environ: Mapping[str, str] | None = None) -> None:
+    def start_task(
+        self, task: str, script: str, environ: Mapping[str, str] | None = None, *, behind: Sequence[str] = ()
+    ) -> None:
+        """Start one task, the command perhaps behind another one that runs it."""
         from autodist_saved.cluster import Task
 
         with (self.results / f"{task}.log").open("a") as log:
             self.processes[task] = subprocess.Popen(
-                [sys.executable, str(JOBS / script), str(self.results)],
+                [*behind, sys.executable, str(JOBS / script), str(self.results)],
                 env={
                     **os.environ,
                     "TF_CONFIG": self.cluster.tf_config(Task.parse(task)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import tensorflow.compat.v1 as v1
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.plan import ExportPlan, Piece, make_plan
+from autodist_saved.sources.restoring import RestoredPiece, Restoring
+from autodist_saved.sources.sink import Sink
 from autodist_saved.sources.source import Array, Source
 from autodist_saved.sources.staging import Staging
 
@@ -19,8 +22,15 @@ _CLOSED = "the session is closed; export inside its `with` block, or before clos
 class SessionSource(Source):
     """Stages and reads with ops that a :class:`~autodist_saved.Saver` has put into the session's graph."""
 
-    def __init__(self, session: v1.Session, staging: Staging) -> None:
-        """``session`` is a plain session (see :func:`plain_session`); nothing is run before :meth:`stage`."""
+    def __init__(self, session: v1.Session, staging: Staging, *, wait: bool = False) -> None:
+        """Runs nothing before :meth:`stage`.
+
+        Args:
+            session: a plain session (see :func:`plain_session`).
+            staging: its saver's ops.
+            wait: wait in :meth:`stage` while another export of the same saver has its copies, instead of raising.
+        """
+        self._wait = wait
         self._session = session
         self._staging = staging
         self._has_copies = False
@@ -34,7 +44,7 @@ class SessionSource(Source):
 
     def stage(self, plan: ExportPlan) -> ExportPlan:
         """See :meth:`Source.stage`. Raises ``ExportError`` while another export of the same saver has its copies."""
-        if not self._has_copies and not self._staging.busy.acquire(blocking=False):
+        if not self._has_copies and not self._staging.busy.acquire(blocking=self._wait):
             raise ExportError("another export of this saver is under way; wait for it, then export again")
         self._has_copies = True
         pieces = {
@@ -71,6 +81,50 @@ class SessionSource(Source):
         finally:
             self._has_copies = False
             self._staging.busy.release()
+
+
+class SessionSink(Sink):
+    """Restores with ops that a :class:`~autodist_saved.Saver` has put into the session's graph."""
+
+    def __init__(self, session: v1.Session, staging: Staging, restoring: Restoring) -> None:
+        """``session`` is a plain session; nothing is run before :meth:`allocate`."""
+        self._session = session
+        self._staging = staging
+        self._restoring = restoring
+        self._waiting: dict[int, dict[int, Array]] = {}
+        self._lock = threading.Lock()
+
+    def plan(self) -> ExportPlan:
+        return self._staging.plan()
+
+    def allocate(self) -> None:
+        self._session.run([piece.allocate for piece in self._restoring.pieces if piece.allocate is not None])
+
+    def write(self, piece: Piece, row_start: int, rows: Array) -> None:
+        restored = self._restoring.pieces[piece.index]
+        if restored.assign_rows is None:
+            self._write_whole(restored, rows)
+            return
+        window = {
+            self._restoring.row_start: row_start,
+            self._restoring.row_stop: row_start + len(rows),
+            restored.rows: rows,
+        }
+        self._session.run(restored.assign_rows, window)
+
+    def writes_whole(self, piece: Piece) -> bool:
+        return self._restoring.pieces[piece.index].assign_rows is None
+
+    def _write_whole(self, restored: RestoredPiece, value: Array) -> None:
+        """Restore a group as soon as the values of all its pieces have come."""
+        group = self._restoring.groups[restored.group]
+        with self._lock:
+            values = self._waiting.setdefault(restored.group, {})
+            values[restored.position] = value
+            if len(values) < len(group.values):
+                return
+            del self._waiting[restored.group]
+        self._session.run(group.restore, {group.values[position]: value for position, value in values.items()})
 
 
 def plain_session(session: Any) -> v1.Session:

@@ -8,7 +8,7 @@ memory outside an export.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
-
-SCOPE = "autodist_saved.staging"
-SCOPES_COLLECTION = "autodist_saved.staging"
+from autodist_saved.sources.own_scope import memory_of
 
 
 @dataclass(frozen=True)
@@ -113,27 +111,29 @@ class _RowWindow:
         )
 
 
-def build_staging(saver: v1.train.Saver) -> Staging:
-    """Add the staging ops for the saver's variables to the default graph. Called by every task, once a saver."""
-    # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
-    with v1.name_scope(SCOPE) as scope, tf.device(None), tf.control_dependencies(None):
-        v1.add_to_collection(SCOPES_COLLECTION, scope)
-        window = _RowWindow()
-        specs = [spec for saveable in tensorflow_private.saveables_of(saver) for spec in saveable.specs]
-        pieces = tuple(_staged_piece(spec, f"copy_{index}", scope, window) for index, spec in enumerate(specs))
-        return Staging(
-            pieces,
-            tf.group(*(piece.stage for piece in pieces), name="stage"),
-            tf.group(*(piece.discard for piece in pieces), name="discard"),
-            window.start,
-            window.count,
-        )
+def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
+    """Add the ops to the default graph, in the scope that is open. Called by every task, once a saver.
+
+    Args:
+        saveables: TensorFlow's ``SaveableObject`` of everything that the saver saves.
+        scope: name of the open scope.
+    """
+    window = _RowWindow()
+    specs = [spec for saveable in saveables for spec in saveable.specs]
+    pieces = tuple(_staged_piece(spec, f"copy_{index}", scope, window) for index, spec in enumerate(specs))
+    return Staging(
+        pieces,
+        tf.group(*(piece.stage for piece in pieces), name="stage"),
+        tf.group(*(piece.discard for piece in pieces), name="discard"),
+        window.start,
+        window.count,
+    )
 
 
 def _staged_piece(spec: Any, name: str, scope: str, window: _RowWindow) -> StagedPiece:
     value = spec.tensor
     dtype = value.dtype.base_dtype
-    with tf.device(_memory_of(spec.device or value.device)):
+    with tf.device(memory_of(spec.device or value.device)):
         copy = tf.raw_ops.VarHandleOp(dtype=dtype, shape=value.shape, shared_name=scope + name, name=name)
         # A reference would share the variable's memory, and change with it.
         settled = _deep_copy(value) if tensorflow_private.is_reference(value) else value
@@ -174,8 +174,3 @@ def _deep_copy(value: tf.Tensor) -> tf.Tensor:
     if value.dtype.base_dtype == tf.string:
         return tf.strings.join([value, ""])
     return tf.raw_ops.DeepCopy(x=value)
-
-
-def _memory_of(device: str) -> str:
-    """The ordinary memory of the task that owns ``device``, whatever accelerator the variable is on."""
-    return str(tf.DeviceSpec.from_string(device).replace(device_type="CPU", device_index=0).to_string())

@@ -1,0 +1,97 @@
+"""Restoring: the way back, from the files of ``variables/`` or a checkpoint into the pieces of a job.
+
+Streamed like an export, under one budget of memory, onto whatever partitioning the job has now. What does not fit is
+told before anything is changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+from autodist_saved.bundle.files import index_path
+from autodist_saved.bundle.reader import BundleReader
+from autodist_saved.errors import Problem, RestoreError
+from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
+from autodist_saved.read_ahead import read_ahead
+from autodist_saved.sources.sink import Sink
+
+# What is read is held a second time on its way through TensorFlow.
+_HELD_BYTES_PER_READ_BYTE = 2
+_WRITES_IN_FLIGHT = 4
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: int) -> None:
+    """Restore every variable of a sink from a bundle, dense or sliced, that we or TensorFlow have written.
+
+    Args:
+        prefix: of the bundle's files.
+        sink: the job.
+        chunk_bytes: bytes of one write; less where the budget is small.
+        memory_budget_bytes: bytes read and not yet written. One row, and a variable that has to be written whole (a
+            small one, strings, tables), may be more.
+
+    Raises:
+        BundleError: the files are damaged; nothing was changed.
+        RestoreError: variables are missing in it, or differ in shape or type; all are told, nothing was changed.
+    """
+    reader = BundleReader(prefix)
+    plan = _fitting(sink.plan(), reader, prefix)
+    for variable in plan.variables:
+        reader.verify(variable.name)
+    sink.allocate()
+    chunk_bytes = min(chunk_bytes, memory_budget_bytes // (2 * _WRITES_IN_FLIGHT))
+    writes = (
+        (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_copy, reader, variable, band, sink))
+        for variable in plan.variables
+        for band in _bands(variable, sink, chunk_bytes)
+    )
+    with closing(read_ahead(writes, budget_bytes=memory_budget_bytes, threads=_WRITES_IN_FLIGHT)) as written:
+        for _ in written:
+            pass
+
+
+def is_streamable(prefix: str) -> bool:
+    """Whether there is a bundle of named variables on this machine's file system.
+
+    There is none where TensorFlow itself has to restore: checkpoints of its first format, other file systems, and
+    object-based checkpoints, whose names are another world.
+    """
+    if not index_path(prefix).is_file():
+        return False
+    return _OBJECT_GRAPH not in BundleReader(prefix).entries
+
+
+def _fitting(plan: ExportPlan, reader: BundleReader, prefix: str) -> ExportPlan:
+    """The plan with the shapes that only the bundle knows. Raises ``RestoreError``."""
+    problems, variables = [], []
+    for variable in plan.variables:
+        place = f"variable {variable.name!r}"
+        entry = reader.entries.get(variable.name)
+        if entry is None:
+            fix = "restore with a Saver whose var_list leaves it out, or from a checkpoint that has it"
+            problems.append(Problem(place, "it is not in the checkpoint", fix))
+        elif entry.dtype != variable.dtype or variable.shape not in {None, entry.shape}:
+            there, here = f"{entry.dtype} {list(entry.shape)}", f"{variable.dtype} {list(variable.shape or ())}"
+            problems.append(Problem(place, f"it is {there} there, and {here} here", "build the graph that was saved"))
+        else:
+            variables.append(variable if variable.shape is not None else variable.with_shape(entry.shape))
+    if problems:
+        raise RestoreError(f"{prefix} does not fit the graph; nothing was changed", problems=problems, path=prefix)
+    return ExportPlan(tuple(variables))
+
+
+def _bands(variable: LogicalVariable, sink: Sink, chunk_bytes: int) -> Iterator[Band]:
+    whole = any(sink.writes_whole(piece) for piece in variable.pieces)
+    bands = list(variable.bands(sys.maxsize if whole else chunk_bytes))
+    # A variable without rows has no band, but it has to be restored all the same.
+    return iter(bands or [Band(0, 0, tuple(PieceRows(piece, 0, 0) for piece in variable.pieces))])
+
+
+def _copy(reader: BundleReader, variable: LogicalVariable, band: Band, sink: Sink) -> None:
+    rows = reader.read_rows(variable.name, band.start, band.stop)
+    for part in band.parts:
+        sink.write(part.piece, part.start, rows[part.window(band)])

@@ -1,0 +1,102 @@
+"""The ops that put values back into a saver's variables: large ones row by row, all others whole.
+
+Like those of :mod:`autodist_saved.sources.staging` they are made once, when the saver is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.sources.own_scope import memory_of
+
+# A smaller piece travels in one message anyway, and does without three ops.
+ROWS_FROM_BYTES = 2**20
+
+# TensorFlow has no kernel that assigns rows of other types.
+_ROW_TYPES = frozenset(
+    {
+        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class RestoredPiece:
+    """How one piece is restored.
+
+    Attributes:
+        group: which of :attr:`Restoring.groups` holds it.
+        position: its place in that group.
+        allocate: makes room for it; None where it is restored whole.
+        rows: to be fed with rows; None where it is restored whole.
+        assign_rows: assigns them.
+    """
+
+    group: int
+    position: int
+    allocate: tf.Operation | None = None
+    rows: tf.Tensor | None = None
+    assign_rows: tf.Operation | None = None
+
+
+@dataclass(frozen=True)
+class RestoredGroup:
+    """Pieces that are restored by one op, from values that are fed; mostly it is one piece, for tables it is two."""
+
+    values: tuple[tf.Tensor, ...]
+    restore: tf.Operation
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """All ops of one saver; ``pieces`` are in the order of :attr:`Staging.pieces`."""
+
+    pieces: tuple[RestoredPiece, ...]
+    groups: tuple[RestoredGroup, ...]
+    row_start: tf.Tensor
+    row_stop: tf.Tensor
+
+
+def build_restoring(saveables: Iterable[Any]) -> Restoring:
+    """Add the ops to the default graph, in the scope that is open. Called by every task, once a saver."""
+    row_start = v1.placeholder(tf.int64, [], "restored_row_start")
+    row_stop = v1.placeholder(tf.int64, [], "restored_row_stop")
+    pieces: list[RestoredPiece] = []
+    groups: list[RestoredGroup] = []
+    for saveable in saveables:
+        values = tuple(v1.placeholder(spec.dtype.base_dtype) for spec in saveable.specs)
+        with tf.device(saveable.device):
+            groups.append(RestoredGroup(values, _operation(saveable.restore(list(values), None))))
+        for position in range(len(values)):
+            if len(values) == 1 and _is_large_variable(saveable.op):
+                pieces.append(_by_rows(saveable.op, len(groups) - 1, row_start, row_stop))
+            else:
+                pieces.append(RestoredPiece(len(groups) - 1, position))
+    return Restoring(tuple(pieces), tuple(groups), row_start, row_stop)
+
+
+def _is_large_variable(variable: Any) -> bool:
+    if not isinstance(variable, tf.Variable) or not variable.shape.is_fully_defined() or variable.shape.rank == 0:
+        return False
+    dtype = variable.dtype.base_dtype
+    return dtype.name in _ROW_TYPES and math.prod(variable.shape.as_list()) * dtype.size >= ROWS_FROM_BYTES
+
+
+def _by_rows(variable: Any, group: int, row_start: tf.Tensor, row_stop: tf.Tensor) -> RestoredPiece:
+    dtype = variable.dtype.base_dtype
+    with tf.device(memory_of(variable.device)):
+        allocate = _operation(variable.assign(tf.zeros(variable.shape, dtype)))
+    rows = v1.placeholder(dtype, [None, *variable.shape.as_list()[1:]])
+    assign_rows = _operation(variable[row_start:row_stop].assign(rows))
+    return RestoredPiece(group, 0, allocate, rows, assign_rows)
+
+
+def _operation(value: Any) -> tf.Operation:
+    return value if isinstance(value, tf.Operation) else value.op
