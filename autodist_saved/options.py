@@ -47,7 +47,7 @@ class ExportOptions(Options):
     """
 
     memory_budget_bytes: int = Field(default=256 * MIB, ge=MIB)
-    chunk_bytes: int = Field(default=8 * MIB, ge=4096)
+    chunk_bytes: int = Field(default=32 * MIB, ge=4096)
     verify: Literal["checksums", "none"] = "checksums"
 
 

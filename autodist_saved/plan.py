@@ -26,12 +26,17 @@ class Piece:
         task: ``ps:0``, ``worker:1``, ...; ``local`` in a process without a cluster.
         offset: where the piece begins in the logical variable, one number per dimension.
         shape: extent of the piece, one number per dimension.
+        pack: pieces of one pack lie side by side in their source, so that neighbours can be read together; None for
+            a piece that is read by itself. A piece in a pack is a whole variable.
+        packed_at: where its elements begin in the pack.
     """
 
     index: int
     task: str
     offset: Shape
     shape: Shape
+    pack: int | None = None
+    packed_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,39 @@ class ExportPlan:
         """Bytes of all variables whose size is known beforehand."""
         return sum(variable.nbytes for variable in self.variables)
 
+    def unpacked(self) -> tuple[LogicalVariable, ...]:
+        """The variables that are read by themselves."""
+        return tuple(variable for variable in self.variables if _pack_of(variable) is None)
+
+    def batches(self, chunk_bytes: int) -> Iterator[tuple[LogicalVariable, ...]]:
+        """The variables in packs, in batches that are read together: neighbours, and at most ``chunk_bytes``.
+
+        Every batch holds one variable at least.
+        """
+        packed = [variable for variable in self.variables if _pack_of(variable) is not None]
+        packed.sort(key=lambda variable: (_pack_of(variable) or 0, variable.pieces[0].packed_at))
+        batch: list[LogicalVariable] = []
+        for variable in packed:
+            nbytes = sum(one.nbytes for one in batch)
+            if batch and (not _are_neighbours(batch[-1], variable) or nbytes + variable.nbytes > chunk_bytes):
+                yield tuple(batch)
+                batch = []
+            batch.append(variable)
+        if batch:
+            yield tuple(batch)
+
     def tasks(self) -> tuple[str, ...]:
         """The tasks that hold pieces, each once, sorted."""
         return tuple(sorted({piece.task for variable in self.variables for piece in variable.pieces}))
+
+
+def _pack_of(variable: LogicalVariable) -> int | None:
+    return variable.pieces[0].pack if variable.pieces else None
+
+
+def _are_neighbours(first: LogicalVariable, second: LogicalVariable) -> bool:
+    here, there = first.pieces[0], second.pieces[0]
+    return here.pack == there.pack and here.packed_at + math.prod(here.shape) == there.packed_at
 
 
 def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:

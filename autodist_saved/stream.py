@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.errors import ExportError
-from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
+from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
 from autodist_saved.read_ahead import read_ahead
 from autodist_saved.sources.source import Array, Source
 
@@ -39,26 +41,47 @@ def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, m
     """
     # A chunk is small against the budget, or reads would wait for each other.
     chunk_bytes = min(chunk_bytes, memory_budget_bytes // (2 * _READS_IN_FLIGHT))
-    reads = (
-        (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
-        for variable in plan.variables
-        for band in _bands(variable, chunk_bytes)
+    large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
+    reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
+        (
+            (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
+            for variable in large
+            for band in _bands(variable, chunk_bytes)
+        ),
+        (
+            (_HELD_BYTES_PER_READ_BYTE * sum(one.nbytes for one in batch), partial(_together, batch, source))
+            for batch in batches
+        ),
     )
-    rows = read_ahead(reads, budget_bytes=memory_budget_bytes, threads=_READS_IN_FLIGHT)
+    arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=memory_budget_bytes, threads=_READS_IN_FLIGHT)
     written = 0
-    with BundleWriter(prefix) as writer, closing(rows):
-        for variable in plan.variables:
+    with BundleWriter(prefix) as writer, closing(arrays):
+        for variable in large:
             if variable.dtype == "string":
-                strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(rows).ravel().tolist()]
+                strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(arrays).ravel().tolist()]
                 writer.add_strings(variable.name, variable.shape or (), strings)
                 written += sum(map(len, strings))
                 continue
             entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
             for _ in _bands(variable, chunk_bytes):
-                entry.append(np.ascontiguousarray(next(rows)))
+                entry.append(np.ascontiguousarray(next(arrays)))
             entry.finish()
             written += variable.nbytes
+        for batch in batches:
+            for variable, array in zip(batch, next(arrays), strict=True):
+                entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
+                entry.append(np.ascontiguousarray(array))
+                entry.finish()
+                written += variable.nbytes
     return written
+
+
+def _together(batch: Sequence[LogicalVariable], source: Source) -> list[Array]:
+    """The values of small variables that are neighbours in their source, in one read."""
+    arrays = source.read_together([variable.pieces[0] for variable in batch])
+    for variable, array in zip(batch, arrays, strict=True):
+        _check(variable, variable.pieces[0], array, variable.shape or ())
+    return arrays
 
 
 def _bands(variable: LogicalVariable, chunk_bytes: int) -> Iterator[Band]:
@@ -79,14 +102,17 @@ def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:
 
 
 def _read(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
-    """Rows of one piece, which must be what was planned: NumPy would stretch and convert them without a word."""
     rows = source.read(part.piece, part.start, part.stop)
-    planned = (part.stop - part.start, *part.piece.shape[1:]) if part.piece.shape else ()
+    _check(variable, part.piece, rows, (part.stop - part.start, *part.piece.shape[1:]) if part.piece.shape else ())
+    return rows
+
+
+def _check(variable: LogicalVariable, piece: Piece, rows: Array, planned: Shape) -> None:
+    """Refuse what is not as it was planned: NumPy would stretch and convert it without a word."""
     if rows.shape != planned or rows.dtype != numpy_dtype(variable.dtype):
         raise ExportError(
-            f"{part.piece.task} holds {rows.dtype.name} {list(rows.shape)} where {variable.dtype} {list(planned)} "
+            f"{piece.task} holds {rows.dtype.name} {list(rows.shape)} where {variable.dtype} {list(planned)} "
             "was planned; check the slice info of the variable",
             variable=variable.name,
-            task=part.piece.task,
+            task=piece.task,
         )
-    return rows

@@ -49,6 +49,9 @@ class ArraySource(Source):
         staged = self._staged[piece.index]
         return staged[row_start:row_stop] if piece.shape else staged
 
+    def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
+        return [self.read(piece, 0, (piece.shape or (1,))[0]) for piece in pieces]
+
     def discard(self) -> None:
         self._staged = None
 
@@ -105,6 +108,15 @@ class SourceConformance:
                         np.array_equal(row, expected[start : start + 1] if piece.shape else expected), variable.name
                     )
                 _check(np.array_equal(source.read(piece, 0, rows), expected), variable.name)
+        source.discard()
+
+    def test_pieces_of_a_pack_read_together(self) -> None:
+        source, values = self.make()
+        plan = source.stage(source.plan())
+        for batch in plan.batches(2**20):
+            arrays = source.read_together([variable.pieces[0] for variable in batch])
+            for variable, array in zip(batch, arrays, strict=True):
+                _check(np.array_equal(array, values[variable.name]), variable.name)
         source.discard()
 
     def test_the_plan_is_pure(self) -> None:

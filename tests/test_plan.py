@@ -114,3 +114,27 @@ def test_a_lost_piece_is_always_noticed(variable: LogicalVariable, data: st.Data
     pieces = variable.pieces[:lost] + variable.pieces[lost + 1 :]
     with pytest.raises(PlanError, match="elements"):
         make_plan([LogicalVariable(variable.name, variable.dtype, variable.shape, pieces)])
+
+
+def packed(name: str, pack: int, at: int, elements: int) -> LogicalVariable:
+    piece = Piece(at, "ps:0", (0,), (elements,), pack=pack, packed_at=at)
+    return LogicalVariable(name, "float32", (elements,), (piece,))
+
+
+def test_neighbours_in_a_pack_are_read_together_up_to_a_chunk() -> None:
+    plan = make_plan(
+        [packed("d", 1, 0, 3), packed("c", 1, 3, 3), packed("b", 1, 6, 3), packed("a", 2, 0, 3), grid((4,), ([2],))]
+    )
+    names = [[variable.name for variable in batch] for batch in plan.batches(24)]
+    assert names == [["d", "c"], ["b"], ["a"]]
+    assert [variable.name for variable in plan.unpacked()] == ["v"]
+
+
+def test_pieces_with_a_gap_between_them_are_read_apart() -> None:
+    plan = make_plan([packed("a", 1, 0, 3), packed("c", 1, 6, 3)])
+    assert [[variable.name for variable in batch] for batch in plan.batches(10**6)] == [["a"], ["c"]]
+
+
+def test_a_variable_larger_than_a_chunk_is_a_batch_of_its_own() -> None:
+    plan = make_plan([packed("a", 1, 0, 100), packed("b", 1, 100, 1)])
+    assert [[variable.name for variable in batch] for batch in plan.batches(8)] == [["a"], ["b"]]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from autodist_saved.plan import ExportPlan, Piece, make_plan
 from autodist_saved.sources.restoring import RestoredPiece, Restoring
 from autodist_saved.sources.sink import Sink
 from autodist_saved.sources.source import Array, Source
-from autodist_saved.sources.staging import Staging
+from autodist_saved.sources.staging import Copy, Staging
 
 _CLOSED = "the session is closed; export inside its `with` block, or before close()"
 
@@ -47,16 +50,15 @@ class SessionSource(Source):
         if not self._has_copies and not self._staging.busy.acquire(blocking=self._wait):
             raise ExportError("another export of this saver is under way; wait for it, then export again")
         self._has_copies = True
-        pieces = {
-            piece.index: self._staging.pieces[piece.index] for variable in plan.variables for piece in variable.pieces
-        }
+        pieces = [self._staging.pieces[piece.index] for variable in plan.variables for piece in variable.pieces]
+        copies = {piece.copy: self._staging.copies[piece.copy] for piece in pieces}
         # One op for all is much faster to run than a list of all, and the list is for the exports of some.
-        everything = len(pieces) == len(self._staging.pieces)
-        stage = self._staging.stage if everything else [piece.stage for piece in pieces.values()]
-        unknown = {index: piece.staged_shape for index, piece in pieces.items() if piece.staged_shape is not None}
+        everything = len(copies) == len(self._staging.copies)
+        stage = self._staging.stage if everything else [copy.stage for copy in copies.values()]
+        unknown = {number: copy.staged_shape for number, copy in copies.items() if copy.staged_shape is not None}
         _, shapes = self._session.run((stage, unknown))
         return make_plan(
-            variable.with_shape(tuple(shapes[variable.pieces[0].index].tolist()))
+            variable.with_shape(tuple(shapes[self._staging.pieces[variable.pieces[0].index].copy].tolist()))
             if variable.shape is None
             else variable
             for variable in plan.variables
@@ -64,14 +66,34 @@ class SessionSource(Source):
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         staged = self._staging.pieces[piece.index]
-        row_count = row_stop - row_start
-        if staged.rows is None or row_count == (piece.shape or (1,))[0]:
-            value = self._session.run(staged.whole)
+        copy = self._staging.copies[staged.copy]
+        rows = (piece.shape or (1,))[0]
+        if staged.packed_at is not None:
+            (whole,) = self.read_together([piece])
+            return whole[row_start:row_stop] if piece.shape else whole
+        if copy.rows is None or row_stop - row_start == rows:
+            value = self._session.run(copy.whole)
         else:
-            window = {self._staging.row_start: row_start, self._staging.row_count: row_count}
-            value = self._session.run(staged.rows, window)
+            value = self._window(copy, row_start, row_stop - row_start)
         # A scalar string comes as plain bytes.
         return np.asarray(value, dtype=object if staged.dtype == "string" else None)
+
+    def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
+        staged = [self._staging.pieces[piece.index] for piece in pieces]
+        sizes = [math.prod(piece.shape) for piece in pieces]
+        start = staged[0].packed_at or 0
+        flat = self._window(self._staging.copies[staged[0].copy], start, sum(sizes))
+        edges = [0, *accumulate(sizes)]
+        return [
+            flat[first:last].reshape(piece.shape)
+            for piece, (first, last) in zip(pieces, pairwise(edges), strict=True)
+        ]
+
+    def _window(self, copy: Copy, row_start: int, row_count: int) -> Array:
+        rows: Array = self._session.run(
+            copy.rows, {self._staging.row_start: row_start, self._staging.row_count: row_count}
+        )
+        return rows
 
     def discard(self) -> None:
         if not self._has_copies:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,10 @@ class Source(ABC):
             an array of the piece's dtype (strings: objects of type ``bytes``), of shape
             ``(row_stop - row_start, *piece.shape[1:])``, or ``()`` for a scalar.
         """
+
+    @abstractmethod
+    def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
+        """5'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
 
     @abstractmethod
     def discard(self) -> None:

@@ -7,8 +7,9 @@ memory outside an export.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,29 +21,30 @@ from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.sources.own_scope import memory_of
 
+# Smaller variables are copied into one with their neighbours: a thousand reads would take longer than their bytes.
+PACK_BELOW_BYTES = 2**18
+
+# Types that TensorFlow can concatenate.
+_PACKED_TYPES = frozenset(
+    {
+        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    }
+)
+
 
 @dataclass(frozen=True)
-class StagedPiece:
-    """One piece, and the ops that copy it and read the copy.
+class Copy:
+    """A variable of ours beside the pieces that it is a copy of, and the ops on it.
 
     Attributes:
-        name: full name of the logical variable.
-        dtype: its element type.
-        full_shape, offset, shape: as in :mod:`autodist_saved.plan`; None where the running job alone knows.
-        task: the task that holds piece and copy.
         stage: makes the copy.
         discard: frees it, whether it is there or not.
-        whole: the whole copy.
+        whole: all of it.
         rows: a window of its rows; None for scalars.
-        staged_shape: its shape, known once it is staged; None where ``shape`` tells it.
+        staged_shape: its shape, known once it is staged; None where the plan tells it.
     """
 
-    name: str
-    dtype: str
-    full_shape: tuple[int, ...] | None
-    offset: tuple[int, ...]
-    shape: tuple[int, ...] | None
-    task: str
     stage: tf.Operation
     discard: tf.Operation
     whole: tf.Tensor
@@ -51,13 +53,37 @@ class StagedPiece:
 
 
 @dataclass(frozen=True)
+class StagedPiece:
+    """One piece, and where its copy is.
+
+    Attributes:
+        name: full name of the logical variable.
+        dtype: its element type.
+        full_shape, offset, shape: as in :mod:`autodist_saved.plan`; None where the running job alone knows.
+        task: the task that holds piece and copy.
+        copy: number of its copy in :attr:`Staging.copies`.
+        packed_at: where its elements begin in the copy, which is flat and holds several pieces then; else None.
+    """
+
+    name: str
+    dtype: str
+    full_shape: tuple[int, ...] | None
+    offset: tuple[int, ...]
+    shape: tuple[int, ...] | None
+    task: str
+    copy: int
+    packed_at: int | None = None
+
+
+@dataclass(frozen=True)
 class Staging:
-    """All ops of one saver. ``stage`` and ``discard`` are for all pieces together.
+    """All ops of one saver. ``stage`` and ``discard`` are for all copies together.
 
     There is one copy of each piece, so ``busy`` is held by the one export that may use it.
     """
 
     pieces: tuple[StagedPiece, ...]
+    copies: tuple[Copy, ...]
     stage: tf.Operation
     discard: tf.Operation
     row_start: tf.Tensor
@@ -79,7 +105,14 @@ class Staging:
             fix = "give all pieces the same slice info and dtype, as a partitioner does"
             raise PlanError("the variables cannot be exported", problems=[Problem(f"variable {name!r}", what, fix)])
         pieces = tuple(
-            Piece(index, piece.task, piece.offset, piece.shape or ())
+            Piece(
+                index,
+                piece.task,
+                piece.offset,
+                piece.shape or (),
+                pack=None if piece.packed_at is None else piece.copy,
+                packed_at=piece.packed_at or 0,
+            )
             for index, piece in ((index, self.pieces[index]) for index in indices)
         )
         return LogicalVariable(name, first.dtype, first.full_shape, pieces)
@@ -120,41 +153,87 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
     """
     window = _RowWindow()
     specs = [spec for saveable in saveables for spec in saveable.specs]
-    pieces = tuple(_staged_piece(spec, f"copy_{index}", scope, window) for index, spec in enumerate(specs))
+    values = [_Value.of(spec) for spec in specs]
+    copies: list[Copy] = []
+    pieces: dict[int, StagedPiece] = {}
+    for members in _packs(values):
+        dtype, memory = values[members[0]].tensor.dtype.base_dtype, values[members[0]].memory
+        with tf.device(memory):
+            flat = tf.concat([tf.reshape(values[index].settled(), [-1]) for index in members], 0)
+            copies.append(_copy(flat, dtype, f"{scope}copy_{len(copies)}", window))
+        at = 0
+        for index in members:
+            pieces[index] = values[index].piece(specs[index], len(copies) - 1, packed_at=at)
+            at += math.prod(values[index].shape or ())
+    for index, value in enumerate(values):
+        if index not in pieces:
+            with tf.device(value.memory):
+                copy = _copy(value.settled(), value.tensor.dtype.base_dtype, f"{scope}copy_{len(copies)}", window)
+            copies.append(copy)
+            pieces[index] = value.piece(specs[index], len(copies) - 1)
     return Staging(
-        pieces,
-        tf.group(*(piece.stage for piece in pieces), name="stage"),
-        tf.group(*(piece.discard for piece in pieces), name="discard"),
+        tuple(pieces[index] for index in range(len(values))),
+        tuple(copies),
+        tf.group(*(copy.stage for copy in copies), name="stage"),
+        tf.group(*(copy.discard for copy in copies), name="discard"),
         window.start,
         window.count,
     )
 
 
-def _staged_piece(spec: Any, name: str, scope: str, window: _RowWindow) -> StagedPiece:
-    value = spec.tensor
-    dtype = value.dtype.base_dtype
-    with tf.device(memory_of(spec.device or value.device)):
-        copy = tf.raw_ops.VarHandleOp(dtype=dtype, shape=value.shape, shared_name=scope + name, name=name)
+@dataclass(frozen=True)
+class _Value:
+    """What is to be copied, and the memory of the task that holds it."""
+
+    tensor: tf.Tensor
+    memory: str
+    shape: tuple[int, ...] | None
+    is_slice: bool
+
+    @staticmethod
+    def of(spec: Any) -> _Value:
+        tensor = spec.tensor
+        shape = tuple(tensor.shape.as_list()) if tensor.shape.is_fully_defined() else None
+        return _Value(tensor, memory_of(spec.device or tensor.device), shape, bool(spec.slice_spec))
+
+    def settled(self) -> tf.Tensor:
         # A reference would share the variable's memory, and change with it.
-        settled = _deep_copy(value) if tensorflow_private.is_reference(value) else value
-        stage = tf.raw_ops.AssignVariableOp(resource=copy, value=settled)
-        discard = tf.raw_ops.DestroyResourceOp(resource=copy, ignore_lookup_error=True)
-        whole = tf.raw_ops.ReadVariableOp(resource=copy, dtype=dtype)
-        whole.set_shape(value.shape)
-        shape = tuple(value.shape.as_list()) if value.shape.is_fully_defined() else None
-        full_shape, offset = shape, (0,) * len(shape or ())
+        return _deep_copy(self.tensor) if tensorflow_private.is_reference(self.tensor) else self.tensor
+
+    def piece(self, spec: Any, copy: int, packed_at: int | None = None) -> StagedPiece:
+        full_shape, offset, shape = self.shape, (0,) * len(self.shape or ()), self.shape
         if spec.slice_spec:
             full_shape, offset, shape = parse_slice_spec(spec.slice_spec)
-        staged_shape = None
-        if shape is None:
-            with tf.control_dependencies([stage]):
-                staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=copy, dtype=dtype), tf.int64)
-        rows = None if value.shape.rank == 0 else window.of(whole)
-    device = tf.DeviceSpec.from_string(copy.device)
-    task = f"{device.job}:{device.task or 0}" if device.job else "local"
-    return StagedPiece(
-        spec.name, dtype.name, full_shape, offset, shape, task, stage, discard, whole, rows, staged_shape
-    )
+        device = tf.DeviceSpec.from_string(self.memory)
+        task = f"{device.job}:{device.task or 0}" if device.job else "local"
+        dtype = self.tensor.dtype.base_dtype.name
+        return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, copy, packed_at)
+
+
+def _packs(values: Sequence[_Value]) -> Iterator[list[int]]:
+    """Which values share a copy: small whole ones, of one type, on one task."""
+    by_kind: dict[tuple[str, str], list[int]] = {}
+    for index, value in enumerate(values):
+        dtype = value.tensor.dtype.base_dtype
+        if value.is_slice or value.shape is None or dtype.name not in _PACKED_TYPES:
+            continue
+        if math.prod(value.shape) * dtype.size < PACK_BELOW_BYTES:
+            by_kind.setdefault((value.memory, dtype.name), []).append(index)
+    yield from (members for members in by_kind.values() if len(members) > 1)
+
+
+def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindow) -> Copy:
+    """A copy of a value, on the device that is open."""
+    handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=value.shape, shared_name=shared_name, name="copy")
+    stage = tf.raw_ops.AssignVariableOp(resource=handle, value=value)
+    discard = tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
+    whole = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
+    whole.set_shape(value.shape)
+    staged_shape = None
+    if not value.shape.is_fully_defined():
+        with tf.control_dependencies([stage]):
+            staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), tf.int64)
+    return Copy(stage, discard, whole, None if value.shape.rank == 0 else window.of(whole), staged_shape)
 
 
 def parse_slice_spec(

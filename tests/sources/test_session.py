@@ -146,12 +146,14 @@ class CountingSession:
     def __init__(self, session: Any) -> None:
         self._session = session
         self.nbytes = 0
+        self.runs = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
     def run(self, *arguments: Any) -> Any:
         result = self._session.run(*arguments)
+        self.runs += 1
         self.nbytes += result.nbytes if isinstance(result, np.ndarray) else 0
         return result
 
@@ -197,8 +199,8 @@ def test_pieces_that_disagree_about_the_whole_are_refused(graph: tf.Graph) -> No
 
 
 def test_some_variables_can_be_staged_without_the_others(session: Any) -> None:
-    for name in "ab":
-        v1.get_variable(name, initializer=tf.ones([2]), use_resource=True)
+    for name, dtype in (("a", tf.float32), ("b", tf.int32)):  # of one type they would share a copy
+        v1.get_variable(name, initializer=tf.ones([2], dtype), use_resource=True)
     saver = Saver()
     session.run(v1.global_variables_initializer())
     source = SessionSource(session, saver.staging)
@@ -244,3 +246,34 @@ def test_the_plain_session_inside_any_session_is_found(graph: tf.Graph) -> None:
         assert isinstance(plain_session(singular), v1.Session)
     with v1.Session() as plain:
         assert plain_session(plain) is plain
+
+
+def test_small_variables_of_one_type_on_one_task_travel_together(session: Any) -> None:
+    for number in range(50):
+        v1.get_variable(
+            f"v{number}", initializer=tf.fill([number % 3 + 1], float(number)), use_resource=number % 2 == 0
+        )
+    large = v1.get_variable("large", [300, 300], initializer=v1.ones_initializer())
+    saver = Saver()
+    session.run(v1.global_variables_initializer())
+    assert len(saver.staging.copies) == 2
+    counting = CountingSession(session)
+    source = SessionSource(counting, saver.staging)
+    plan = source.stage(source.plan())
+    (batch,) = plan.batches(2**20)
+    counting.runs = 0
+    arrays = source.read_together([variable.pieces[0] for variable in batch])
+    assert counting.runs == 1
+    for variable, array in zip(batch, arrays, strict=True):
+        number = int(variable.name[1:])
+        np.testing.assert_array_equal(array, np.full([number % 3 + 1], number, np.float32))
+    assert [variable.name for variable in plan.unpacked()] == [large.op.name]
+
+
+def test_variables_on_two_tasks_are_in_two_packs(graph: tf.Graph) -> None:
+    for number in range(6):
+        with tf.device(f"/job:ps/task:{number % 2}"):
+            v1.get_variable(f"v{number}", [2])
+    batches = list(Saver().staging.plan().batches(2**20))
+    assert [[variable.name for variable in batch] for batch in batches] == [["v0", "v2", "v4"], ["v1", "v3", "v5"]]
+    assert [{variable.pieces[0].task for variable in batch} for batch in batches] == [{"ps:0"}, {"ps:1"}]
