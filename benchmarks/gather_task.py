@@ -7,7 +7,6 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow.compat.v1 as v1
@@ -30,14 +29,15 @@ def main(result: Path, method: str, mib: int, variables: int, rounds: int, direc
         saver = v1.train.Saver(sharded=method == "stock_sharded") if method.startswith("stock") else ads.Saver()
         scaffold = v1.train.Scaffold(saver=saver)
         with ads.create_distributed_session(cluster, scaffold=scaffold) as sess:
-            save = _save(method, saver, sess)
             seconds, growth = [], []
-            for number in range(rounds):
+            for _ in range(rounds):
+                place = directory / method
                 memory, began = PeakGrowth(), time.perf_counter()
-                save(directory / f"{method}-{number}")
+                place.mkdir()
+                saver.save(sess.raw_session(), str(place / "model"), write_meta_graph=False, write_state=False)
                 seconds.append(time.perf_counter() - began)
                 growth.append(memory.mib())
-                shutil.rmtree(directory / f"{method}-{number}")
+                shutil.rmtree(place)
     result.write_text(
         json.dumps(
             {
@@ -62,23 +62,6 @@ def build(mib: int, variables: int, parameter_servers: int) -> None:
     each = rows // variables
     for number in range(variables):
         v1.get_variable(f"v{number}", [each, COLUMNS], initializer=v1.ones_initializer())
-
-
-def _save(method: str, saver: v1.train.Saver, sess: ads.DistributedSession) -> Callable[[Path], None]:
-    if method.startswith("stock"):
-
-        def stock(path: Path) -> None:
-            path.mkdir()
-            saver.save(sess.raw_session(), str(path / "model"), write_meta_graph=False, write_state=False)
-
-        return stock
-
-    def ours(path: Path) -> None:
-        builder = ads.SavedModelBuilder(path, options=ads.ExportOptions(verify="none"))
-        builder.add_meta_graph_and_variables(sess, ["serve"], saver=saver)
-        builder.save()
-
-    return ours
 
 
 if __name__ == "__main__":
