@@ -12,13 +12,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.errors import NoVariablesError, SaverTooLateError, UsageError
+from autodist_saved.errors import NoVariablesError, PlanError, SaverTooLateError, UsageError
 from autodist_saved.options import ExportOptions
 from autodist_saved.restore import is_streamable, restore
 from autodist_saved.sources.own_scope import own_scope
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
-from autodist_saved.sources.staging import Staging, build_staging
+from autodist_saved.sources.staging import Staging, build_staging, unstageable
 from autodist_saved.stream import stream
 from autodist_saved.streamed_session import StreamedSession
 
@@ -43,15 +43,10 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
     _staging: Staging | None = None
     _restoring: Restoring | None = None
+    _unstageable: tuple[str, ...] = ()
     _variables_when_built = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not tf.executing_eagerly() and v1.get_default_graph().finalized:
-            raise SaverTooLateError(
-                "this Saver is made after the session: its graph is final and takes no more ops. Move the line\n"
-                "    saver = autodist_saved.Saver()\n"
-                "up, behind the optimizer's minimize() and before create_distributed_session(...), on every task"
-            )
         try:
             super().__init__(*args, **kwargs)
         except ValueError as error:
@@ -65,19 +60,28 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
     def build(self) -> None:
         """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``."""
+        if self.saver_def is None and not tf.executing_eagerly() and v1.get_default_graph().finalized:
+            raise SaverTooLateError(
+                "this Saver is made after the session: its graph is final and takes no more ops. Move the line\n"
+                "    saver = autodist_saved.Saver()\n"
+                "up, behind the optimizer's minimize() and before create_distributed_session(...), on every task"
+            )
         super().build()
         if self._staging is None and tensorflow_private.knows_its_variables(self):
             with own_scope() as scope:
                 saveables = tensorflow_private.saveables_of(self)
-                self._staging = build_staging(saveables, scope)
-                self._restoring = build_restoring(saveables)
+                self._unstageable = unstageable(saveables)
+                if not self._unstageable:
+                    self._staging = build_staging(saveables, scope)
+                    self._restoring = build_restoring(saveables)
             self._variables_when_built = len(v1.global_variables())
 
     def save(self, sess: v1.Session, save_path: str, *args: Any, **kwargs: Any) -> str | None:
         """TensorFlow's ``save``: the same arguments, files and return value, the path of the checkpoint.
 
         The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
-        file system has to hold them; partitioned ones are whole in the checkpoint.
+        file system has to hold them. Partitioned ones are whole in the checkpoint, and there is one data file, with
+        ``sharded=True`` too.
         """
         path: str | None = super().save(self._streamed(sess), save_path, *args, **kwargs)
         return path
@@ -90,7 +94,8 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         Takes checkpoints of this saver and of TensorFlow's, and ``variables/variables`` of a SavedModel.
 
         Raises:
-            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed.
+            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed. It is
+                a ``ValueError``, where TensorFlow's saver raises ``NotFoundError`` for the first that is missing.
             BundleError: its files are damaged; nothing was changed.
             ValueError: there is no such checkpoint.
         """
@@ -101,22 +106,40 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         if hasattr(sess, "run_step_fn") or hasattr(sess, "raw_session"):
             sess = plain_session(sess)
         staging, restoring = self._staging, self._restoring
-        if staging is None or restoring is None or not isinstance(sess, tensorflow_private.SessionInterface):
+        if staging is None or restoring is None or not self._can_stream(staging, sess):
             return sess
+        names = self.saver_def.save_tensor_name, self.saver_def.restore_op_name
+        save_stock, restore_stock = (partial(self._run_stock, sess, name) for name in names)
         streams: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
-            streams[self.saver_def.save_tensor_name] = partial(_save, sess, staging)
+            streams[names[0]] = partial(_save, sess, staging, save_stock)
         if not tensorflow_private.reshapes(self):
-            restore_stock = partial(self._restore_stock, sess)
-            streams[self.saver_def.restore_op_name] = partial(_restore, sess, staging, restoring, restore_stock)
+            streams[names[1]] = partial(_restore, sess, staging, restoring, restore_stock)
         return StreamedSession(sess, self.saver_def.filename_tensor_name, streams)
 
-    def _restore_stock(self, sess: Any, prefix: str) -> None:
-        sess.run(self.saver_def.restore_op_name, {self.saver_def.filename_tensor_name: prefix})
+    def _can_stream(self, staging: Staging, sess: Any) -> bool:
+        """Whether our ops are the session's, and say all of what TensorFlow's would; if not, these run."""
+        if self.saver_def is None or not isinstance(sess, tensorflow_private.SessionInterface):
+            return False
+        if sess.graph is not staging.stage.graph:
+            return False
+        try:
+            staging.plan()
+        except PlanError:  # for instance some slices of a variable without the others
+            return False
+        return True
+
+    def _run_stock(self, sess: Any, name: str, prefix: str) -> Any:
+        return sess.run(name, {self.saver_def.filename_tensor_name: prefix})
 
     @property
     def staging(self) -> Staging:
         """The ops that an export of this saver's variables runs. Raises ``UsageError`` when there are none."""
+        if self._unstageable:
+            raise UsageError(
+                f"no copy can be made of {', '.join(self._unstageable)}: handles and quantized reference variables; "
+                "leave them out of the saver's var_list"
+            )
         if self._staging is None:
             raise UsageError(
                 "this Saver has no ops for an export: it was made in eager mode, or from a SaverDef, or with "
@@ -130,9 +153,14 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         return tuple(variable.op.name for variable in variables[self._variables_when_built :])
 
 
-def _save(session: v1.Session, staging: Staging, prefix: str) -> str:
-    if not Path(prefix).parent.is_dir():
-        raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
+def _save(session: v1.Session, staging: Staging, save_stock: Callable[[str], str], prefix: str) -> str:
+    if "://" in prefix:
+        return save_stock(prefix)
+    directory = Path(prefix).parent
+    if not directory.is_dir():
+        if not directory.parent.is_dir():
+            raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
+        directory.mkdir()
     # Training should not fail because an export has the copies at this moment.
     source = SessionSource(session, staging, wait=True)
     try:

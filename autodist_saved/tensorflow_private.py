@@ -11,6 +11,8 @@ from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
 SessionInterface = _session.SessionInterface
+ResourceVariableSaveable = _saveable_object_util.ResourceVariableSaveable
+ReferenceVariableSaveable = _saveable_object_util.ReferenceVariableSaveable
 TRAIN_OP_KEY: str = _constants.TRAIN_OP_KEY
 TRAIN_OP_SIGNATURE_KEY: str = _constants.TRAIN_OP_SIGNATURE_KEY
 
@@ -46,6 +48,11 @@ def is_closed(session: tf.compat.v1.Session) -> bool:
 def is_reference(tensor: tf.Tensor) -> bool:
     """Whether the tensor is a reference into a variable's own memory (variables without resource handles)."""
     return bool(tensor.dtype._is_ref_dtype)
+
+
+def reference_of(saveable: Any) -> tf.Tensor:
+    """The reference tensor behind the saveable of a variable without resource handle."""
+    return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op
 
 
 def validate_signatures(builder: tf.compat.v1.saved_model.Builder, signature_def_map: dict[str, Any]) -> None:

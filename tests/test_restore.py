@@ -184,7 +184,7 @@ def test_what_tensorflow_says_of_missing_places_is_said_here_too(graph: tf.Graph
     with v1.Session() as session:
         session.run(v1.global_variables_initializer())
         with pytest.raises(ValueError, match="Parent directory of .* doesn't exist, can't save"):
-            saver.save(session, str(tmp_path / "no" / "model"))
+            saver.save(session, str(tmp_path / "no" / "more" / "model"))
         with pytest.raises(ValueError, match="not a valid checkpoint"):
             saver.restore(session, str(tmp_path / "no" / "model"))
         with pytest.raises(TypeError, match="'sess' must be a Session"):
@@ -198,3 +198,20 @@ def test_a_monitored_session_will_do(graph: tf.Graph, tmp_path: Path) -> None:
         path = saver.save(session, str(tmp_path / "model"))
         saver.restore(session, path)
         np.testing.assert_array_equal(session.run(variables["table"]), WHOLE["table"])
+
+
+@pytest.mark.usefixtures("size_of_large_pieces")
+@pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
+def test_large_variables_travel_row_by_row_whether_partitioned_or_not(
+    graph: tf.Graph, use_resource: bool, request: pytest.FixtureRequest
+) -> None:
+    build(PARTITIONERS["rows"], use_resource)
+    v1.get_variable("many_dimensions", [2] * 9, use_resource=use_resource)
+    saver = ads.Saver()
+    by_rows = {
+        staged.name
+        for staged, restored in zip(saver.staging.pieces, saver._restoring.pieces, strict=True)
+        if restored.assign_rows is not None
+    }
+    expected = {"table", "counts"} if "by rows" in request.node.name else set()
+    assert by_rows == expected

@@ -6,10 +6,12 @@ import inspect
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.errors import UsageError
 
 
 def model() -> tuple[v1.Variable, tf.Operation]:
@@ -109,3 +111,91 @@ def test_a_stock_saver_reads_its_checkpoints_of_partitioned_variables(graph: tf.
         whole = v1.get_variable("t", [5, 2])
         v1.train.Saver().restore(session, path)
         np.testing.assert_array_equal(session.run(whole), np.ones([5, 2]))
+
+
+def test_other_file_systems_are_left_to_tensorflow(graph: tf.Graph) -> None:
+    weight, train = model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        path = saver.save(session, "ram://autodist_saved_test/model")
+        saved = session.run(weight)
+        session.run(train)
+        saver.restore(session, path)
+        assert session.run(weight) == saved
+
+
+def test_a_missing_directory_is_made_as_by_tensorflow(graph: tf.Graph, tmp_path: Path) -> None:
+    model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        assert saver.save(session, str(tmp_path / "new" / "model")) == str(tmp_path / "new" / "model")
+
+
+def test_what_no_copy_can_be_made_of_is_saved_by_tensorflow(graph: tf.Graph, tmp_path: Path) -> None:
+    iterator = v1.data.make_one_shot_iterator(tf.data.Dataset.range(10))
+    following = iterator.get_next()
+    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, v1.data.experimental.make_saveable_from_iterator(iterator))
+    model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        session.run(following)
+        path = saver.save(session, str(tmp_path / "c"))
+        assert session.run(following) == 1
+        saver.restore(session, path)
+        assert session.run(following) == 1
+    with pytest.raises(UsageError, match="no copy can be made of OneShotIterator"):
+        _ = saver.staging
+
+
+def test_some_slices_of_a_variable_are_saved_by_tensorflow(graph: tf.Graph, tmp_path: Path) -> None:
+    table = v1.get_variable("t", [4, 2], partitioner=v1.fixed_size_partitioner(2), initializer=v1.ones_initializer())
+    saver = ads.Saver([next(iter(table))])
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        saver.restore(session, saver.save(session, str(tmp_path / "c")))
+
+
+def test_an_empty_saver_saves_nothing(graph: tf.Graph, tmp_path: Path) -> None:
+    saver = ads.Saver(allow_empty=True)
+    with v1.Session() as session:
+        assert saver.save(session, str(tmp_path / "c")) is None
+
+
+def test_an_imported_graph_exports(tmp_path: Path) -> None:
+    with tf.Graph().as_default(), v1.Session() as session:
+        model()
+        session.run(v1.global_variables_initializer())
+        path = ads.Saver().save(session, str(tmp_path / "c"))
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.train.import_meta_graph(path + ".meta")
+        saver = ads.Saver()
+        saver.restore(session, path)
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, ["serve"], saver=saver)
+        builder.save()
+    assert b"autodist" not in (tmp_path / "model" / "saved_model.pb").read_bytes()
+
+
+def test_a_saver_from_a_definition_restores_on_a_final_graph(graph: tf.Graph, tmp_path: Path) -> None:
+    model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        path = saver.save(session, str(tmp_path / "c"))
+        graph.finalize()
+        ads.Saver(saver_def=saver.as_saver_def()).restore(session, path)
+
+
+def test_copies_of_two_tasks_have_different_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for config in ("", '{"task": 1}', '{"task": 2}', '{"task": 1}'):
+        monkeypatch.setenv("TF_CONFIG", config)
+        with tf.Graph().as_default() as graph:
+            v1.get_variable("w", [2])
+            ads.Saver()
+            names.append([op.get_attr("shared_name") for op in graph.get_operations() if "/copy" in op.name])
+    assert names[1] == names[3]
+    assert len({tuple(name) for name in names}) == 3

@@ -42,7 +42,7 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
         proto = v1.train.export_meta_graph(
             saver_def=request.saver_def, strip_default_attrs=request.strip_default_attrs
         )
-    _drop_scopes(proto, tuple(request.graph.get_collection(own_scopes_collection)))
+    _drop_scopes(proto, tuple(map(tf.compat.as_str, request.graph.get_collection(own_scopes_collection))))
     proto.collection_def.pop(own_scopes_collection, None)
     if request.clear_devices:
         clear_devices(proto.graph_def)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,3 +30,27 @@ def own_scope() -> Iterator[str]:
 def memory_of(device: str) -> str:
     """The ordinary memory of the task that owns ``device``, whatever accelerator that is."""
     return str(tf.DeviceSpec.from_string(device).replace(device_type="CPU", device_index=0).to_string())
+
+
+# Types and ranks that TensorFlow has kernels for to slice, to concatenate and to assign in part.
+_ROW_RANK_MAX = 7
+_ROW_TYPES = frozenset(
+    {
+        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    }
+)
+
+
+def has_rows(dtype: tf.DType, rank: int | None) -> bool:
+    """Whether rows of such a tensor can be read and written by themselves."""
+    return dtype.base_dtype.name in _ROW_TYPES and (rank is None or 0 < rank <= _ROW_RANK_MAX)
+
+
+def own_container() -> str:
+    """A prefix for names on the parameter servers: another one for each task of a job, the same after a restart.
+
+    Tasks build equal graphs, and copies of one must not be taken for those of another.
+    """
+    config = os.environ.get("TF_CONFIG", "")
+    return hashlib.sha256(config.encode()).hexdigest()[:8]

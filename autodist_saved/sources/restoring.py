@@ -13,18 +13,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.sources.own_scope import memory_of
+from autodist_saved import tensorflow_private
+from autodist_saved.sources.own_scope import has_rows, memory_of
 
 # A smaller piece travels in one message anyway, and does without three ops.
 ROWS_FROM_BYTES = 2**20
-
-# TensorFlow has no kernel that assigns rows of other types.
-_ROW_TYPES = frozenset(
-    {
-        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
-        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -75,28 +68,40 @@ def build_restoring(saveables: Iterable[Any]) -> Restoring:
         with tf.device(saveable.device):
             groups.append(RestoredGroup(values, _operation(saveable.restore(list(values), None))))
         for position in range(len(values)):
-            if len(values) == 1 and _is_large_variable(saveable.op):
-                pieces.append(_by_rows(saveable.op, len(groups) - 1, row_start, row_stop))
+            if _is_large_variable(saveable):
+                pieces.append(_by_rows(saveable, len(groups) - 1, row_start, row_stop))
             else:
                 pieces.append(RestoredPiece(len(groups) - 1, position))
     return Restoring(tuple(pieces), tuple(groups), row_start, row_stop)
 
 
-def _is_large_variable(variable: Any) -> bool:
-    if not isinstance(variable, tf.Variable) or not variable.shape.is_fully_defined() or variable.shape.rank == 0:
+def _is_large_variable(saveable: Any) -> bool:
+    kinds = (tensorflow_private.ResourceVariableSaveable, tensorflow_private.ReferenceVariableSaveable)
+    if not isinstance(saveable, kinds):
         return False
-    dtype = variable.dtype.base_dtype
-    return dtype.name in _ROW_TYPES and math.prod(variable.shape.as_list()) * dtype.size >= ROWS_FROM_BYTES
+    shape, dtype = saveable.specs[0].tensor.shape, saveable.specs[0].dtype.base_dtype
+    if not shape.is_fully_defined() or not has_rows(dtype, shape.rank):
+        return False
+    return bool(math.prod(shape.as_list()) * dtype.size >= ROWS_FROM_BYTES)
 
 
-def _by_rows(variable: Any, group: int, row_start: tf.Tensor, row_stop: tf.Tensor) -> RestoredPiece:
-    dtype = variable.dtype.base_dtype
-    with tf.device(memory_of(variable.device)):
-        allocate = _operation(variable.assign(tf.zeros(variable.shape, dtype)))
-    rows = v1.placeholder(dtype, [None, *variable.shape.as_list()[1:]])
-    assign_rows = _operation(variable[row_start:row_stop].assign(rows))
-    return RestoredPiece(group, 0, allocate, rows, assign_rows)
+def _by_rows(saveable: Any, group: int, row_start: tf.Tensor, row_stop: tf.Tensor) -> RestoredPiece:
+    (spec,) = saveable.specs
+    shape, dtype = spec.tensor.shape, spec.dtype.base_dtype
+    rows = v1.placeholder(dtype, [None, *shape.as_list()[1:]])
+    window = {"begin": [row_start], "end": [row_stop], "strides": tf.constant([1], tf.int64)}
+    with tf.device(memory_of(spec.device or spec.tensor.device)):
+        nothing = tf.zeros(shape, dtype)
+        if isinstance(saveable, tensorflow_private.ResourceVariableSaveable):
+            handle = saveable.handle_op
+            allocate = tf.raw_ops.AssignVariableOp(resource=handle, value=nothing)
+            assign = tf.raw_ops.ResourceStridedSliceAssign(ref=handle, value=rows, **window)
+        else:
+            reference = tensorflow_private.reference_of(saveable)
+            allocate = _operation(tf.raw_ops.Assign(ref=reference, value=nothing))
+            assign = _operation(tf.raw_ops.StridedSliceAssign(ref=reference, value=rows, **window))
+    return RestoredPiece(group, 0, allocate, rows, assign)
 
 
 def _operation(value: Any) -> tf.Operation:
-    return value if isinstance(value, tf.Operation) else value.op
+    return value if isinstance(value, tf.Operation) else tf.group(value)

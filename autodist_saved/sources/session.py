@@ -71,12 +71,11 @@ class SessionSource(Source):
         if staged.packed_at is not None:
             (whole,) = self.read_together([piece])
             return whole[row_start:row_stop] if piece.shape else whole
-        if copy.rows is None or row_stop - row_start == rows:
-            value = self._session.run(copy.whole)
-        else:
-            value = self._window(copy, row_start, row_stop - row_start)
+        if copy.rows is not None and row_stop - row_start < rows:
+            return self._window(copy, row_start, row_stop - row_start)
         # A scalar string comes as plain bytes.
-        return np.asarray(value, dtype=object if staged.dtype == "string" else None)
+        value = np.asarray(self._session.run(copy.whole), dtype=object if staged.dtype == "string" else None)
+        return value[row_start:row_stop] if piece.shape else value
 
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
         staged = [self._staging.pieces[piece.index] for piece in pieces]

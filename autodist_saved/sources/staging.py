@@ -19,18 +19,10 @@ import tensorflow.compat.v1 as v1
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
-from autodist_saved.sources.own_scope import memory_of
+from autodist_saved.sources.own_scope import has_rows, memory_of, own_container
 
 # Smaller variables are copied into one with their neighbours: a thousand reads would take longer than their bytes.
 PACK_BELOW_BYTES = 2**18
-
-# Types that TensorFlow can concatenate.
-_PACKED_TYPES = frozenset(
-    {
-        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
-        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +33,7 @@ class Copy:
         stage: makes the copy.
         discard: frees it, whether it is there or not.
         whole: all of it.
-        rows: a window of its rows; None for scalars.
+        rows: a window of its rows; None where there are none to read by themselves.
         staged_shape: its shape, known once it is staged; None where the plan tells it.
     """
 
@@ -154,13 +146,14 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
     window = _RowWindow()
     specs = [spec for saveable in saveables for spec in saveable.specs]
     values = [_Value.of(spec) for spec in specs]
+    names = f"{scope}{own_container()}/copy_"
     copies: list[Copy] = []
     pieces: dict[int, StagedPiece] = {}
     for members in _packs(values):
         dtype, memory = values[members[0]].tensor.dtype.base_dtype, values[members[0]].memory
         with tf.device(memory):
             flat = tf.concat([tf.reshape(values[index].settled(), [-1]) for index in members], 0)
-            copies.append(_copy(flat, dtype, f"{scope}copy_{len(copies)}", window))
+            copies.append(_copy(flat, dtype, f"{names}{len(copies)}", window))
         at = 0
         for index in members:
             pieces[index] = values[index].piece(specs[index], len(copies) - 1, packed_at=at)
@@ -168,7 +161,12 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
     for index, value in enumerate(values):
         if index not in pieces:
             with tf.device(value.memory):
-                copy = _copy(value.settled(), value.tensor.dtype.base_dtype, f"{scope}copy_{len(copies)}", window)
+                copy = _copy(
+                    value.settled(),
+                    value.tensor.dtype.base_dtype,
+                    f"{names}{len(copies)}",
+                    window,
+                )
             copies.append(copy)
             pieces[index] = value.piece(specs[index], len(copies) - 1)
     return Staging(
@@ -210,12 +208,23 @@ class _Value:
         return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, copy, packed_at)
 
 
+def unstageable(saveables: Iterable[Any]) -> tuple[str, ...]:
+    """Names of what no copy can be made of: handles of other things, and quantized reference variables."""
+    return tuple(
+        spec.name
+        for saveable in saveables
+        for spec in saveable.specs
+        if spec.dtype.base_dtype in {tf.variant, tf.resource}
+        or (spec.dtype.base_dtype.is_quantized and isinstance(saveable, tensorflow_private.ReferenceVariableSaveable))
+    )
+
+
 def _packs(values: Sequence[_Value]) -> Iterator[list[int]]:
     """Which values share a copy: small whole ones, of one type, on one task."""
     by_kind: dict[tuple[str, str], list[int]] = {}
     for index, value in enumerate(values):
         dtype = value.tensor.dtype.base_dtype
-        if value.is_slice or value.shape is None or dtype.name not in _PACKED_TYPES:
+        if value.is_slice or value.shape is None or not has_rows(dtype, 1):
             continue
         if math.prod(value.shape) * dtype.size < PACK_BELOW_BYTES:
             by_kind.setdefault((value.memory, dtype.name), []).append(index)
@@ -233,7 +242,8 @@ def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindo
     if not value.shape.is_fully_defined():
         with tf.control_dependencies([stage]):
             staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), tf.int64)
-    return Copy(stage, discard, whole, None if value.shape.rank == 0 else window.of(whole), staged_shape)
+    rows = window.of(whole) if has_rows(dtype, value.shape.rank) else None
+    return Copy(stage, discard, whole, rows, staged_shape)
 
 
 def parse_slice_spec(
