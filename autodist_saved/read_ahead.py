@@ -9,9 +9,18 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+IN_FLIGHT = 4
+# What is read, or written, is held a second time on its way through TensorFlow.
+HELD_BYTES_PER_BYTE = 2
+
+
+def chunk_within(chunk_bytes: int, budget_bytes: int) -> int:
+    """A chunk that is small against the budget, or reads would wait for each other."""
+    return min(chunk_bytes, budget_bytes // (HELD_BYTES_PER_BYTE * IN_FLIGHT))
+
 
 def read_ahead(
-    reads: Iterable[tuple[int, Callable[[], Result]]], *, budget_bytes: int, threads: int
+    reads: Iterable[tuple[int, Callable[[], Result]]], *, budget_bytes: int, threads: int = IN_FLIGHT
 ) -> Generator[Result, None, None]:
     """Call every read and yield what they return, in their order, while later ones are under way already.
 

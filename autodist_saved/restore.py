@@ -15,12 +15,9 @@ from autodist_saved.bundle.files import index_path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import Problem, RestoreError
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
-from autodist_saved.read_ahead import read_ahead
+from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.sink import Sink
 
-# What is read is held a second time on its way through TensorFlow.
-_HELD_BYTES_PER_READ_BYTE = 2
-_WRITES_IN_FLIGHT = 4
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -43,13 +40,13 @@ def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: i
     for variable in plan.variables:
         reader.verify(variable.name)
     sink.allocate()
-    chunk_bytes = min(chunk_bytes, memory_budget_bytes // (2 * _WRITES_IN_FLIGHT))
+    chunk_bytes = chunk_within(chunk_bytes, memory_budget_bytes)
     writes = (
-        (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_copy, reader, variable, band, sink))
+        (HELD_BYTES_PER_BYTE * variable.band_nbytes(band), partial(_copy, reader, variable, band, sink))
         for variable in plan.variables
         for band in _bands(variable, sink, chunk_bytes)
     )
-    with closing(read_ahead(writes, budget_bytes=memory_budget_bytes, threads=_WRITES_IN_FLIGHT)) as written:
+    with closing(read_ahead(writes, budget_bytes=memory_budget_bytes)) as written:
         for _ in written:
             pass
 

@@ -15,12 +15,8 @@ from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.errors import ExportError
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
-from autodist_saved.read_ahead import read_ahead
+from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.source import Array, Source
-
-# Beside the array itself, a read holds what TensorFlow received it in.
-_HELD_BYTES_PER_READ_BYTE = 2
-_READS_IN_FLIGHT = 4
 
 
 def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, memory_budget_bytes: int) -> int:
@@ -39,21 +35,20 @@ def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, m
     Returns:
         bytes of tensor data written.
     """
-    # A chunk is small against the budget, or reads would wait for each other.
-    chunk_bytes = min(chunk_bytes, memory_budget_bytes // (2 * _READS_IN_FLIGHT))
+    chunk_bytes = chunk_within(chunk_bytes, memory_budget_bytes)
     large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
     reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
         (
-            (_HELD_BYTES_PER_READ_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
+            (HELD_BYTES_PER_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
             for variable in large
             for band in _bands(variable, chunk_bytes)
         ),
         (
-            (_HELD_BYTES_PER_READ_BYTE * sum(one.nbytes for one in batch), partial(_together, batch, source))
+            (HELD_BYTES_PER_BYTE * sum(one.nbytes for one in batch), partial(_together, batch, source))
             for batch in batches
         ),
     )
-    arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=memory_budget_bytes, threads=_READS_IN_FLIGHT)
+    arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=memory_budget_bytes)
     written = 0
     with BundleWriter(prefix) as writer, closing(arrays):
         for variable in large:

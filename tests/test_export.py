@@ -20,10 +20,10 @@ from autodist_saved.errors import (
     VerifyError,
 )
 from autodist_saved.export import Export
-from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
+from tests.meta_graphs import request
 
 PHASES = ["plan", "describe", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
 
@@ -42,19 +42,6 @@ class RecordingCut(Cut):
 
 def source() -> ArraySource:
     return ArraySource({"w": np.arange(6.0).reshape(3, 2)}, parts=2, global_step=7)
-
-
-def request(**arguments: Any) -> MetaGraphRequest:
-    defaults = {
-        "tags": ["serve"],
-        "signature_def_map": None,
-        "assets": None,
-        "main_op": None,
-        "train_op": None,
-        "clear_devices": True,
-        "strip_default_attrs": False,
-    }
-    return make_request(tf.Graph(), None, **{**defaults, **arguments})
 
 
 def export(target: Path) -> Export:

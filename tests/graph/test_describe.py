@@ -12,20 +12,7 @@ from tensorflow.core.framework import graph_pb2
 from autodist_saved.errors import SignatureError
 from autodist_saved.graph.describe import describe
 from autodist_saved.graph.devices import clear_devices
-from autodist_saved.graph.request import make_request
-
-
-def request(graph: tf.Graph, **arguments: Any) -> Any:
-    defaults: dict[str, Any] = {
-        "tags": ["serve"],
-        "signature_def_map": None,
-        "assets": None,
-        "main_op": None,
-        "train_op": None,
-        "clear_devices": True,
-        "strip_default_attrs": False,
-    }
-    return make_request(graph, None, **{**defaults, **arguments})
+from tests.meta_graphs import request
 
 
 def test_the_graph_is_only_read(graph: tf.Graph) -> None:
