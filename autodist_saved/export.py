@@ -30,7 +30,7 @@ from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
-from autodist_saved.stream import stream
+from autodist_saved.stream import Streamed, stream
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,12 @@ class Export:
             plan, witness = self._staged(plan, source, cut)
             with self._phase("stream"):
                 self._files = self._target.open()
-                nbytes = self._stream(plan, source, self._files)
+                streamed = self._stream(plan, source, self._files)
                 self._copy_assets(meta_graph.assets, self._files)
         self._graphs.add(meta_graph.proto)
-        self._report = replace(self._report, plan=plan, witness=witness, nbytes=nbytes)
+        self._report = replace(
+            self._report, plan=plan, witness=witness, nbytes=streamed.nbytes, transport=streamed.ways
+        )
         if not witness.consistent:
             log.warning("%s", _doubt(witness))
 
@@ -130,9 +132,9 @@ class Export:
                 cut.release()
         return plan, Witness(training, before, after)
 
-    def _stream(self, plan: ExportPlan, source: Source, files: SavedModelFiles) -> int:
+    def _stream(self, plan: ExportPlan, source: Source, files: SavedModelFiles) -> Streamed:
         if not plan.variables:
-            return 0
+            return Streamed(0, {})
         files.variables.mkdir()
         return stream(
             plan,
@@ -140,6 +142,8 @@ class Export:
             files.variables_prefix,
             chunk_bytes=self._options.chunk_bytes,
             memory_budget_bytes=self._options.memory_budget_bytes,
+            transport=self._options.transport,
+            sync=True,
         )
 
     def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:

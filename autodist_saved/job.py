@@ -17,6 +17,7 @@ from autodist_saved.control.member import Membership
 from autodist_saved.errors import TaskUnreachableError
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
+from autodist_saved.transport.meeting import Meeting
 
 # How long a session may take to close when a parameter server is lost. It takes no time when its process is dead.
 LAST_RESORT_SECS = 10.0
@@ -33,6 +34,7 @@ class Job:
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
+        self._meeting: Meeting | None = None
         self._running: tuple[v1.Session, tf.train.Coordinator] | None = None
 
     def start(self) -> None:
@@ -46,6 +48,12 @@ class Job:
         else:
             self._membership = Membership(self.cluster, self._options, self._cancel)
             self._membership.join()
+
+    def meet_at(self, target: str) -> None:
+        """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
+        if self._server is not None:
+            self._meeting = Meeting(self.cluster.control_host, self._server.ask_for_copies)
+            self._meeting.open(target)
 
     def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
         """Note the session that a lost parameter server would leave hanging."""
@@ -111,6 +119,8 @@ class Job:
 
     def end(self, error: BaseException | None) -> None:
         """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
+        if self._meeting is not None:
+            self._meeting.close()
         if self._server is not None:
             reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])

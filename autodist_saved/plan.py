@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.errors import PlanError, Problem
@@ -129,7 +130,12 @@ class ExportPlan:
 
     variables: tuple[LogicalVariable, ...]
 
-    @property
+    @cached_property
+    def by_place(self) -> tuple[LogicalVariable, ...]:
+        """The variables in the order in which their source holds them: by task, and in packs one after the other."""
+        return tuple(sorted(self.variables, key=_place_of))
+
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of all variables whose size is known beforehand."""
         return sum(variable.nbytes for variable in self.variables)
@@ -158,6 +164,13 @@ class ExportPlan:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that hold pieces, each once, sorted."""
         return tuple(sorted({piece.task for variable in self.variables for piece in variable.pieces}))
+
+
+def _place_of(variable: LogicalVariable) -> tuple[str, int, int, str]:
+    if not variable.pieces:
+        return "", -1, 0, variable.name
+    first = variable.pieces[0]
+    return first.task, -1 if first.pack is None else first.pack, first.packed_at, variable.name
 
 
 def _pack_of(variable: LogicalVariable) -> int | None:

@@ -20,8 +20,10 @@ class ExportReport:
         task: the task that reports, such as ``chief:0``; ``local`` in a process without a cluster.
         path: the SavedModel's directory; None as long as it is not visible, and on every task but the chief.
         note: in words, why this task did nothing; empty on the chief.
-        nbytes: bytes of tensor data written.
+        nbytes: bytes of the variables' data files.
         seconds: wall time by phase, in the order in which the phases began.
+        transport: for each task that holds variables by which way they came: ``stream``, ``shared``, or ``session``:
+            through TensorFlow's own, from tasks that are no parameter servers of ours.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
     """
@@ -31,6 +33,7 @@ class ExportReport:
     note: str = ""
     nbytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    transport: dict[str, str] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
 

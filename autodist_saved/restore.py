@@ -15,6 +15,7 @@ from autodist_saved.bundle.files import index_path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import Problem, RestoreError
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
+from autodist_saved.progress import Progress
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.sink import Sink
 
@@ -46,9 +47,12 @@ def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: i
         for variable in plan.variables
         for band in _bands(variable, sink, chunk_bytes)
     )
-    with closing(read_ahead(writes, budget_bytes=memory_budget_bytes)) as written:
-        for _ in written:
-            pass
+    with (
+        Progress("restoring", plan.nbytes) as progress,
+        closing(read_ahead(writes, budget_bytes=memory_budget_bytes)) as written,
+    ):
+        for nbytes in written:
+            progress.advance(nbytes)
 
 
 def is_streamable(prefix: str) -> bool:
@@ -88,7 +92,8 @@ def _bands(variable: LogicalVariable, sink: Sink, chunk_bytes: int) -> Iterator[
     return iter(bands or [Band(0, 0, tuple(PieceRows(piece, 0, 0) for piece in variable.pieces))])
 
 
-def _copy(reader: BundleReader, variable: LogicalVariable, band: Band, sink: Sink) -> None:
+def _copy(reader: BundleReader, variable: LogicalVariable, band: Band, sink: Sink) -> int:
     rows = reader.read_rows(variable.name, band.start, band.stop)
     for part in band.parts:
         sink.write(part.piece, part.start, rows[part.window(band)])
+    return rows.nbytes

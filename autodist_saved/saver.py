@@ -22,8 +22,10 @@ from autodist_saved.sources.staging import Staging, build_staging, unstageable
 from autodist_saved.stream import stream
 from autodist_saved.streamed_session import StreamedSession
 
-_OPTIONS = ExportOptions()
-_LIMITS = {"chunk_bytes": _OPTIONS.chunk_bytes, "memory_budget_bytes": _OPTIONS.memory_budget_bytes}
+_PARAMETERS = inspect.signature(v1.train.Saver.__init__)
+_OPTIONS = inspect.Parameter(
+    "options", inspect.Parameter.KEYWORD_ONLY, annotation="ExportOptions | None", default=None
+)
 
 
 class Saver(v1.train.Saver):  # type: ignore[misc]
@@ -33,6 +35,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     ``MonitoredTrainingSession``, ``CheckpointSaverHook``). Make it on every task, after the variables and the
     optimizer and before the session: a session's graph is final, and whatever an export needs in it is put there
     when the saver is made.
+
+    One argument is new: ``options``, an :class:`~autodist_saved.ExportOptions`, says how :meth:`save` and
+    :meth:`restore` stream.
 
     Partitioned variables and their optimizer slots are known by their slice info, never by their names.
 
@@ -46,7 +51,8 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     _unstageable: tuple[str, ...] = ()
     _variables_when_built = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, options: ExportOptions | None = None, **kwargs: Any) -> None:
+        self._options = options or ExportOptions()
         try:
             super().__init__(*args, **kwargs)
         except ValueError as error:
@@ -56,7 +62,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                 "No variables to save: make the Saver inside `with graph.as_default():`, after the model's variables"
             ) from None
 
-    __init__.__signature__ = inspect.signature(v1.train.Saver.__init__)  # type: ignore[attr-defined]
+    __init__.__signature__ = _PARAMETERS.replace(  # type: ignore[attr-defined]
+        parameters=[*_PARAMETERS.parameters.values(), _OPTIONS]
+    )
 
     def build(self) -> None:
         """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``."""
@@ -80,8 +88,8 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """TensorFlow's ``save``: the same arguments, files and return value, the path of the checkpoint.
 
         The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
-        file system has to hold them. Partitioned ones are whole in the checkpoint, and there is one data file, with
-        ``sharded=True`` too.
+        file system has to hold them. Partitioned ones are whole in the checkpoint, with ``sharded=True`` too. As with
+        TensorFlow, flushing the files to the disk is left to the operating system.
         """
         path: str | None = super().save(self._streamed(sess), save_path, *args, **kwargs)
         return path
@@ -112,9 +120,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         save_stock, restore_stock = (partial(self._run_stock, sess, name) for name in names)
         streams: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
-            streams[names[0]] = partial(_save, sess, staging, save_stock)
+            streams[names[0]] = partial(_save, sess, staging, self._options, save_stock)
         if not tensorflow_private.reshapes(self):
-            streams[names[1]] = partial(_restore, sess, staging, restoring, restore_stock)
+            streams[names[1]] = partial(_restore, sess, staging, restoring, self._options, restore_stock)
         return StreamedSession(sess, self.saver_def.filename_tensor_name, streams)
 
     def _can_stream(self, staging: Staging, sess: Any) -> bool:
@@ -124,7 +132,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         if sess.graph is not staging.stage.graph:
             return False
         try:
-            staging.plan()
+            staging.plan  # noqa: B018 - it may raise
         except PlanError:  # for instance some slices of a variable without the others
             return False
         return True
@@ -153,7 +161,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         return tuple(variable.op.name for variable in variables[self._variables_when_built :])
 
 
-def _save(session: v1.Session, staging: Staging, save_stock: Callable[[str], str], prefix: str) -> str:
+def _save(
+    session: v1.Session, staging: Staging, options: ExportOptions, save_stock: Callable[[str], str], prefix: str
+) -> str:
     if "://" in prefix:
         return save_stock(prefix)
     directory = Path(prefix).parent
@@ -164,16 +174,33 @@ def _save(session: v1.Session, staging: Staging, save_stock: Callable[[str], str
     # Training should not fail because an export has the copies at this moment.
     source = SessionSource(session, staging, wait=True)
     try:
-        stream(source.stage(source.plan()), source, prefix, **_LIMITS)
+        stream(
+            source.stage(source.plan()),
+            source,
+            prefix,
+            chunk_bytes=options.chunk_bytes,
+            memory_budget_bytes=options.memory_budget_bytes,
+            transport=options.transport,
+        )
     finally:
         source.discard()
     return prefix
 
 
 def _restore(
-    session: v1.Session, staging: Staging, restoring: Restoring, restore_stock: Callable[[str], None], prefix: str
+    session: v1.Session,
+    staging: Staging,
+    restoring: Restoring,
+    options: ExportOptions,
+    restore_stock: Callable[[str], None],
+    prefix: str,
 ) -> None:
     if is_streamable(prefix):
-        restore(prefix, SessionSink(session, staging, restoring), **_LIMITS)
+        restore(
+            prefix,
+            SessionSink(session, staging, restoring),
+            chunk_bytes=options.chunk_bytes,
+            memory_budget_bytes=options.memory_budget_bytes,
+        )
     else:
         restore_stock(prefix)

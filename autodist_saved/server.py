@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import tensorflow as tf
 
@@ -10,6 +11,8 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control.member import Membership
 from autodist_saved.errors import ClusterConfigError, Problem, WrongTaskError
 from autodist_saved.options import SessionOptions
+from autodist_saved.sources.held_copies import HeldCopies
+from autodist_saved.transport.holder import hold
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +36,12 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
             "call create_distributed_session() here",
             task=str(cluster.task),
         )
-    start_tensorflow_server(cluster)
-    membership = Membership(cluster, options or SessionOptions())
+    copies = HeldCopies(start_tensorflow_server(cluster), cluster.task.device)
+
+    def give_copies(address: tuple[str, int], token: bytes) -> None:
+        threading.Thread(target=hold, args=(address, token, copies.open), name="copies", daemon=True).start()
+
+    membership = Membership(cluster, options or SessionOptions(), give_copies=give_copies)
     membership.join()
     membership.wait_until_over()
     log.info("%s: the job is over", cluster.task)

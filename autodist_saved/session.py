@@ -73,6 +73,7 @@ def create_distributed_session(
         if not cluster.is_single:
             config = _with_filters(config, cluster)
             target = start_tensorflow_server(cluster, config)
+            job.meet_at(target)
         if cluster.is_chief:
             creator = v1.train.ChiefSessionCreator(scaffold, target, config, checkpoint_dir)
             task_hooks = [

@@ -1,10 +1,11 @@
-"""Streaming: staged pieces become the data files of ``variables/``, band by band, under one budget of memory."""
+"""Streaming: staged pieces become the data files of ``variables/``, in memory that does not grow with them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -13,17 +14,42 @@ import numpy as np
 
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
-from autodist_saved.errors import ExportError
+from autodist_saved.carry import CarriedVariables, Transport
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
+from autodist_saved.progress import Progress
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
-from autodist_saved.sources.source import Array, Source
+from autodist_saved.sources.source import Array, Source, misplanned
 
 
-def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, memory_budget_bytes: int) -> int:
+@dataclass(frozen=True)
+class Streamed:
+    """What has become of a plan.
+
+    Attributes:
+        nbytes: bytes of the data files.
+        ways: for each task by which way its pieces came: ``stream``, ``shared``, or ``session`` where it has no
+            carrier.
+    """
+
+    nbytes: int
+    ways: dict[str, str]
+
+
+def stream(
+    plan: ExportPlan,
+    source: Source,
+    prefix: str,
+    *,
+    chunk_bytes: int,
+    memory_budget_bytes: int,
+    transport: Transport = "auto",
+    sync: bool = False,
+) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
 
-    The memory it takes is bounded by the budget (or the longest row, or string variable) and does not grow with the
-    variables. The bundle's index is written last; when an error is raised there is none.
+    What a carrier can bring goes into its place as a whole, all tasks at once. The rest is read here, band by band;
+    the memory that takes is bounded by the budget (or the longest row, or string variable). The bundle's index is
+    written last; when an error is raised there is none.
 
     Args:
         plan: what the source has staged.
@@ -31,11 +57,28 @@ def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, m
         prefix: of the bundle's files.
         chunk_bytes: bytes of one read; less where the budget is small.
         memory_budget_bytes: bytes in reads under way, and between reading and writing.
-
-    Returns:
-        bytes of tensor data written.
+        transport: see :class:`~autodist_saved.options.ExportOptions`.
+        sync: have tasks that write files themselves flush them to the disk. What is written here is not.
     """
-    chunk_bytes = chunk_within(chunk_bytes, memory_budget_bytes)
+    carried = CarriedVariables(plan, source.carriers())
+    ways = dict.fromkeys(plan.tasks(), "session") | carried.ways(prefix, transport)
+    rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
+    with BundleWriter(prefix, carried.data_files) as writer, Progress("streaming", plan.nbytes) as progress:
+        carried.carry(writer, ways, progress, sync=sync)
+        _read(rest, source, writer, progress, chunk_within(chunk_bytes, memory_budget_bytes), memory_budget_bytes)
+        nbytes = writer.nbytes
+    return Streamed(nbytes, ways)
+
+
+def _read(
+    plan: ExportPlan,
+    source: Source,
+    writer: BundleWriter,
+    progress: Progress,
+    chunk_bytes: int,
+    memory_budget_bytes: int,
+) -> None:
+    """Read variables band by band and write them in order."""
     large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
     reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
         (
@@ -49,26 +92,22 @@ def stream(plan: ExportPlan, source: Source, prefix: str, *, chunk_bytes: int, m
         ),
     )
     arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=memory_budget_bytes)
-    written = 0
-    with BundleWriter(prefix) as writer, closing(arrays):
+    with closing(arrays):
         for variable in large:
             if variable.dtype == "string":
                 strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(arrays).ravel().tolist()]
                 writer.add_strings(variable.name, variable.shape or (), strings)
-                written += sum(map(len, strings))
                 continue
             entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
             for _ in _bands(variable, chunk_bytes):
-                entry.append(np.ascontiguousarray(next(arrays)))
-            entry.finish()
-            written += variable.nbytes
+                band = np.ascontiguousarray(next(arrays))
+                entry.append(band)
+                progress.advance(band.nbytes)
         for batch in batches:
             for variable, array in zip(batch, next(arrays), strict=True):
                 entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
                 entry.append(np.ascontiguousarray(array))
-                entry.finish()
-                written += variable.nbytes
-    return written
+                progress.advance(variable.nbytes)
 
 
 def _together(batch: Sequence[LogicalVariable], source: Source) -> list[Array]:
@@ -89,14 +128,14 @@ def _assemble(variable: LogicalVariable, band: Band, source: Source) -> Array:
     shape = variable.shape or ()
     if len(band.parts) == 1 and band.parts[0].piece.shape[1:] == shape[1:]:
         (part,) = band.parts
-        return _read(variable, part, source)
+        return _rows(variable, part, source)
     rows: Array = np.empty((band.stop - band.start, *shape[1:]), numpy_dtype(variable.dtype))
     for part in band.parts:
-        rows[part.window(band)] = _read(variable, part, source)
+        rows[part.window(band)] = _rows(variable, part, source)
     return rows
 
 
-def _read(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
+def _rows(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
     rows = source.read(part.piece, part.start, part.stop)
     _check(variable, part.piece, rows, (part.stop - part.start, *part.piece.shape[1:]) if part.piece.shape else ())
     return rows
@@ -105,9 +144,5 @@ def _read(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
 def _check(variable: LogicalVariable, piece: Piece, rows: Array, planned: Shape) -> None:
     """Refuse what is not as it was planned: NumPy would stretch and convert it without a word."""
     if rows.shape != planned or rows.dtype != numpy_dtype(variable.dtype):
-        raise ExportError(
-            f"{piece.task} holds {rows.dtype.name} {list(rows.shape)} where {variable.dtype} {list(planned)} "
-            "was planned; check the slice info of the variable",
-            variable=variable.name,
-            task=piece.task,
-        )
+        found = f"{rows.dtype.name} {list(rows.shape)}"
+        raise misplanned(variable.name, piece, found, f"{variable.dtype} {list(planned)}")

@@ -26,7 +26,10 @@ def main(result: Path, method: str, mib: int, variables: int, rounds: int, direc
         return
     with v1.Graph().as_default(), cluster.device_scope():
         build(mib, variables, len(cluster.addresses["ps"]))
-        saver = v1.train.Saver(sharded=method == "stock_sharded") if method.startswith("stock") else ads.Saver()
+        if method.startswith("stock"):
+            saver = v1.train.Saver(sharded=method == "stock_sharded")
+        else:
+            saver = ads.Saver(options=ads.ExportOptions(transport=method))
         scaffold = v1.train.Scaffold(saver=saver)
         with ads.create_distributed_session(cluster, scaffold=scaffold) as sess:
             seconds, growth = [], []

@@ -104,6 +104,7 @@ def test_the_report_tells_where_every_piece_was(job: Job, model: str) -> None:
     assert report["path"] == model
     assert report["witness"]["training"] == []
     assert report["witness"]["global_step_before"] == report["witness"]["global_step_after"] >= 60
+    assert report["transport"] == {"ps:0": "shared", "ps:1": "shared"}
     by_name = {variable["name"]: variable for variable in report["plan"]["variables"]}
     assert {piece["task"] for piece in by_name["rows"]["pieces"]} == {"ps:0", "ps:1"}
     assert report["nbytes"] == sum(reader_bytes(model, name) for name in by_name), (

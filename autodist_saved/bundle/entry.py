@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from autodist_saved.bundle.bundle_pb2 import BundleEntryProto
 from autodist_saved.bundle.crc32c import mask, unmask
@@ -16,8 +17,7 @@ _MAX_DIMENSIONS = 64  # NumPy's limit; TensorFlow's kernels end far below
 _MAX_BYTES = 2**63 - 1
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A rectangular part of a tensor, stored in one piece, row-major.
 
     Attributes:
@@ -37,8 +37,7 @@ class Part:
     crc32c: int
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A whole tensor as the index lists it.
 
     Attributes:
@@ -77,15 +76,16 @@ def is_storable(dtype: str, shape: Shape) -> bool:
 def encode_entry(entry: Entry) -> bytes:
     """The value under the key of an entry that is stored in one piece."""
     (part,) = entry.parts
-    message = BundleEntryProto(
-        dtype=number_of(entry.dtype),
-        shard_id=part.data_file,
-        offset=part.offset,
-        size=part.nbytes,
-        crc32c=mask(part.crc32c),
-    )
+    place = BundleEntryProto(shard_id=part.data_file, offset=part.offset, size=part.nbytes, crc32c=mask(part.crc32c))
+    # Messages one after the other are one message.
+    return _encode_head(entry.dtype, entry.shape) + place.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=256)
+def _encode_head(dtype: str, shape: Shape) -> bytes:
+    message = BundleEntryProto(dtype=number_of(dtype))
     message.shape.SetInParent()
-    for extent in entry.shape:
+    for extent in shape:
         message.shape.dim.add(size=extent)
     return message.SerializeToString(deterministic=True)
 

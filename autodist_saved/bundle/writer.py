@@ -1,4 +1,7 @@
-"""Writing a bundle in a stream: tensor after tensor, piece after piece, in memory that does not grow."""
+"""Writing a bundle in memory that does not grow: every tensor has its place, which is filled range by range.
+
+Ranges come from this process, or are put into the data files by others, which then tell their checksums.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import contextlib
 import math
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,55 +30,49 @@ from autodist_saved.errors import BundleError
 
 Bytes = bytes | bytearray | memoryview | NDArray[Any] | np.generic
 
-_BUFFER_BYTES = 2**20
 _STRINGS_AT_ONCE = 1024  # one by one they would take ten times as long
 
 
 class BundleWriter:
-    """Writes one data file and the index of what is in it.
+    """Writes the data files of a bundle and the index of what is in them.
 
-    Use it as a context manager. Both files grow under temporary names. When the block ends well, they are
-    flushed to the disk and renamed, the index last: where there is an index, the bundle is complete. When the
-    block ends by an exception, nothing of it stays behind, and a bundle that was there before is untouched.
+    Use it as a context manager. All files grow under temporary names. When the block ends well, they are renamed, the
+    index last: where there is an index, the bundle is complete. When the block ends by an exception, nothing of it
+    stays behind, and a bundle that was there before is untouched. Nothing is flushed to the disk: whoever publishes
+    the bundle does that.
 
-    One tensor is open at a time. A writer belongs to one thread.
+    A writer belongs to one thread. Of its entries each may be in a thread of its own.
     """
 
-    def __init__(self, prefix: str | os.PathLike[str], data_file: int = 0, data_files: int = 1) -> None:
+    def __init__(self, prefix: str | os.PathLike[str], data_files: int = 1) -> None:
         """Prepare to write; nothing is touched yet.
 
         Args:
             prefix: path of the bundle without ``.index``, such as ``.../variables/variables``. Its directory
                 exists.
-            data_file: number of the data file to write, counted from 0.
-            data_files: how many data files the bundle has; it stands in their names.
-
-        Raises:
-            BundleError: there is no such data file.
+            data_files: how many data files the bundle has. Several can be written at once faster than one.
         """
         self.prefix = os.fspath(prefix)
-        if not 0 <= data_file < data_files:
-            raise BundleError(
-                f"there is no data file {data_file} among {data_files}; they count from 0", path=self.prefix
-            )
-        self._data_file = data_file
-        self._data_files = data_files
-        self._data_path = data_path(self.prefix, data_file, data_files)
+        self._data_paths = [data_path(self.prefix, number, data_files) for number in range(data_files)]
         self._index_path = index_path(self.prefix)
         self._suffix = f".tmp-{uuid.uuid4().hex}"
-        self._file: BinaryIO | None = None
-        self._entries: dict[str, Entry] = {}
-        self._open_entry: EntryWriter | None = None
-        self._offset = 0
+        self._files: list[_DataFile] = []
+        self._entries: dict[str, EntryWriter] = {}
 
     def __enter__(self) -> Self:
-        """Create the data file.
+        """Create the data files.
 
         Raises:
-            TargetUnwritableError: it cannot be created.
+            TargetUnwritableError: they cannot be created.
         """
-        with reporting_unwritable(self._data_path):
-            self._file = self._temporary(self._data_path).open("xb", buffering=_BUFFER_BYTES)
+        try:
+            for number, path in enumerate(map(self._temporary, self._data_paths)):
+                with reporting_unwritable(path):
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+                self._files.append(_DataFile(number, path, descriptor))
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def __exit__(
@@ -83,7 +81,7 @@ class BundleWriter:
         """Make the bundle visible or, after an exception, take away what there is of it.
 
         Raises:
-            BundleError: a tensor was begun and not finished.
+            BundleError: a tensor was begun and not written to its end.
             TargetUnwritableError: the files cannot be written.
         """
         try:
@@ -92,16 +90,22 @@ class BundleWriter:
         finally:
             self._discard()
 
-    def begin(self, name: str, dtype: str, shape: Sequence[int]) -> EntryWriter:
-        """Start a tensor, whose elements are then appended in row-major order.
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors so far."""
+        return sum(file.nbytes for file in self._files)
+
+    def begin(self, name: str, dtype: str, shape: Sequence[int], data_file: int = 0) -> EntryWriter:
+        """Give a tensor its place. It is filled before the block ends.
 
         Args:
             name: its key: not empty, not used before, not beginning with NUL.
             dtype: name of a type of fixed size, such as ``float32``; strings go to :meth:`add_strings`.
             shape: its full shape.
+            data_file: which of the data files holds it, counted from 0.
 
         Raises:
-            BundleError: the tensor cannot be stored so, or the one before is not finished.
+            BundleError: the tensor cannot be stored so.
         """
         item = item_bytes(dtype)
         if item is None:
@@ -111,7 +115,7 @@ class BundleWriter:
                 variable=name,
             )
         whole = tuple(map(int, shape))  # NumPy's integers would overflow in a product
-        return self._begin(name, dtype, whole, math.prod(whole) * item)
+        return self._begin(name, dtype, whole, math.prod(whole) * item, data_file)
 
     def add_strings(self, name: str, shape: Sequence[int], values: Sequence[bytes]) -> None:
         """Write a tensor of strings, given in row-major order.
@@ -127,98 +131,112 @@ class BundleWriter:
                 variable=name,
             )
         head, crc = encode_lengths(values)
-        entry = self._begin(name, "string", tuple(map(int, shape)), len(head) + sum(map(len, values)))
+        entry = self._begin(name, "string", tuple(map(int, shape)), len(head) + sum(map(len, values)), 0)
         entry.append(head)
-        entry.crc32c = crc  # of strings it is not of the bytes as they are stored: see docs/format.md
         for start in range(0, len(values), _STRINGS_AT_ONCE):
-            entry.append(b"".join(values[start : start + _STRINGS_AT_ONCE]))
-        entry.finish()
+            text = b"".join(values[start : start + _STRINGS_AT_ONCE])
+            entry.append(text)
+            crc = crc32c.extend(crc, text)
+        entry.crc32c_of_strings = crc
 
-    def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int) -> EntryWriter:
-        self._data()
+    def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int, data_file: int) -> EntryWriter:
+        self._check_open()
         problem = None
-        if self._open_entry is not None:
-            problem = f"cannot begin before {self._open_entry.name!r} is finished; call its finish() first"
-        elif name in self._entries:
+        if name in self._entries:
             problem = "is in the bundle already; give each tensor a name of its own"
         elif encode_name(name)[:1] in (b"", KEY_START):
             problem = "is empty or begins with NUL, which no tensor's name can; rename it"
         elif not is_storable(dtype, shape):
             problem = f"has the shape {list(shape)}, which no tensor can have; give the extent of every dimension"
+        elif not 0 <= data_file < len(self._files):
+            problem = f"cannot be in data file {data_file} among {len(self._files)}; they count from 0"
         if problem is not None:
             raise BundleError(f"{name!r} {problem}", variable=name, path=self.prefix)
-        self._open_entry = EntryWriter(name, dtype, shape, nbytes, self._write, self._finished)
-        return self._open_entry
+        entry = self._entries[name] = EntryWriter(name, dtype, shape, self._files[data_file], nbytes)
+        return entry
 
-    def _data(self) -> BinaryIO:
-        if self._file is None or self._file.closed:
+    def _check_open(self) -> None:
+        if not self._files:
             raise BundleError(
                 "a bundle is written inside the 'with' block of its writer only; move the call into it",
                 path=self.prefix,
             )
-        return self._file
-
-    def _write(self, data: NDArray[np.uint8]) -> None:
-        with reporting_unwritable(self._data_path):
-            self._data().write(data.data)
-
-    def _finished(self, entry: EntryWriter) -> None:
-        start = (0,) * len(entry.shape)
-        whole = Part(start, entry.shape, self._data_file, self._offset, entry.nbytes, entry.crc32c)
-        self._entries[entry.name] = Entry(entry.name, entry.dtype, entry.shape, (whole,))
-        self._offset += entry.nbytes
-        self._open_entry = None
 
     def _temporary(self, path: Path) -> Path:
         return path.with_name(path.name + self._suffix)
 
     def _commit(self) -> None:
-        if self._open_entry is not None:
-            name = self._open_entry.name
-            raise BundleError(f"{name!r} is not finished; call its finish() inside the 'with' block", variable=name)
-        with reporting_unwritable(self._data_path):
-            _sync(self._data())
         with reporting_unwritable(self._index_path):
             with self._temporary(self._index_path).open("xb") as file:
-                write_index(file, self._data_files, self._entries.values())
-                _sync(file)
+                write_index(file, len(self._data_paths), (entry.finished() for entry in self._entries.values()))
             # An index never stands beside another bundle's data, not even for a moment.
             self._index_path.unlink(missing_ok=True)
-            for path in (self._data_path, self._index_path):
+            for path in (*self._data_paths, self._index_path):
                 self._temporary(path).replace(path)
 
     def _discard(self) -> None:
-        """Close the data file and remove what still has a temporary name."""
-        with contextlib.suppress(OSError):  # closing flushes, and a full disk has been reported by now
-            self._data().close()
-        for path in (self._data_path, self._index_path):
+        """Close the data files and remove what still has a temporary name."""
+        for file in self._files:
+            os.close(file.descriptor)
+        self._files = []
+        for path in (*self._data_paths, self._index_path):
             with contextlib.suppress(OSError):
                 self._temporary(path).unlink()
 
 
-class EntryWriter:
-    """One tensor in the making; made by :meth:`BundleWriter.begin`."""
+@dataclass
+class _DataFile:
+    """A data file that is being written. ``nbytes`` of it are given away."""
 
-    def __init__(
-        self,
-        name: str,
-        dtype: str,
-        shape: Shape,
-        nbytes: int,
-        write: Callable[[NDArray[np.uint8]], None],
-        finished: Callable[[EntryWriter], None],
-    ) -> None:
+    number: int
+    path: Path
+    descriptor: int
+    nbytes: int = 0
+
+
+class EntryWriter:
+    """The place of one tensor in its data file; made by :meth:`BundleWriter.begin`.
+
+    Attributes:
+        name, dtype, shape: of the tensor.
+        offset: where the tensor begins in it, in bytes.
+        nbytes: what it takes there.
+        crc32c_of_strings: in place of the checksum of its bytes; strings have another one, see docs/format.md.
+    """
+
+    __slots__ = (
+        "_crc32c",
+        "_file",
+        "_later",
+        "_stop",
+        "crc32c_of_strings",
+        "dtype",
+        "name",
+        "nbytes",
+        "offset",
+        "shape",
+    )
+
+    def __init__(self, name: str, dtype: str, shape: Shape, file: _DataFile, nbytes: int) -> None:
+        """Take the next ``nbytes`` of the file."""
         self.name = name
         self.dtype = dtype
         self.shape = shape
+        self.offset = file.nbytes
         self.nbytes = nbytes
-        self.crc32c = 0
-        self._write = write
-        self._finished = finished
-        self._written = 0
+        self.crc32c_of_strings: int | None = None
+        self._file = file
+        self._stop = self._crc32c = 0  # of what is there without a gap
+        self._later: list[_Range] | None = None
+        file.nbytes += nbytes
+
+    @property
+    def path(self) -> Path:
+        """Its data file, under its temporary name."""
+        return self._file.path
 
     def append(self, buffer: Bytes) -> None:
-        """Write the next bytes of the tensor, any number of them, little-endian and row-major.
+        """Write the bytes that follow those written last, little-endian and row-major. Any number of them.
 
         Args:
             buffer: contiguous bytes, or a C-contiguous NumPy array or scalar of any type and shape.
@@ -228,29 +246,62 @@ class EntryWriter:
             TargetUnwritableError: the data file cannot be written.
         """
         data = _flat(self.name, buffer)
-        if self._written + data.nbytes > self.nbytes:
+        if self._stop + data.nbytes > self.nbytes:
             raise BundleError(
-                f"{self.name!r} has {self.nbytes} bytes, and {self._written + data.nbytes} were appended; "
+                f"{self.name!r} has {self.nbytes} bytes, and {self._stop + data.nbytes} were appended; "
                 "check the dtype and shape it was begun with",
                 variable=self.name,
             )
-        self._write(data)
-        self.crc32c = crc32c.extend(self.crc32c, data)
-        self._written += data.nbytes
+        with reporting_unwritable(self.path):
+            _write_all(self._file.descriptor, data, self.offset + self._stop)
+        self._crc32c = crc32c.extend(self._crc32c, data)
+        self._stop += data.nbytes
 
-    def finish(self) -> None:
-        """End the tensor, so that the next one can begin. Called once.
+    def written(self, at: int, nbytes: int, crc: int) -> None:
+        """Take note of a range that somebody else has put into the data file. May be called from any thread.
 
-        Raises:
-            BundleError: bytes are missing.
+        Args:
+            at: its first byte, counted from the tensor's own first one.
+            nbytes: its length.
+            crc: its CRC32C, unmasked.
         """
-        if self._written != self.nbytes:
+        if at == self._stop:
+            # In this order: of two threads only one can come with what follows.
+            self._crc32c = crc32c.combine(self._crc32c, crc, nbytes) if at else crc
+            self._stop = at + nbytes
+            return
+        if self._later is None:
+            self._later = []
+        self._later.append(_Range(at, at + nbytes, crc))
+
+    def finished(self) -> Entry:
+        """The entry for the index. Raises ``BundleError`` where bytes are missing, or were written twice."""
+        later, self._later = sorted(self._later or ()), None
+        for part in later:
+            self.written(part.start, part.stop - part.start, part.crc32c)
+        if self._later or self._stop != self.nbytes:
             raise BundleError(
-                f"{self.name!r} has {self.nbytes} bytes, and only {self._written} were appended; "
-                "append all of it before finish()",
+                f"{self.name!r} has {self.nbytes} bytes, and not each of them was written, once: the first "
+                f"{self._stop} were; write all of it inside the 'with' block",
                 variable=self.name,
             )
-        self._finished(self)
+        crc = self._crc32c if self.crc32c_of_strings is None else self.crc32c_of_strings
+        whole = Part((0,) * len(self.shape), self.shape, self._file.number, self.offset, self.nbytes, crc)
+        return Entry(self.name, self.dtype, self.shape, (whole,))
+
+
+class _Range(NamedTuple):
+    """Bytes ``start`` to ``stop`` of a tensor and their checksum."""
+
+    start: int
+    stop: int
+    crc32c: int
+
+
+def _write_all(file: int, data: NDArray[np.uint8], offset: int) -> None:
+    while data.nbytes:
+        written = os.pwrite(file, data.data, offset)
+        data, offset = data[written:], offset + written
 
 
 def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
@@ -268,8 +319,3 @@ def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
     if not view.c_contiguous:
         raise BundleError(f"{name!r} was given a buffer with gaps; pass contiguous bytes", variable=name)
     return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

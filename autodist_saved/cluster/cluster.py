@@ -170,6 +170,12 @@ class Cluster:
         return f"{chief.host}:{max(ports) + 1}"
 
     @property
+    def control_host(self) -> str:
+        """The host in :attr:`control_address`, without brackets; ``localhost`` for a single task."""
+        address = self.control_address
+        return "localhost" if address is None else Address.of(address).host.strip("[]")
+
+    @property
     def needs_free_ports(self) -> bool:
         """Whether a port is still to be chosen; :meth:`with_free_ports` does so."""
         return any(Address.of(text).port == 0 for text in self._texts())

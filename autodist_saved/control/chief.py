@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import enum
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -39,6 +40,7 @@ class _Member:
     state: MemberState = MemberState.EXPECTED
     stream: grpc.ServicerContext | None = None
     life: str = ""
+    outbox: collections.deque[control_pb2.ChiefMessage] = field(default_factory=collections.deque)
 
 
 class ControlServer(control_pb2_grpc.ControlServicer):
@@ -111,6 +113,16 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             patience.wait_for(self._changed, lambda: not outstanding())
             return outstanding()
 
+    def ask_for_copies(self, task: str, port: int, token: bytes) -> bool:
+        """Have a parameter server dial in for an export. False where it is not in the job at this moment."""
+        with self._changed:
+            member = self._members.get(task)
+            if member is None or member.state is not MemberState.JOINED:
+                return False
+            member.outbox.append(control_pb2.ChiefMessage(give_copies=control_pb2.GiveCopies(port=port, token=token)))
+            self._changed.notify_all()
+            return True
+
     def end_job(self, *, succeeded: bool, reason: str = "") -> None:
         """Tell every member that the job is over and stop serving. Later calls do nothing."""
         with self._changed:
@@ -151,6 +163,7 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         with self._changed:
             known_life, member.life = member.life, hello.life
             member.state, member.stream = MemberState.JOINED, context
+            member.outbox.clear()
             self._changed.notify_all()
         if known_life not in {"", hello.life}:
             self._declare_lost(hello.task, known_life)
@@ -171,12 +184,16 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             return self._over is not None or member.stream is not context or member.state is not MemberState.JOINED
 
         def news() -> bool:
-            return ended() or len(self._lost_parameter_servers) > told
+            return ended() or bool(member.outbox) or len(self._lost_parameter_servers) > told
 
         while not ended():
             with self._changed:
                 self._changed.wait_for(news)
                 lost = self._lost_parameter_servers[told:]
+                messages = [] if ended() else list(member.outbox)
+                if messages:
+                    member.outbox.clear()
+            yield from messages
             for task in lost:
                 yield control_pb2.ChiefMessage(parameter_server_lost=control_pb2.ParameterServerLost(task=task))
             told += len(lost)

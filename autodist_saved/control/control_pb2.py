@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"{\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\xcd\x01\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"{\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\x88\x02\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x12\x39\n\x0bgive_copies\x18\x04 \x01(\x0b\x32\".autodist_saved.control.GiveCopiesH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\")\n\nGiveCopies\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GOODBYE']._serialized_start=252
   _globals['_GOODBYE']._serialized_end=261
   _globals['_CHIEFMESSAGE']._serialized_start=264
-  _globals['_CHIEFMESSAGE']._serialized_end=469
-  _globals['_WELCOME']._serialized_start=471
-  _globals['_WELCOME']._serialized_end=480
-  _globals['_PARAMETERSERVERLOST']._serialized_start=482
-  _globals['_PARAMETERSERVERLOST']._serialized_end=517
-  _globals['_JOBOVER']._serialized_start=519
-  _globals['_JOBOVER']._serialized_end=563
-  _globals['_CONTROL']._serialized_start=565
-  _globals['_CONTROL']._serialized_end=663
+  _globals['_CHIEFMESSAGE']._serialized_end=528
+  _globals['_WELCOME']._serialized_start=530
+  _globals['_WELCOME']._serialized_end=539
+  _globals['_PARAMETERSERVERLOST']._serialized_start=541
+  _globals['_PARAMETERSERVERLOST']._serialized_end=576
+  _globals['_GIVECOPIES']._serialized_start=578
+  _globals['_GIVECOPIES']._serialized_end=619
+  _globals['_JOBOVER']._serialized_start=621
+  _globals['_JOBOVER']._serialized_end=665
+  _globals['_CONTROL']._serialized_start=667
+  _globals['_CONTROL']._serialized_end=765
 # @@protoc_insertion_point(module_scope)

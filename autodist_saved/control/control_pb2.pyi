@@ -30,14 +30,16 @@ class Goodbye(_message.Message):
     def __init__(self) -> None: ...
 
 class ChiefMessage(_message.Message):
-    __slots__ = ("welcome", "job_over", "parameter_server_lost")
+    __slots__ = ("welcome", "job_over", "parameter_server_lost", "give_copies")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     JOB_OVER_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_SERVER_LOST_FIELD_NUMBER: _ClassVar[int]
+    GIVE_COPIES_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     job_over: JobOver
     parameter_server_lost: ParameterServerLost
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., job_over: _Optional[_Union[JobOver, _Mapping]] = ..., parameter_server_lost: _Optional[_Union[ParameterServerLost, _Mapping]] = ...) -> None: ...
+    give_copies: GiveCopies
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., job_over: _Optional[_Union[JobOver, _Mapping]] = ..., parameter_server_lost: _Optional[_Union[ParameterServerLost, _Mapping]] = ..., give_copies: _Optional[_Union[GiveCopies, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ()
@@ -48,6 +50,14 @@ class ParameterServerLost(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     task: str
     def __init__(self, task: _Optional[str] = ...) -> None: ...
+
+class GiveCopies(_message.Message):
+    __slots__ = ("port", "token")
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    port: int
+    token: bytes
+    def __init__(self, port: _Optional[int] = ..., token: _Optional[bytes] = ...) -> None: ...
 
 class JobOver(_message.Message):
     __slots__ = ("succeeded", "reason")

@@ -48,9 +48,19 @@ class Membership:
         cluster: Cluster,
         options: SessionOptions,
         on_parameter_server_lost: Callable[[str], None] = lambda _: None,
+        give_copies: Callable[[tuple[str, int], bytes], None] = lambda *_: None,
     ) -> None:
-        """``on_parameter_server_lost`` is told, in the membership's thread, which one has lost what it held."""
+        """Neither callback may block: both are called in the membership's thread.
+
+        Args:
+            cluster: the job.
+            options: how long to wait.
+            on_parameter_server_lost: told which one has lost what it held.
+            give_copies: told the address to dial, and the token to say there, when an export wants copies.
+        """
         self._on_parameter_server_lost = on_parameter_server_lost
+        self._give_copies = give_copies
+        self._chief_host = cluster.control_host
         self._task = str(cluster.task)
         self._chief = f"{cluster.chief} (control service {cluster.control_address})"
         self._options = options
@@ -133,6 +143,9 @@ class Membership:
                         self._welcomed()
                     case "parameter_server_lost":
                         self._on_parameter_server_lost(message.parameter_server_lost.task)
+                    case "give_copies":
+                        wanted = message.give_copies
+                        self._give_copies((self._chief_host, wanted.port), wanted.token)
                     case "job_over":
                         over = message.job_over
                         self._end(None if over.succeeded else self._job_failed(over.reason))

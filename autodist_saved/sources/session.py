@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
+from autodist_saved.bundle.dtypes import item_bytes, numpy_dtype
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.plan import ExportPlan, Piece, make_plan
+from autodist_saved.sources.carrier import Carrier, Span
 from autodist_saved.sources.restoring import RestoredPiece, Restoring
 from autodist_saved.sources.sink import Sink
-from autodist_saved.sources.source import Array, Source
-from autodist_saved.sources.staging import Copy, Staging
+from autodist_saved.sources.source import Array, Source, misplanned
+from autodist_saved.sources.staging import Copy, StagedPiece, Staging
+from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.transport.meeting import Meeting
 
 _CLOSED = "the session is closed; export inside its `with` block, or before close()"
 
@@ -37,9 +43,11 @@ class SessionSource(Source):
         self._session = session
         self._staging = staging
         self._has_copies = False
+        self._staged: ExportPlan | None = None
+        self._carriers: dict[str, SessionCarrier] = {}
 
     def plan(self) -> ExportPlan:
-        return self._staging.plan()
+        return self._staging.plan
 
     def global_step(self) -> int | None:
         step = v1.train.get_global_step(self._session.graph)
@@ -57,15 +65,30 @@ class SessionSource(Source):
         stage = self._staging.stage if everything else [copy.stage for copy in copies.values()]
         unknown = {number: copy.staged_shape for number, copy in copies.items() if copy.staged_shape is not None}
         _, shapes = self._session.run((stage, unknown))
-        return make_plan(
-            variable.with_shape(tuple(shapes[self._staging.pieces[variable.pieces[0].index].copy].tolist()))
-            if variable.shape is None
-            else variable
-            for variable in plan.variables
-        )
+        if unknown:
+            plan = make_plan(
+                variable.with_shape(tuple(shapes[self._staging.pieces[variable.pieces[0].index].copy].tolist()))
+                if variable.shape is None
+                else variable
+                for variable in plan.variables
+            )
+        self._staged = plan
+        return plan
+
+    def carriers(self) -> Mapping[str, Carrier]:
+        meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
+        if meeting is None or self._staged is None:
+            return {}
+        copies = self._staging.copies_of(self._staged)
+        for task, line in meeting.call_in(copies).items():
+            self._carriers[task] = SessionCarrier(line, self._staging, copies[task])
+        return self._carriers
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         staged = self._staging.pieces[piece.index]
+        carrier = self._carriers.get(piece.task)
+        if carrier is not None and carrier.holds(piece):
+            return carrier.read(piece, row_start, row_stop)
         copy = self._staging.copies[staged.copy]
         rows = (piece.shape or (1,))[0]
         if staged.packed_at is not None:
@@ -95,6 +118,9 @@ class SessionSource(Source):
         return rows
 
     def discard(self) -> None:
+        for carrier in self._carriers.values():
+            carrier.close()
+        self._carriers = {}
         if not self._has_copies:
             return
         try:
@@ -102,6 +128,68 @@ class SessionSource(Source):
         finally:
             self._has_copies = False
             self._staging.busy.release()
+
+
+class SessionCarrier(Carrier):
+    """Carries from copies that a parameter server has attached."""
+
+    def __init__(self, line: Line, staging: Staging, copies: Mapping[int, Piece]) -> None:
+        """Attach copies.
+
+        Args:
+            line: to the parameter server.
+            staging: the saver's ops.
+            copies: numbers of the copies, and a piece that is in each.
+
+        Raises:
+            TaskUnreachableError: the parameter server is gone.
+            ExportError: it cannot find the copies, or they are not as they were planned.
+        """
+        self._line = line
+        self._staging = staging
+        self._places = {number: place for place, number in enumerate(copies)}
+        names = [(staging.copies[number].shared_name, staging.copies[number].dtype) for number in copies]
+        for piece, shape in zip(copies.values(), line.attach(names), strict=True):
+            if piece.pack is None and shape != piece.shape:
+                name, dtype = staging.pieces[piece.index].name, staging.pieces[piece.index].dtype
+                raise misplanned(name, piece, f"{dtype} {list(shape)}", f"{dtype} {list(piece.shape)}")
+
+    def holds(self, piece: Piece) -> bool:
+        return self._staging.pieces[piece.index].copy in self._places
+
+    def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        staged = self._staging.pieces[piece.index]
+        shape = (row_stop - row_start, *piece.shape[1:]) if piece.shape else ()
+        rows = np.empty(shape, numpy_dtype(staged.dtype))
+        row_bytes = math.prod(piece.shape[1:]) * rows.itemsize
+        start = _start(staged) + row_start * row_bytes
+        self._line.fetch(self._places[staged.copy], start, rows.reshape(-1).view(np.uint8).data)
+        return rows
+
+    def sees(self, path: Path, contents: bytes) -> bool:
+        return self._line.sees(path, contents)
+
+    def receive(self, spans: Sequence[Span], path: Path) -> Iterator[list[int]]:
+        return self._line.receive(self._on_copies(spans), path)
+
+    def write(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+        return self._line.write(self._on_copies(spans), path, sync=sync)
+
+    def close(self) -> None:
+        """Let the parameter server go."""
+        self._line.close()
+
+    def _on_copies(self, spans: Sequence[Span]) -> list[CopySpan]:
+        staged = [self._staging.pieces[span.piece.index] for span in spans]
+        return [
+            CopySpan(self._places[on.copy], _start(on) + span.start, span.nbytes, span.offset)
+            for span, on in zip(spans, staged, strict=True)
+        ]
+
+
+def _start(staged: StagedPiece) -> int:
+    """First byte of a piece in its copy."""
+    return (staged.packed_at or 0) * (item_bytes(staged.dtype) or 0)
 
 
 class SessionSink(Sink):
@@ -116,7 +204,7 @@ class SessionSink(Sink):
         self._lock = threading.Lock()
 
     def plan(self) -> ExportPlan:
-        return self._staging.plan()
+        return self._staging.plan
 
     def allocate(self) -> None:
         self._session.run([piece.allocate for piece in self._restoring.pieces if piece.allocate is not None])

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from autodist_saved.errors import ExportError
 from autodist_saved.plan import ExportPlan, Piece
+from autodist_saved.sources.carrier import Carrier
 
 Array = npt.NDArray[np.generic]
+
+
+def misplanned(variable: str, piece: Piece, found: str, planned: str) -> ExportError:
+    """The error for a piece that is not as the plan says, in words."""
+    return ExportError(
+        f"{piece.task} holds {found} where {planned} was planned; check the slice info of the variable",
+        variable=variable,
+        task=piece.task,
+    )
 
 
 class Source(ABC):
@@ -38,9 +49,13 @@ class Source(ABC):
             the same plan, in which every shape is known now.
         """
 
+    def carriers(self) -> Mapping[str, Carrier]:
+        """5. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read."""
+        return {}
+
     @abstractmethod
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        """5. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
+        """6. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
 
         Returns:
             an array of the piece's dtype (strings: objects of type ``bytes``), of shape
@@ -49,8 +64,8 @@ class Source(ABC):
 
     @abstractmethod
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        """5'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
+        """6'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
 
     @abstractmethod
     def discard(self) -> None:
-        """6. Free the staged copies. Called also when anything above has failed; may be called again."""
+        """7. Free the staged copies. Called also when anything above has failed; may be called again."""

@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -23,6 +24,8 @@ from autodist_saved.sources.own_scope import has_rows, memory_of, own_container
 
 # Smaller variables are copied into one with their neighbours: a thousand reads would take longer than their bytes.
 PACK_BELOW_BYTES = 2**18
+# TensorFlow's graph optimizers take a time that grows with the square of an op's inputs.
+PACK_MEMBERS_MAX = 64
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Copy:
     """A variable of ours beside the pieces that it is a copy of, and the ops on it.
 
     Attributes:
+        shared_name: of the variable on its task.
+        dtype: name of its element type.
         stage: makes the copy.
         discard: frees it, whether it is there or not.
         whole: all of it.
@@ -37,6 +42,8 @@ class Copy:
         staged_shape: its shape, known once it is staged; None where the plan tells it.
     """
 
+    shared_name: str
+    dtype: str
     stage: tf.Operation
     discard: tf.Operation
     whole: tf.Tensor
@@ -82,12 +89,29 @@ class Staging:
     row_count: tf.Tensor
     busy: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
+    @cached_property
     def plan(self) -> ExportPlan:
-        """The plan of the pieces. Raises ``PlanError``."""
+        """The plan of the pieces, made once. Raises ``PlanError``."""
         by_name: dict[str, list[int]] = {}
         for index, piece in enumerate(self.pieces):
             by_name.setdefault(piece.name, []).append(index)
         return make_plan(self._variable(name, indices) for name, indices in by_name.items())
+
+    def copies_of(self, plan: ExportPlan) -> dict[str, dict[int, Piece]]:
+        """For each parameter server the copies of a plan, by number, that are plain memory; and a piece in each."""
+        return self._copies_of_all if plan is self.plan else self._find_copies_of(plan)
+
+    @cached_property
+    def _copies_of_all(self) -> dict[str, dict[int, Piece]]:
+        return self._find_copies_of(self.plan)
+
+    def _find_copies_of(self, plan: ExportPlan) -> dict[str, dict[int, Piece]]:
+        copies: dict[str, dict[int, Piece]] = {}
+        for variable in plan.variables:
+            for piece in variable.pieces:
+                if piece.task.startswith("ps:") and has_rows(tf.as_dtype(variable.dtype), None):
+                    copies.setdefault(piece.task, {})[self.pieces[piece.index].copy] = piece
+        return copies
 
     def _variable(self, name: str, indices: Sequence[int]) -> LogicalVariable:
         first = self.pieces[indices[0]]
@@ -228,7 +252,9 @@ def _packs(values: Sequence[_Value]) -> Iterator[list[int]]:
             continue
         if math.prod(value.shape) * dtype.size < PACK_BELOW_BYTES:
             by_kind.setdefault((value.memory, dtype.name), []).append(index)
-    yield from (members for members in by_kind.values() if len(members) > 1)
+    for alike in by_kind.values():
+        packs = (alike[first : first + PACK_MEMBERS_MAX] for first in range(0, len(alike), PACK_MEMBERS_MAX))
+        yield from (members for members in packs if len(members) > 1)
 
 
 def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindow) -> Copy:
@@ -243,7 +269,7 @@ def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindo
         with tf.control_dependencies([stage]):
             staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), tf.int64)
     rows = window.of(whole) if has_rows(dtype, value.shape.rank) else None
-    return Copy(stage, discard, whole, rows, staged_shape)
+    return Copy(shared_name, dtype.name, stage, discard, whole, rows, staged_shape)
 
 
 def parse_slice_spec(

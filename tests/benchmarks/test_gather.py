@@ -25,10 +25,14 @@ def test_gathering_is_measured_for_each_way(tmp_path: Path, variables: int) -> N
     )
     assert run.returncode == 0, run.stdout + run.stderr
     measured = json.loads(figures.read_text())
-    for method in ("stock_plain", "stock_sharded", "stream"):
+    for method in ("stock_plain", "stock_sharded", "stream", "shared"):
         assert measured[method]["median_seconds"] > 0
         assert method in run.stdout
     stream, plain = measured["stream"]["median_seconds"], measured["stock_plain"]["median_seconds"]
     assert measured["stream_over_stock_plain"] == stream / plain
     assert measured["stream_over_stock_sharded"] > 0
+    assert measured["shared_over_stock_sharded"] > 0
+    assert ("stream_over_one_variable" in measured) == (variables > 1)
+    assert measured["budget_mib"] == 256
+    assert measured["chief_growth_mib"] >= 0
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"], "nothing else is left"

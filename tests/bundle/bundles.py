@@ -22,7 +22,6 @@ def write_bundle(prefix: Path, tensors: Mapping[str, np.ndarray[Any, Any]]) -> P
             else:
                 entry = writer.begin(name, array.dtype.name, array.shape)
                 entry.append(array)
-                entry.finish()
     return prefix
 
 

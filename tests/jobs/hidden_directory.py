@@ -32,12 +32,14 @@ def main(results: Path) -> None:
             builder = ads.SavedModelBuilder(place / "model")
             builder.add_meta_graph_and_variables(sess, ["serve"], saver=saver)
             builder.save()
+            transport = builder.report.transport
             path = saver.save(sess, str(place / "saved"))
             for prefix in (path, str(place / "model" / "variables" / "variables")):
                 sess.run(forget)
                 sums.append(sess.run(total))
                 saver.restore(sess, prefix)
                 sums.append(sess.run(total))
+    leave(results, "transport", transport)
     leave(results, "sums", [float(found) for found in sums])
 
 

@@ -80,7 +80,7 @@ def test_what_is_staged_does_not_follow_the_variable(session: Any) -> None:
 def test_a_variable_is_a_slice_by_its_slice_info_and_never_by_its_name(graph: tf.Graph) -> None:
     v1.get_variable("emb/part_0", [2], initializer=v1.zeros_initializer())
     v1.get_variable("emb/part_1", [2], initializer=v1.zeros_initializer())
-    plan = Saver().staging.plan()
+    plan = Saver().staging.plan
     assert [(variable.name, variable.shape) for variable in plan.variables] == [
         ("emb/part_0", (2,)),
         ("emb/part_1", (2,)),
@@ -103,7 +103,7 @@ def test_slots_are_partitioned_as_their_variable(
 ) -> None:
     table = v1.get_variable("table", [5, 2], partitioner=v1.fixed_size_partitioner(2), use_resource=use_resource)
     optimizer.minimize(tf.reduce_sum(tf.nn.embedding_lookup(table, [0, 4]) ** 2))
-    plan = {variable.name: variable for variable in Saver().staging.plan().variables}
+    plan = {variable.name: variable for variable in Saver().staging.plan.variables}
     for slot in slots:
         assert plan[f"table/{slot}"].shape == (5, 2)
         assert [piece.shape for piece in plan[f"table/{slot}"].pieces] == [(3, 2), (2, 2)]
@@ -195,7 +195,7 @@ def test_pieces_that_disagree_about_the_whole_are_refused(graph: tf.Graph) -> No
         piece._set_save_slice_info(tf.Variable.SaveSliceInfo("whole", [rows, 2], [2 * number, 0], [2, 2]))
     pieces = v1.global_variables()
     with pytest.raises(PlanError, match="variable 'whole': its pieces say different things of the whole"):
-        Saver({"whole": pieces}).staging.plan()
+        _ = Saver({"whole": pieces}).staging.plan
 
 
 def test_some_variables_can_be_staged_without_the_others(session: Any) -> None:
@@ -206,9 +206,9 @@ def test_some_variables_can_be_staged_without_the_others(session: Any) -> None:
     source = SessionSource(session, saver.staging)
     plan = source.stage(ExportPlan(source.plan().variables[:1]))
     assert [variable.name for variable in plan.variables] == ["a"]
-    source.read(saver.staging.plan().variables[0].pieces[0], 0, 2)
+    source.read(saver.staging.plan.variables[0].pieces[0], 0, 2)
     with pytest.raises(tf.errors.OpError):
-        source.read(saver.staging.plan().variables[1].pieces[0], 0, 2)
+        source.read(saver.staging.plan.variables[1].pieces[0], 0, 2)
 
 
 def test_copies_hold_no_memory_after_they_are_discarded(session: Any) -> None:
@@ -226,7 +226,7 @@ def test_pieces_know_their_task_by_their_device(graph: tf.Graph) -> None:
     with tf.device("/job:ps/task:3/device:CPU:0"):
         v1.get_variable("far", [2])
     v1.get_variable("near", [2])
-    far, near = Saver().staging.plan().variables
+    far, near = Saver().staging.plan.variables
     assert far.pieces == (Piece(0, "ps:3", (0,), (2,)),)
     assert near.pieces[0].task == "local"
 
@@ -274,6 +274,6 @@ def test_variables_on_two_tasks_are_in_two_packs(graph: tf.Graph) -> None:
     for number in range(6):
         with tf.device(f"/job:ps/task:{number % 2}"):
             v1.get_variable(f"v{number}", [2])
-    batches = list(Saver().staging.plan().batches(2**20))
+    batches = list(Saver().staging.plan.batches(2**20))
     assert [[variable.name for variable in batch] for batch in batches] == [["v0", "v2", "v4"], ["v1", "v3", "v5"]]
     assert [{variable.pieces[0].task for variable in batch} for batch in batches] == [{"ps:0"}, {"ps:1"}]

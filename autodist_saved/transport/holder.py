@@ -1,0 +1,127 @@
+"""The parameter server's end: it holds staged copies ready and moves what the chief asks for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.transport.messages import receive_message, send_message
+from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+# Gives copies, by name and type of each, as arrays that share their memory.
+Open = Callable[[Sequence[tuple[str, str]]], list[Array]]
+
+DIAL_SECS = 10.0
+# While the chief is silent it is busy with another parameter server; when it is gone, TCP finds out.
+_DEAD_AFTER_MSECS = 30_000
+# Small enough to be in the processor's cache still when it is sent, after its checksum was taken.
+_STEP_BYTES = 2**18
+
+log = logging.getLogger(__name__)
+
+
+def hold(address: tuple[str, int], token: bytes, open_copies: Open) -> None:
+    """Serve one export: dial the chief, answer it until it hangs up, then let go of the copies.
+
+    Called in a thread of its own. What fails is told to the chief where that is still possible, and logged.
+    """
+    try:
+        with socket.create_connection(address, DIAL_SECS) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MSECS)
+            connection.settimeout(None)
+            connection.sendall(token)
+            _Holder(connection, open_copies).answer_all()
+    except OSError as error:
+        log.warning("the connection to the chief at %s:%d failed: %s", *address, error)
+
+
+class _Holder:
+    def __init__(self, connection: socket.socket, open_copies: Open) -> None:
+        self._connection = connection
+        self._open_copies = open_copies
+        self._copies: list[Bytes] = []
+
+    def answer_all(self) -> None:
+        while (request := receive_message(self._connection, Request)) is not None:
+            try:
+                reply = self._answer(request)
+            except Exception as error:
+                log.exception("cannot do what the chief asks for")
+                if request.WhichOneof("kind") == "move" and not request.move.path:
+                    raise ConnectionError("the chief would take this answer for bytes") from error
+                reply = Reply(error=f"{type(error).__name__}: {error}"[:4000])
+            send_message(self._connection, reply)
+
+    def _answer(self, request: Request) -> Reply:
+        match request.WhichOneof("kind"):
+            case "attach":
+                return self._attach(request.attach)
+            case "probe":
+                return Reply(sees=_sees(request.probe))
+            case "move":
+                return self._move(request.move)
+            case _:
+                return Reply(error="this parameter server has another version of autodist_saved than the chief")
+
+    def _attach(self, attach: Attach) -> Reply:
+        copies = self._open_copies([(copy.shared_name, copy.dtype) for copy in attach.copies])
+        self._copies = [copy.reshape(-1).view(np.uint8) for copy in copies]
+        return Reply(shapes=[Shape(extents=copy.shape) for copy in copies])
+
+    def _move(self, move: Move) -> Reply:
+        spans = [self._bytes_of(span) for span in move.spans]
+        if not move.path:
+            return Reply(crc32c=[self._send(span) for span in spans])
+        file = os.open(move.path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            crcs = [_write(file, data, span.offset) for data, span in zip(spans, move.spans, strict=True)]
+            if move.sync:
+                os.fsync(file)
+        finally:
+            os.close(file)  # a network file system brings the bytes to its server now, at the latest
+        return Reply(crc32c=crcs)
+
+    def _bytes_of(self, span: Span) -> Bytes:
+        data = self._copies[span.copy][span.start : span.start + span.nbytes]
+        if data.nbytes != span.nbytes:
+            raise ValueError(f"copy {span.copy} has no {span.nbytes} bytes from {span.start} on")
+        return data
+
+    def _send(self, data: Bytes) -> int:
+        crc = 0
+        for start in range(0, data.nbytes, _STEP_BYTES):
+            step = data[start : start + _STEP_BYTES]
+            crc = crc32c.extend(crc, step)
+            self._connection.sendall(step.data)
+        return crc
+
+
+def _write(file: int, data: Bytes, offset: int) -> int:
+    crc = 0
+    for start in range(0, data.nbytes, _STEP_BYTES):
+        step = data[start : start + _STEP_BYTES]
+        crc = crc32c.extend(crc, step)
+        while step.nbytes:
+            written = os.pwrite(file, step.data, offset)
+            step, offset = step[written:], offset + written
+    return crc
+
+
+def _sees(probe: Probe) -> bool:
+    path = Path(probe.path)
+    try:
+        return path.read_bytes() == probe.contents and os.access(path, os.W_OK)
+    except OSError:
+        return False
