@@ -136,15 +136,7 @@ class Export:
         if not plan.variables:
             return Streamed(0, {})
         files.variables.mkdir()
-        return stream(
-            plan,
-            source,
-            files.variables_prefix,
-            chunk_bytes=self._options.chunk_bytes,
-            memory_budget_bytes=self._options.memory_budget_bytes,
-            transport=self._options.transport,
-            sync=True,
-        )
+        return stream(plan, source, files.variables_prefix, self._options, sync=True)
 
     def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
         for name, origin in assets.items():

@@ -53,7 +53,7 @@ class Job:
         """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
         if self._server is not None:
             self._meeting = Meeting(self.cluster.control_host, self._server.ask_for_copies)
-            self._meeting.open(target)
+            self._meeting.register(target)
 
     def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
         """Note the session that a lost parameter server would leave hanging."""
@@ -120,7 +120,7 @@ class Job:
     def end(self, error: BaseException | None) -> None:
         """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
         if self._meeting is not None:
-            self._meeting.close()
+            self._meeting.unregister()
         if self._server is not None:
             reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])

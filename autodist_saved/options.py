@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autodist_saved.errors import OptionsError, Problem
 
 MIB = 2**20
+Transport = Literal["auto", "stream", "shared"]
 
 
 class Options(BaseModel):
@@ -40,18 +41,19 @@ class ExportOptions(Options):
 
     Attributes:
         memory_budget_bytes: how much of the variables the chief holds at the most, in reads under way and between
-            reading and writing.
-        chunk_bytes: how much of a variable is read from a task in one go; less where the budget is small.
-        transport: how variables leave the parameter servers. ``stream``: over the network, to the chief, who writes
-            them. ``shared``: each parameter server writes its own into the export directory, which it has to see
-            under the same path. ``auto``: shared where a parameter server sees that directory, else streamed.
+            reading and writing. What parameter servers carry themselves, it does not hold.
+        chunk_bytes: how much of a variable the chief reads from a task in one go; less where the budget is small.
+        transport: how whole variables, and partitions of the first dimension, leave the parameter servers; the chief
+            reads all others. ``stream``: over the network, to the chief, who writes them. ``shared``: each parameter
+            server writes its own into the export directory, which it has to see under the same path. ``auto``: shared
+            where a parameter server sees that directory, else streamed.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
             and checksums with the plan; ``none`` trusts the disk.
     """
 
-    memory_budget_bytes: int = Field(default=256 * MIB, ge=MIB)
-    chunk_bytes: int = Field(default=32 * MIB, ge=4096)
-    transport: Literal["auto", "stream", "shared"] = "auto"
+    memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
+    chunk_bytes: int = Field(default=32 * MIB, ge=1)
+    transport: Transport = "auto"
     verify: Literal["checksums", "none"] = "checksums"
 
 

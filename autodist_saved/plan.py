@@ -149,8 +149,7 @@ class ExportPlan:
 
         Every batch holds one variable at least.
         """
-        packed = [variable for variable in self.variables if _pack_of(variable) is not None]
-        packed.sort(key=lambda variable: (_pack_of(variable) or 0, variable.pieces[0].packed_at))
+        packed = [variable for variable in self.by_place if _pack_of(variable) is not None]
         batch: list[LogicalVariable] = []
         for variable in packed:
             nbytes = sum(one.nbytes for one in batch)

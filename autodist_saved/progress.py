@@ -41,6 +41,7 @@ class Progress:
         self._moved = 0
         self._lock = threading.Lock()
         self._bar: RichProgress | None = None
+        self._told = 0.0
 
     def __enter__(self) -> Self:
         """Begin to count the time."""
@@ -62,7 +63,7 @@ class Progress:
                 self._bar.update(self._bar.task_ids[0], completed=self._moved)
             elif time.monotonic() - self._told >= EVERY_SECS:
                 self._told = time.monotonic()
-                if sys.stderr.isatty():
+                if sys.stderr is not None and sys.stderr.isatty():
                     self._show_bar()
                 else:
                     done, total = decimal(self._moved), decimal(self._nbytes)

@@ -22,8 +22,8 @@ class ExportReport:
         note: in words, why this task did nothing; empty on the chief.
         nbytes: bytes of the variables' data files.
         seconds: wall time by phase, in the order in which the phases began.
-        transport: for each task that holds variables by which way they came: ``stream``, ``shared``, or ``session``:
-            through TensorFlow's own, from tasks that are no parameter servers of ours.
+        transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
+            ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
     """

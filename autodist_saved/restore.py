@@ -14,6 +14,7 @@ from functools import partial
 from autodist_saved.bundle.files import index_path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import Problem, RestoreError
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
 from autodist_saved.progress import Progress
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
@@ -22,15 +23,14 @@ from autodist_saved.sources.sink import Sink
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
-def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: int) -> None:
+def restore(prefix: str, sink: Sink, options: ExportOptions) -> None:
     """Restore every variable of a sink from a bundle, dense or sliced, that we or TensorFlow have written.
 
     Args:
         prefix: of the bundle's files.
         sink: the job.
-        chunk_bytes: bytes of one write; less where the budget is small.
-        memory_budget_bytes: bytes read and not yet written. One row, and a variable that has to be written whole (a
-            small one, strings, tables), may be more.
+        options: for chunks and budget: bytes read and not yet written. One row, and a variable that has to be written
+            whole (a small one, strings, tables), may be more.
 
     Raises:
         BundleError: the files are damaged; nothing was changed.
@@ -41,7 +41,7 @@ def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: i
     for variable in plan.variables:
         reader.verify(variable.name)
     sink.allocate()
-    chunk_bytes = chunk_within(chunk_bytes, memory_budget_bytes)
+    chunk_bytes = chunk_within(options.chunk_bytes, options.memory_budget_bytes)
     writes = (
         (HELD_BYTES_PER_BYTE * variable.band_nbytes(band), partial(_copy, reader, variable, band, sink))
         for variable in plan.variables
@@ -49,7 +49,7 @@ def restore(prefix: str, sink: Sink, *, chunk_bytes: int, memory_budget_bytes: i
     )
     with (
         Progress("restoring", plan.nbytes) as progress,
-        closing(read_ahead(writes, budget_bytes=memory_budget_bytes)) as written,
+        closing(read_ahead(writes, budget_bytes=options.memory_budget_bytes)) as written,
     ):
         for nbytes in written:
             progress.advance(nbytes)
@@ -96,4 +96,4 @@ def _copy(reader: BundleReader, variable: LogicalVariable, band: Band, sink: Sin
     rows = reader.read_rows(variable.name, band.start, band.stop)
     for part in band.parts:
         sink.write(part.piece, part.start, rows[part.window(band)])
-    return rows.nbytes
+    return variable.band_nbytes(band)

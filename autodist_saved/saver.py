@@ -37,7 +37,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     when the saver is made.
 
     One argument is new: ``options``, an :class:`~autodist_saved.ExportOptions`, says how :meth:`save` and
-    :meth:`restore` stream.
+    :meth:`restore` stream. Neither verifies what it has written, and a builder has options of its own.
 
     Partitioned variables and their optimizer slots are known by their slice info, never by their names.
 
@@ -174,14 +174,7 @@ def _save(
     # Training should not fail because an export has the copies at this moment.
     source = SessionSource(session, staging, wait=True)
     try:
-        stream(
-            source.stage(source.plan()),
-            source,
-            prefix,
-            chunk_bytes=options.chunk_bytes,
-            memory_budget_bytes=options.memory_budget_bytes,
-            transport=options.transport,
-        )
+        stream(source.stage(source.plan()), source, prefix, options)
     finally:
         source.discard()
     return prefix
@@ -196,11 +189,6 @@ def _restore(
     prefix: str,
 ) -> None:
     if is_streamable(prefix):
-        restore(
-            prefix,
-            SessionSink(session, staging, restoring),
-            chunk_bytes=options.chunk_bytes,
-            memory_budget_bytes=options.memory_budget_bytes,
-        )
+        restore(prefix, SessionSink(session, staging, restoring), options)
     else:
         restore_stock(prefix)

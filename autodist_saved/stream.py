@@ -8,13 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
-from autodist_saved.carry import CarriedVariables, Transport
+from autodist_saved.carry import CarriedVariables
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
 from autodist_saved.progress import Progress
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
@@ -27,24 +29,15 @@ class Streamed:
 
     Attributes:
         nbytes: bytes of the data files.
-        ways: for each task by which way its pieces came: ``stream``, ``shared``, or ``session`` where it has no
-            carrier.
+        ways: for each task by which way its pieces came, if they could be carried: ``stream`` or ``shared``, or
+            ``read``, where it has no carrier.
     """
 
     nbytes: int
     ways: dict[str, str]
 
 
-def stream(
-    plan: ExportPlan,
-    source: Source,
-    prefix: str,
-    *,
-    chunk_bytes: int,
-    memory_budget_bytes: int,
-    transport: Transport = "auto",
-    sync: bool = False,
-) -> Streamed:
+def stream(plan: ExportPlan, source: Source, prefix: str, options: ExportOptions, *, sync: bool = False) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
 
     What a carrier can bring goes into its place as a whole, all tasks at once. The rest is read here, band by band;
@@ -54,31 +47,23 @@ def stream(
     Args:
         plan: what the source has staged.
         source: where to read.
-        prefix: of the bundle's files.
-        chunk_bytes: bytes of one read; less where the budget is small.
-        memory_budget_bytes: bytes in reads under way, and between reading and writing.
-        transport: see :class:`~autodist_saved.options.ExportOptions`.
+        prefix: of the bundle's files, in a directory that is there.
+        options: for transport, chunks and budget.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
     """
-    carried = CarriedVariables(plan, source.carriers())
-    ways = dict.fromkeys(plan.tasks(), "session") | carried.ways(prefix, transport)
+    carriers = source.carriers(Path(prefix).parent, options.transport)
+    carried = CarriedVariables(plan, carriers)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
     with BundleWriter(prefix, carried.data_files) as writer, Progress("streaming", plan.nbytes) as progress:
-        carried.carry(writer, ways, progress, sync=sync)
-        _read(rest, source, writer, progress, chunk_within(chunk_bytes, memory_budget_bytes), memory_budget_bytes)
+        carried.carry(writer, progress, sync=sync)
+        _read(rest, source, writer, progress, options)
         nbytes = writer.nbytes
-    return Streamed(nbytes, ways)
+    return Streamed(nbytes, {task: carriers[task].way if task in carriers else "read" for task in plan.tasks()})
 
 
-def _read(
-    plan: ExportPlan,
-    source: Source,
-    writer: BundleWriter,
-    progress: Progress,
-    chunk_bytes: int,
-    memory_budget_bytes: int,
-) -> None:
+def _read(plan: ExportPlan, source: Source, writer: BundleWriter, progress: Progress, options: ExportOptions) -> None:
     """Read variables band by band and write them in order."""
+    chunk_bytes = chunk_within(options.chunk_bytes, options.memory_budget_bytes)
     large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
     reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
         (
@@ -91,7 +76,7 @@ def _read(
             for batch in batches
         ),
     )
-    arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=memory_budget_bytes)
+    arrays: Generator[Any, None, None] = read_ahead(reads, budget_bytes=options.memory_budget_bytes)
     with closing(arrays):
         for variable in large:
             if variable.dtype == "string":

@@ -12,12 +12,12 @@ from autodist_saved.options import ExportOptions, SessionOptions
 
 def test_all_wrong_options_are_reported_at_once() -> None:
     with pytest.raises(OptionsError) as caught:
-        ExportOptions(chunk_bytes=1, verify="maybe", color="red")
+        ExportOptions(chunk_bytes=0, verify="maybe", color="red")
     text = str(caught.value)
     assert "wrong ExportOptions (3 problems)" in text
-    assert "chunk_bytes: Input should be greater than or equal to 4096 (given: 1)" in text
+    assert "chunk_bytes: Input should be greater than or equal to 1 (given: 0)" in text
     assert "verify: Input should be 'checksums' or 'none' (given: 'maybe')" in text
-    assert "fix: known options are chunk_bytes, memory_budget_bytes, verify" in text
+    assert "fix: known options are chunk_bytes, memory_budget_bytes, transport, verify" in text
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), "soon"])

@@ -67,7 +67,7 @@ def size_of_large_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Restores small variables as if they were large, too."""
     if request.param == "by rows":
         monkeypatch.setattr(restoring, "ROWS_FROM_BYTES", 1)
-        limits = ads.ExportOptions.model_construct(chunk_bytes=64, memory_budget_bytes=4096, transport="auto")
+        limits = ads.ExportOptions(chunk_bytes=64, memory_budget_bytes=4096)
         monkeypatch.setattr("autodist_saved.saver.ExportOptions", lambda: limits)
 
 

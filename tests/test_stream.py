@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodist_saved.errors import ExportError
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import LogicalVariable, make_plan
 from autodist_saved.stream import stream
 from autodist_saved.testing import ArraySource
@@ -34,7 +35,9 @@ def test_tensorflow_reads_what_was_streamed(tmp_path: Path, parts: int, chunk_by
     }
     source = ArraySource(arrays, parts=parts)
     prefix = str(tmp_path / "variables")
-    streamed = stream(source.stage(source.plan()), source, prefix, chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+    streamed = stream(
+        source.stage(source.plan()), source, prefix, ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+    )
     assert streamed.nbytes == sum(path.stat().st_size for path in tmp_path.glob("*.data-*"))
     for name, array in arrays.items():
         np.testing.assert_array_equal(read(prefix, name), array)
@@ -59,7 +62,9 @@ def test_any_grid_of_pieces_comes_out_row_major(
     array = np.arange(np.prod(variable.shape), dtype=np.float32).reshape(variable.shape)
     source = _GridSource(variable, array)
     prefix = str(tmp_path_factory.mktemp("bundle") / "variables")
-    stream(source.stage(source.plan()), source, prefix, chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+    stream(
+        source.stage(source.plan()), source, prefix, ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+    )
     np.testing.assert_array_equal(read(prefix, "v"), array)
 
 
@@ -71,7 +76,7 @@ def test_what_is_not_as_it_was_planned_is_refused(tmp_path: Path, other: np.ndar
     with pytest.raises(
         ExportError, match=r"ps:0 holds float\d\d .* where float32 \[3\] was planned; check the slice"
     ):
-        stream(plan, source, str(tmp_path / "variables"), chunk_bytes=64, memory_budget_bytes=2**20)
+        stream(plan, source, str(tmp_path / "variables"), ExportOptions(chunk_bytes=64, memory_budget_bytes=2**20))
     assert not list(tmp_path.iterdir())
 
 
@@ -80,5 +85,5 @@ def test_a_source_that_breaks_leaves_no_bundle(tmp_path: Path) -> None:
     plan = source.stage(source.plan())
     del source._staged[1]
     with pytest.raises(KeyError):
-        stream(plan, source, str(tmp_path / "variables"), chunk_bytes=64, memory_budget_bytes=2**20)
+        stream(plan, source, str(tmp_path / "variables"), ExportOptions(chunk_bytes=64, memory_budget_bytes=2**20))
     assert not list(tmp_path.iterdir())

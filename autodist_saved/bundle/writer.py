@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,7 +23,7 @@ from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.bundle.entry import Entry, Part, Shape, is_storable
-from autodist_saved.bundle.files import data_path, index_path
+from autodist_saved.bundle.files import data_path, index_path, write_all
 from autodist_saved.bundle.index import encode_name, write_index
 from autodist_saved.bundle.slices import KEY_START
 from autodist_saved.bundle.strings import encode_lengths
@@ -41,7 +42,7 @@ class BundleWriter:
     stays behind, and a bundle that was there before is untouched. Nothing is flushed to the disk: whoever publishes
     the bundle does that.
 
-    A writer belongs to one thread. Of its entries each may be in a thread of its own.
+    A writer belongs to one thread, but for :meth:`EntryWriter.written`.
     """
 
     def __init__(self, prefix: str | os.PathLike[str], data_files: int = 1) -> None:
@@ -139,6 +140,18 @@ class BundleWriter:
             crc = crc32c.extend(crc, text)
         entry.crc32c_of_strings = crc
 
+    def extend_files(self) -> None:
+        """Give the data files the size of all that has its place by now, before others write into them.
+
+        Where two machines write to one file, neither should take what is not there yet for nothing but zeros.
+
+        Raises:
+            TargetUnwritableError: a file cannot be extended.
+        """
+        for file in self._files:
+            with reporting_unwritable(file.path):
+                os.truncate(file.descriptor, file.nbytes)
+
     def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int, data_file: int) -> EntryWriter:
         self._check_open()
         problem = None
@@ -192,6 +205,7 @@ class _DataFile:
     path: Path
     descriptor: int
     nbytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class EntryWriter:
@@ -253,7 +267,7 @@ class EntryWriter:
                 variable=self.name,
             )
         with reporting_unwritable(self.path):
-            _write_all(self._file.descriptor, data, self.offset + self._stop)
+            write_all(self._file.descriptor, data, self.offset + self._stop)
         self._crc32c = crc32c.extend(self._crc32c, data)
         self._stop += data.nbytes
 
@@ -265,14 +279,12 @@ class EntryWriter:
             nbytes: its length.
             crc: its CRC32C, unmasked.
         """
-        if at == self._stop:
-            # In this order: of two threads only one can come with what follows.
-            self._crc32c = crc32c.combine(self._crc32c, crc, nbytes) if at else crc
-            self._stop = at + nbytes
-            return
-        if self._later is None:
-            self._later = []
-        self._later.append(_Range(at, at + nbytes, crc))
+        with self._file.lock:
+            if at == self._stop:
+                self._crc32c = crc32c.combine(self._crc32c, crc, nbytes) if at else crc
+                self._stop = at + nbytes
+            else:
+                self._later = [*(self._later or ()), _Range(at, at + nbytes, crc)]
 
     def finished(self) -> Entry:
         """The entry for the index. Raises ``BundleError`` where bytes are missing, or were written twice."""
@@ -296,12 +308,6 @@ class _Range(NamedTuple):
     start: int
     stop: int
     crc32c: int
-
-
-def _write_all(file: int, data: NDArray[np.uint8], offset: int) -> None:
-    while data.nbytes:
-        written = os.pwrite(file, data.data, offset)
-        data, offset = data[written:], offset + written
 
 
 def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:

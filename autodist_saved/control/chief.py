@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import enum
 import logging
 import threading
@@ -40,7 +39,7 @@ class _Member:
     state: MemberState = MemberState.EXPECTED
     stream: grpc.ServicerContext | None = None
     life: str = ""
-    outbox: collections.deque[control_pb2.ChiefMessage] = field(default_factory=collections.deque)
+    outbox: list[control_pb2.ChiefMessage] = field(default_factory=list)
 
 
 class ControlServer(control_pb2_grpc.ControlServicer):
@@ -52,7 +51,6 @@ class ControlServer(control_pb2_grpc.ControlServicer):
     def __init__(self, cluster: Cluster, on_parameter_server_lost: Callable[[str], None] = lambda _: None) -> None:
         """``on_parameter_server_lost`` is told, in a thread of its own, which one has lost what it held."""
         self._on_parameter_server_lost = on_parameter_server_lost
-        self._lost_parameter_servers: list[str] = []
         self._lost_lives: set[str] = set()
         self._address = cluster.control_address
         self._digest = job_digest(cluster)
@@ -178,25 +176,17 @@ class ControlServer(control_pb2_grpc.ControlServicer):
 
     def _news(self, member: _Member, context: grpc.ServicerContext) -> Iterator[control_pb2.ChiefMessage]:
         """What a member is told from its welcome to the end of its stream."""
-        told = len(self._lost_parameter_servers)
 
         def ended() -> bool:
             return self._over is not None or member.stream is not context or member.state is not MemberState.JOINED
 
-        def news() -> bool:
-            return ended() or bool(member.outbox) or len(self._lost_parameter_servers) > told
-
         while not ended():
             with self._changed:
-                self._changed.wait_for(news)
-                lost = self._lost_parameter_servers[told:]
+                self._changed.wait_for(lambda: ended() or bool(member.outbox))
                 messages = [] if ended() else list(member.outbox)
                 if messages:
                     member.outbox.clear()
             yield from messages
-            for task in lost:
-                yield control_pb2.ChiefMessage(parameter_server_lost=control_pb2.ParameterServerLost(task=task))
-            told += len(lost)
         if self._over is not None:
             yield control_pb2.ChiefMessage(job_over=self._over)
 
@@ -235,7 +225,10 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             if life in self._lost_lives or self._over is not None:
                 return
             self._lost_lives.add(life)
-            self._lost_parameter_servers.append(task)
+            lost = control_pb2.ChiefMessage(parameter_server_lost=control_pb2.ParameterServerLost(task=task))
+            for name, other in self._members.items():
+                if name != task and other.state is MemberState.JOINED:
+                    other.outbox.append(lost)
             self._changed.notify_all()
         self._on_parameter_server_lost(task)
 

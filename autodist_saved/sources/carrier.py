@@ -27,19 +27,26 @@ class Span(NamedTuple):
 
 
 class Carrier(ABC):
-    """Moves ranges of pieces of one task, without a way through the chief's memory. The chief alone calls it."""
+    """Moves ranges of pieces of one task, without a way through the chief's memory. The chief alone calls it.
+
+    Attributes:
+        way: in a word, for the report: ``stream`` or ``shared``.
+    """
+
+    way: str
 
     @abstractmethod
     def holds(self, piece: Piece) -> bool:
         """Whether it can carry this piece, of the task."""
 
     @abstractmethod
-    def sees(self, path: Path, contents: bytes) -> bool:
-        """Whether the task finds this file, with these contents, and may write it."""
+    def carry(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+        """Move ranges into a file, which is there.
 
-    @abstractmethod
-    def receive(self, spans: Sequence[Span], path: Path) -> Iterator[list[int]]:
-        """Have the task send ranges, and put them into a file of the chief's.
+        Args:
+            spans: what to move.
+            path: the file, as the chief sees it.
+            sync: what the task writes itself is flushed to its disk at the end.
 
         Yields:
             CRC32C, unmasked, of some spans at a time, in order.
@@ -48,7 +55,3 @@ class Carrier(ABC):
             TaskUnreachableError: the task is gone.
             TargetUnwritableError: the file cannot be written.
         """
-
-    @abstractmethod
-    def write(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
-        """Have the task write ranges into a file that it sees, and flush it if ``sync``; as :meth:`receive` else."""

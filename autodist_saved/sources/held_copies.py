@@ -44,7 +44,11 @@ class HeldCopies:
             return []
         with self._turn:
             session, take = self._reader_of(tuple(copies))
-            session.run(take)
+            try:
+                session.run(take)
+            except BaseException:
+                self._reader = None
+                raise
             arrays, self._arrays = self._arrays, []
         return arrays
 
@@ -52,7 +56,8 @@ class HeldCopies:
         # From one export to the next they are the same, and a graph takes its time.
         if self._reader is None or self._reader[0] != copies:
             if self._reader is not None:
-                self._reader[1].close()
+                closing, self._reader = self._reader[1], None
+                closing.close()
             self._reader = (copies, *self._make_reader(copies))
         return self._reader[1:]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,7 +52,9 @@ def has_rows(dtype: tf.DType, rank: int | None) -> bool:
 def own_container() -> str:
     """A prefix for names on the parameter servers: another one for each task of a job, the same after a restart.
 
+    Made of the environment, the machine and the command line, because the task is not told to a saver.
+
     Tasks build equal graphs, and copies of one must not be taken for those of another.
     """
-    config = os.environ.get("TF_CONFIG", "")
-    return hashlib.sha256(config.encode()).hexdigest()[:8]
+    place = [os.environ.get("TF_CONFIG", ""), socket.gethostname(), *sys.argv]
+    return hashlib.sha256("\0".join(place).encode(errors="surrogateescape")).hexdigest()[:8]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,17 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.bundle.dtypes import item_bytes, numpy_dtype
+from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.errors import ExportError, UsageError
+from autodist_saved.options import Transport
 from autodist_saved.plan import ExportPlan, Piece, make_plan
-from autodist_saved.sources.carrier import Carrier, Span
+from autodist_saved.sources.carrier import Carrier
+from autodist_saved.sources.copy_carrier import CopyCarrier
 from autodist_saved.sources.restoring import RestoredPiece, Restoring
 from autodist_saved.sources.sink import Sink
-from autodist_saved.sources.source import Array, Source, misplanned
-from autodist_saved.sources.staging import Copy, StagedPiece, Staging
-from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.sources.source import Array, Source
+from autodist_saved.sources.staging import Copy, Staging
+from autodist_saved.transport.line import Line
 from autodist_saved.transport.meeting import Meeting
 
 _CLOSED = "the session is closed; export inside its `with` block, or before close()"
@@ -44,7 +48,7 @@ class SessionSource(Source):
         self._staging = staging
         self._has_copies = False
         self._staged: ExportPlan | None = None
-        self._carriers: dict[str, SessionCarrier] = {}
+        self._lines: Mapping[str, Line] = {}
 
     def plan(self) -> ExportPlan:
         return self._staging.plan
@@ -75,20 +79,24 @@ class SessionSource(Source):
         self._staged = plan
         return plan
 
-    def carriers(self) -> Mapping[str, Carrier]:
+    def carriers(self, directory: Path, transport: Transport) -> Mapping[str, Carrier]:
         meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
-        if meeting is None or self._staged is None:
-            return {}
-        copies = self._staging.copies_of(self._staged)
-        for task, line in meeting.call_in(copies).items():
-            self._carriers[task] = SessionCarrier(line, self._staging, copies[task])
-        return self._carriers
+        copies = {} if self._staged is None else self._staging.copies_of(self._staged)
+        self._lines = {} if meeting is None else meeting.call_in(copies)
+        seen_by = _tasks_that_see(directory, self._lines) if transport != "stream" else set()
+        if transport == "shared" and (blind := sorted(copies.keys() - seen_by)):
+            raise ExportError(
+                f"{', '.join(blind)} cannot write to {directory} of the chief, or not to the same; mount it there "
+                "with the same path, or export with transport='auto'",
+                path=str(directory),
+            )
+        return {
+            task: CopyCarrier(line, self._staging, copies[task], way="shared" if task in seen_by else "stream")
+            for task, line in self._lines.items()
+        }
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         staged = self._staging.pieces[piece.index]
-        carrier = self._carriers.get(piece.task)
-        if carrier is not None and carrier.holds(piece):
-            return carrier.read(piece, row_start, row_stop)
         copy = self._staging.copies[staged.copy]
         rows = (piece.shape or (1,))[0]
         if staged.packed_at is not None:
@@ -118,9 +126,9 @@ class SessionSource(Source):
         return rows
 
     def discard(self) -> None:
-        for carrier in self._carriers.values():
-            carrier.close()
-        self._carriers = {}
+        for line in self._lines.values():
+            line.close()
+        self._lines = {}
         if not self._has_copies:
             return
         try:
@@ -128,68 +136,6 @@ class SessionSource(Source):
         finally:
             self._has_copies = False
             self._staging.busy.release()
-
-
-class SessionCarrier(Carrier):
-    """Carries from copies that a parameter server has attached."""
-
-    def __init__(self, line: Line, staging: Staging, copies: Mapping[int, Piece]) -> None:
-        """Attach copies.
-
-        Args:
-            line: to the parameter server.
-            staging: the saver's ops.
-            copies: numbers of the copies, and a piece that is in each.
-
-        Raises:
-            TaskUnreachableError: the parameter server is gone.
-            ExportError: it cannot find the copies, or they are not as they were planned.
-        """
-        self._line = line
-        self._staging = staging
-        self._places = {number: place for place, number in enumerate(copies)}
-        names = [(staging.copies[number].shared_name, staging.copies[number].dtype) for number in copies]
-        for piece, shape in zip(copies.values(), line.attach(names), strict=True):
-            if piece.pack is None and shape != piece.shape:
-                name, dtype = staging.pieces[piece.index].name, staging.pieces[piece.index].dtype
-                raise misplanned(name, piece, f"{dtype} {list(shape)}", f"{dtype} {list(piece.shape)}")
-
-    def holds(self, piece: Piece) -> bool:
-        return self._staging.pieces[piece.index].copy in self._places
-
-    def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        staged = self._staging.pieces[piece.index]
-        shape = (row_stop - row_start, *piece.shape[1:]) if piece.shape else ()
-        rows = np.empty(shape, numpy_dtype(staged.dtype))
-        row_bytes = math.prod(piece.shape[1:]) * rows.itemsize
-        start = _start(staged) + row_start * row_bytes
-        self._line.fetch(self._places[staged.copy], start, rows.reshape(-1).view(np.uint8).data)
-        return rows
-
-    def sees(self, path: Path, contents: bytes) -> bool:
-        return self._line.sees(path, contents)
-
-    def receive(self, spans: Sequence[Span], path: Path) -> Iterator[list[int]]:
-        return self._line.receive(self._on_copies(spans), path)
-
-    def write(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
-        return self._line.write(self._on_copies(spans), path, sync=sync)
-
-    def close(self) -> None:
-        """Let the parameter server go."""
-        self._line.close()
-
-    def _on_copies(self, spans: Sequence[Span]) -> list[CopySpan]:
-        staged = [self._staging.pieces[span.piece.index] for span in spans]
-        return [
-            CopySpan(self._places[on.copy], _start(on) + span.start, span.nbytes, span.offset)
-            for span, on in zip(spans, staged, strict=True)
-        ]
-
-
-def _start(staged: StagedPiece) -> int:
-    """First byte of a piece in its copy."""
-    return (staged.packed_at or 0) * (item_bytes(staged.dtype) or 0)
 
 
 class SessionSink(Sink):
@@ -234,6 +180,20 @@ class SessionSink(Sink):
                 return
             del self._waiting[restored.group]
         self._session.run(group.restore, {group.values[position]: value for position, value in values.items()})
+
+
+def _tasks_that_see(directory: Path, lines: Mapping[str, Line]) -> set[str]:
+    """Those that find a file which is put there for them just now, and may write it."""
+    if not lines:
+        return set()
+    probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
+    try:
+        with reporting_unwritable(probe):
+            probe.write_bytes(contents)
+        return {task for task, line in lines.items() if line.sees(probe, contents)}
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 def plain_session(session: Any) -> v1.Session:

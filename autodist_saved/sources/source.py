@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.errors import ExportError
+from autodist_saved.options import Transport
 from autodist_saved.plan import ExportPlan, Piece
 from autodist_saved.sources.carrier import Carrier
 
@@ -49,8 +51,18 @@ class Source(ABC):
             the same plan, in which every shape is known now.
         """
 
-    def carriers(self) -> Mapping[str, Carrier]:
-        """5. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read."""
+    def carriers(self, directory: Path, transport: Transport) -> Mapping[str, Carrier]:
+        """5. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read.
+
+        Args:
+            directory: where the files are written. It is there.
+            transport: which way the carriers may take.
+
+        Raises:
+            ExportError: a task cannot take that way.
+            TaskUnreachableError: a task is gone.
+        """
+        del directory, transport
         return {}
 
     @abstractmethod

@@ -176,12 +176,12 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
     for members in _packs(values):
         dtype, memory = values[members[0]].tensor.dtype.base_dtype, values[members[0]].memory
         with tf.device(memory):
-            flat = tf.concat([tf.reshape(values[index].settled(), [-1]) for index in members], 0)
+            flat = tf.concat([values[index].flat() for index in members], 0)
             copies.append(_copy(flat, dtype, f"{names}{len(copies)}", window))
         at = 0
         for index in members:
             pieces[index] = values[index].piece(specs[index], len(copies) - 1, packed_at=at)
-            at += math.prod(values[index].shape or ())
+            at += values[index].length
     for index, value in enumerate(values):
         if index not in pieces:
             with tf.device(value.memory):
@@ -217,6 +217,15 @@ class _Value:
         tensor = spec.tensor
         shape = tuple(tensor.shape.as_list()) if tensor.shape.is_fully_defined() else None
         return _Value(tensor, memory_of(spec.device or tensor.device), shape, bool(spec.slice_spec))
+
+    @property
+    def length(self) -> int:
+        return math.prod(self.shape or ())
+
+    def flat(self) -> tf.Tensor:
+        # A variable that has another shape by now would shift its neighbours. Graph optimizers take the declared
+        # shape for the true one and remove a mere reshape, but this op they leave.
+        return tf.reshape(tf.ensure_shape(self.settled(), self.shape), [-1])
 
     def settled(self) -> tf.Tensor:
         # A reference would share the variable's memory, and change with it.

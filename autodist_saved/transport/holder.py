@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.bundle import crc32c
+from autodist_saved.bundle.files import write_all
 from autodist_saved.transport.messages import receive_message, send_message
 from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
 
@@ -23,7 +26,8 @@ Open = Callable[[Sequence[tuple[str, str]]], list[Array]]
 
 DIAL_SECS = 10.0
 # While the chief is silent it is busy with another parameter server; when it is gone, TCP finds out.
-_DEAD_AFTER_MSECS = 30_000
+_PING_SECS = 10
+_PINGS = 3
 # Small enough to be in the processor's cache still when it is sent, after its checksum was taken.
 _STEP_BYTES = 2**18
 
@@ -39,7 +43,9 @@ def hold(address: tuple[str, int], token: bytes, open_copies: Open) -> None:
         with socket.create_connection(address, DIAL_SECS) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MSECS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PING_SECS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PING_SECS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PINGS)
             connection.settimeout(None)
             connection.sendall(token)
             _Holder(connection, open_copies).answer_all()
@@ -58,9 +64,9 @@ class _Holder:
             try:
                 reply = self._answer(request)
             except Exception as error:
-                log.exception("cannot do what the chief asks for")
                 if request.WhichOneof("kind") == "move" and not request.move.path:
-                    raise ConnectionError("the chief would take this answer for bytes") from error
+                    raise ConnectionError(f"cannot send ({error}), and an answer would be taken for bytes") from error
+                log.exception("cannot do what the chief asks for")
                 reply = Reply(error=f"{type(error).__name__}: {error}"[:4000])
             send_message(self._connection, reply)
 
@@ -84,8 +90,9 @@ class _Holder:
         spans = [self._bytes_of(span) for span in move.spans]
         if not move.path:
             return Reply(crc32c=[self._send(span) for span in spans])
-        file = os.open(move.path, os.O_WRONLY | os.O_NOFOLLOW)
+        file = os.open(os.fsdecode(move.path), os.O_WRONLY | os.O_NOFOLLOW)
         try:
+            _lock(file, move)
             crcs = [_write(file, data, span.offset) for data, span in zip(spans, move.spans, strict=True)]
             if move.sync:
                 os.fsync(file)
@@ -101,26 +108,36 @@ class _Holder:
 
     def _send(self, data: Bytes) -> int:
         crc = 0
-        for start in range(0, data.nbytes, _STEP_BYTES):
-            step = data[start : start + _STEP_BYTES]
+        for step in _steps(data):
             crc = crc32c.extend(crc, step)
             self._connection.sendall(step.data)
         return crc
 
 
+def _lock(file: int, move: Move) -> None:
+    """Lock what is written: without, NFS may write whole pages, with what others have written in them before."""
+    first = min((span.offset for span in move.spans), default=0)
+    last = max((span.offset + span.nbytes for span in move.spans), default=0)
+    if last > first:
+        with contextlib.suppress(OSError):  # there are file systems without locks
+            fcntl.lockf(file, fcntl.LOCK_EX, last - first, first)
+
+
 def _write(file: int, data: Bytes, offset: int) -> int:
     crc = 0
-    for start in range(0, data.nbytes, _STEP_BYTES):
-        step = data[start : start + _STEP_BYTES]
+    for step in _steps(data):
         crc = crc32c.extend(crc, step)
-        while step.nbytes:
-            written = os.pwrite(file, step.data, offset)
-            step, offset = step[written:], offset + written
+        write_all(file, step, offset)
+        offset += step.nbytes
     return crc
 
 
+def _steps(data: Bytes) -> Iterator[Bytes]:
+    return (data[start : start + _STEP_BYTES] for start in range(0, data.nbytes, _STEP_BYTES))
+
+
 def _sees(probe: Probe) -> bool:
-    path = Path(probe.path)
+    path = Path(os.fsdecode(probe.path))
     try:
         return path.read_bytes() == probe.contents and os.access(path, os.W_OK)
     except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -15,14 +17,17 @@ from typing import NamedTuple
 
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.transport.messages import receive_into, receive_message, send_message
-from autodist_saved.transport.transport_pb2 import Attach, Copy, Move, Probe, Reply, Request, Span
+from autodist_saved.transport.messages import receive_message, send_message
+from autodist_saved.transport.transport_pb2 import Attach, Copy, Move, Probe, Reply, Request
 
 # Nothing at all comes for so long: the parameter server is stopped or cut off.
 SILENCE_SECS = 60.0
+# Before it answers, it may have to flush gigabytes to a slow disk.
+FLUSHING_SECS = 900.0
 _PIPE_BYTES = 2**20
 _BATCH_BYTES = 2**25
-_BATCH_SPANS = 4096
+# A request never fills the buffers of a connection on which both ends may be sending.
+_BATCH_SPANS = 1024
 # The parameter server goes on with the next batch while the chief does its part of the last one.
 _BATCHES_AHEAD = 2
 
@@ -54,20 +59,14 @@ class Line:
     def attach(self, copies: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
         """Have copies held ready, by their ``shared_name`` and dtype. Returns the shape of each."""
         request = Attach(copies=[Copy(shared_name=name, dtype=dtype) for name, dtype in copies])
-        return [tuple(shape.extents) for shape in self._ask(Request(attach=request)).shapes]
+        shapes = [tuple(shape.extents) for shape in self._ask(Request(attach=request)).shapes]
+        if len(shapes) != len(copies):
+            raise ExportError(f"{self.task} attached {len(shapes)} of {len(copies)} copies", task=self.task)
+        return shapes
 
     def sees(self, path: Path, contents: bytes) -> bool:
         """Whether the parameter server finds this file, with these contents, and may write it."""
-        return self._ask(Request(probe=Probe(path=str(path), contents=contents))).sees
-
-    def fetch(self, copy: int, start: int, buffer: memoryview) -> None:
-        """Fill a buffer of bytes with those of a copy from ``start`` on."""
-        span = Span(copy=copy, start=start, nbytes=buffer.nbytes)
-        with self._turn, self._reaching():
-            send_message(self._connection, Request(move=Move(spans=[span])))
-            if not receive_into(self._connection, buffer) and buffer.nbytes:
-                raise ConnectionError("the connection was closed")
-            self._good(self._reply())
+        return self._ask(Request(probe=Probe(path=os.fsencode(path), contents=contents))).sees
 
     def receive(self, spans: Sequence[CopySpan], path: Path) -> Iterator[list[int]]:
         """Move ranges into a file, by this process.
@@ -83,7 +82,7 @@ class Line:
             TargetUnwritableError: the file cannot be written.
         """
         with closing(_Intake(self._connection, path)) as intake:
-            for _, reply in self._move(spans, intake.take, sync=False):
+            for reply in self._move(spans, intake.take):
                 yield list(self._good(reply).crc32c)
 
     def write(self, spans: Sequence[CopySpan], path: Path, *, sync: bool) -> Iterator[list[int]]:
@@ -94,7 +93,7 @@ class Line:
             path: the file, which is there for both.
             sync: flush it to its disk at the end.
         """
-        for _, reply in self._move(spans, lambda _: None, str(path), sync=sync):
+        for reply in self._move(spans, lambda _: None, os.fsencode(path), sync=sync):
             if reply.error:
                 raise TargetUnwritableError(
                     f"{self.task} cannot write to the export directory ({reply.error}); make room there, or export "
@@ -114,15 +113,24 @@ class Line:
             return self._good(self._reply())
 
     def _move(
-        self, spans: Sequence[CopySpan], take: Callable[[Sequence[CopySpan]], None], path: str = "", *, sync: bool
-    ) -> Iterator[tuple[Sequence[CopySpan], Reply]]:
+        self,
+        spans: Sequence[CopySpan],
+        take: Callable[[Sequence[CopySpan]], None],
+        path: bytes = b"",
+        *,
+        sync: bool = False,
+    ) -> Iterator[Reply]:
         """Ask for batch after batch, ``take`` what comes before each answer, and yield the answers."""
         waiting: deque[Sequence[CopySpan]] = deque()
 
-        def done() -> tuple[Sequence[CopySpan], Reply]:
+        def answer() -> Reply:
             batch = waiting.popleft()
             take(batch)
-            return batch, self._reply()
+            self._connection.settimeout(FLUSHING_SECS if sync else SILENCE_SECS)
+            reply = self._reply()
+            if not reply.error and len(reply.crc32c) != len(batch):
+                raise ConnectionError(f"{len(reply.crc32c)} checksums came for {len(batch)} ranges")
+            return reply
 
         batches = list(_batches(spans))
         with self._turn, self._reaching():
@@ -133,9 +141,9 @@ class Line:
                 send_message(self._connection, Request(move=move))
                 waiting.append(batch)
                 if len(waiting) == _BATCHES_AHEAD:
-                    yield done()
+                    yield answer()
             while waiting:
-                yield done()
+                yield answer()
 
     def _reply(self) -> Reply:
         reply = receive_message(self._connection, Reply)
@@ -155,19 +163,15 @@ class Line:
         """Hang up when anything fails: the rest of an answer would be taken for the next one."""
         try:
             yield
-        except AutodistSavedError:  # some of which are OSErrors, too
+        except BaseException as error:
             self.close()
-            raise
-        except OSError as error:
-            self.close()
+            if isinstance(error, AutodistSavedError) or not isinstance(error, OSError):
+                raise
             raise TaskUnreachableError(
                 f"{self.task} went away while it gave its copies ({error}); see its own output, and export again "
                 "once the job goes on",
                 task=self.task,
             ) from error
-        except BaseException:
-            self.close()
-            raise
 
 
 class _Intake:
@@ -176,12 +180,11 @@ class _Intake:
     def __init__(self, connection: socket.socket, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._readable = select.poll()
-        self._readable.register(connection, select.POLLIN)
         with reporting_unwritable(path):
             self._file = os.open(path, os.O_WRONLY)
         self._pipe_out, self._pipe_in = os.pipe()
-        fcntl.fcntl(self._pipe_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        with contextlib.suppress(OSError):  # the system has no more for this user, and a smaller one does
+            fcntl.fcntl(self._pipe_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def close(self) -> None:
         for descriptor in (self._file, self._pipe_out, self._pipe_in):
@@ -189,10 +192,12 @@ class _Intake:
 
     def take(self, spans: Sequence[CopySpan]) -> None:
         """Receive the bytes of spans, one after the other."""
+        readable = select.poll()
+        readable.register(self._connection, select.POLLIN)
         for offset, nbytes in _runs(spans):
             at, stop = offset, offset + nbytes
             while at < stop:
-                if not self._readable.poll(SILENCE_SECS * 1000):
+                if not readable.poll(SILENCE_SECS * 1000):
                     raise TimeoutError(f"not a byte came for {SILENCE_SECS:g} s")
                 received = os.splice(self._connection.fileno(), self._pipe_in, min(_PIPE_BYTES, stop - at))
                 if not received:
@@ -203,7 +208,14 @@ class _Intake:
 
     def _drain(self, nbytes: int, offset: int) -> None:
         while nbytes:
-            moved = os.splice(self._pipe_out, self._file, nbytes, offset_dst=offset)
+            try:
+                moved = os.splice(self._pipe_out, self._file, nbytes, offset_dst=offset)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # the file system cannot do that
+                    raise
+                moved = os.pwrite(self._file, data := os.read(self._pipe_out, nbytes), offset)
+                if moved != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
             nbytes, offset = nbytes - moved, offset + moved
 
 
@@ -219,7 +231,7 @@ def _runs(spans: Sequence[CopySpan]) -> Iterator[tuple[int, int]]:
 
 
 def _batches(spans: Sequence[CopySpan]) -> Iterator[list[CopySpan]]:
-    """Spans in portions that are asked for together; a large one in several pieces."""
+    """Spans in portions that are asked for together."""
     batch: list[CopySpan] = []
     nbytes = 0
     for span in spans:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import selectors
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 
 from autodist_saved.transport.line import Line
-from autodist_saved.transport.messages import TOKEN_BYTES, receive_exactly
+from autodist_saved.transport.messages import TOKEN_BYTES
 
 # They answer at once, unless something is between them and this port.
 MEETING_SECS = 5.0
 
 log = logging.getLogger(__name__)
 
+# A saver is given nothing but a session, and has to find its job.
 _by_target: dict[str, Meeting] = {}
 
 
 class Meeting:
-    """Calls parameter servers in. Belongs to the chief, for as long as the job runs."""
+    """Has parameter servers dial in. Belongs to the chief, for as long as the job runs."""
 
     def __init__(self, host: str, invite: Callable[[str, int, bytes], bool]) -> None:
         """Touches no network.
@@ -38,36 +41,37 @@ class Meeting:
         """The one of the job whose chief's TensorFlow server is ``target``, if this process is that chief."""
         return _by_target.get(target)
 
-    def open(self, target: str) -> None:
+    def register(self, target: str) -> None:
         """From now on :meth:`of` finds it."""
         _by_target[target] = self
 
-    def close(self) -> None:
+    def unregister(self) -> None:
         """:meth:`of` finds it no more."""
         for target in [target for target, meeting in _by_target.items() if meeting is self]:
             del _by_target[target]
 
     def call_in(self, tasks: Iterable[str]) -> dict[str, Line]:
         """Lines to those of the tasks that came within :data:`MEETING_SECS`. A warning names the others."""
-        lines: dict[str, Line] = {}
-        with socket.create_server((self._host, 0), family=_family(self._host)) as listener:
+        tasks = sorted(tasks)
+        if not tasks:
+            return {}
+        try:
+            listener = socket.create_server((self._host, 0), family=_family(self._host))
+        except (OSError, UnicodeError) as error:
+            log.warning("cannot listen on %s (%s): TensorFlow carries the variables, more slowly", self._host, error)
+            return {}
+        with ExitStack() as stack, listener:
+            listener.setblocking(False)
             port = listener.getsockname()[1]
-            expected = {secrets.token_bytes(TOKEN_BYTES): task for task in tasks}
-            expected = {token: task for token, task in expected.items() if self._invite(task, port, token)}
-            deadline = time.monotonic() + MEETING_SECS
-            while len(lines) < len(expected) and (left := deadline - time.monotonic()) > 0:
-                listener.settimeout(left)
-                try:
-                    connection, peer = listener.accept()
-                except TimeoutError:
+            tokens = {secrets.token_bytes(TOKEN_BYTES): task for task in tasks}
+            tokens = {token: task for token, task in tokens.items() if self._invite(task, port, token)}
+            lines: dict[str, Line] = {}
+            for task, connection in _introduced(listener, tokens):
+                lines[task] = Line(task, stack.enter_context(connection))
+                if len(lines) == len(tokens):
                     break
-                task = _introduced(connection, expected)
-                if task is None or task in lines:
-                    log.warning("turned away %s: it dialed in for an export without the token", peer[0])
-                    connection.close()
-                else:
-                    lines[task] = Line(task, connection)
-        if absent := sorted(set(expected.values()) - lines.keys()):
+            stack.pop_all()
+        if absent := sorted(set(tokens.values()) - lines.keys()):
             log.warning(
                 "%s did not reach port %d of %s, chosen for this export, within %g s: their variables take the "
                 "slower way through TensorFlow; let parameter servers reach the chief on any port",
@@ -79,14 +83,57 @@ class Meeting:
         return lines
 
 
-def _introduced(connection: socket.socket, expected: dict[bytes, str]) -> str | None:
-    connection.settimeout(1.0)
+def _introduced(listener: socket.socket, tokens: dict[bytes, str]) -> Iterator[tuple[str, socket.socket]]:
+    """Who dials in and says a token, each task once, until the time is over. Strangers hold nobody up."""
+    deadline = time.monotonic() + MEETING_SECS
+    said: dict[socket.socket, bytes] = {}
+    came: set[str] = set()
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        try:
+            while len(came) < len(tokens) and (left := deadline - time.monotonic()) > 0:
+                for key, _ in selector.select(left):
+                    if key.fileobj is listener:
+                        try:
+                            connection, _ = listener.accept()
+                        except OSError:  # gone again, or no descriptor is free now
+                            continue
+                        connection.setblocking(False)
+                        said[connection] = b""
+                        selector.register(connection, selectors.EVENT_READ)
+                        continue
+                    connection = key.fileobj  # type: ignore[assignment]
+                    heard = _hear(connection, TOKEN_BYTES - len(said[connection]))
+                    said[connection] += heard
+                    if heard and len(said[connection]) < TOKEN_BYTES:
+                        continue
+                    selector.unregister(connection)
+                    task = _task_of(said.pop(connection), tokens)
+                    if task is None or task in came:
+                        _turn_away(connection)
+                    else:
+                        came.add(task)
+                        yield task, connection
+        finally:
+            for connection in said:
+                _turn_away(connection)
+
+
+def _hear(connection: socket.socket, nbytes: int) -> bytes:
     try:
-        said = receive_exactly(connection, TOKEN_BYTES)
+        return connection.recv(nbytes)
     except OSError:
-        return None
-    matches = [task for token, task in expected.items() if hmac.compare_digest(token, said or b"")]
+        return b""
+
+
+def _task_of(said: bytes, tokens: dict[bytes, str]) -> str | None:
+    matches = [task for token, task in tokens.items() if hmac.compare_digest(token, said)]
     return matches[0] if matches else None
+
+
+def _turn_away(connection: socket.socket) -> None:
+    log.warning("turned away a connection to an export's port that did not say the token in time")
+    connection.close()
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -34,9 +34,9 @@ class Probe(_message.Message):
     __slots__ = ("path", "contents")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CONTENTS_FIELD_NUMBER: _ClassVar[int]
-    path: str
+    path: bytes
     contents: bytes
-    def __init__(self, path: _Optional[str] = ..., contents: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, path: _Optional[bytes] = ..., contents: _Optional[bytes] = ...) -> None: ...
 
 class Move(_message.Message):
     __slots__ = ("spans", "path", "sync")
@@ -44,9 +44,9 @@ class Move(_message.Message):
     PATH_FIELD_NUMBER: _ClassVar[int]
     SYNC_FIELD_NUMBER: _ClassVar[int]
     spans: _containers.RepeatedCompositeFieldContainer[Span]
-    path: str
+    path: bytes
     sync: bool
-    def __init__(self, spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., path: _Optional[str] = ..., sync: bool = ...) -> None: ...
+    def __init__(self, spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., path: _Optional[bytes] = ..., sync: bool = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("copy", "start", "nbytes", "offset")

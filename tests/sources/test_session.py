@@ -277,3 +277,17 @@ def test_variables_on_two_tasks_are_in_two_packs(graph: tf.Graph) -> None:
     batches = list(Saver().staging.plan.batches(2**20))
     assert [[variable.name for variable in batch] for batch in batches] == [["v0", "v2", "v4"], ["v1", "v3", "v5"]]
     assert [{variable.pieces[0].task for variable in batch} for batch in batches] == [{"ps:0"}, {"ps:1"}]
+
+
+def test_a_small_variable_that_has_another_length_by_now_is_refused_and_shifts_no_neighbour(graph: tf.Graph) -> None:
+    variables = [v1.get_variable(name, [10], use_resource=False) for name in "abc"]
+    longer = v1.assign(variables[0], tf.fill([15], 7.0), validate_shape=False)
+    shorter = v1.assign(variables[2], tf.fill([5], 9.0), validate_shape=False)
+    saver = Saver()
+    with v1.Session(graph=graph) as session:
+        session.run(v1.global_variables_initializer())
+        session.run([longer, shorter])
+        source = SessionSource(session, saver.staging)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[(5|15)\] is not compatible with expected shape"):
+            source.stage(source.plan())
+        source.discard()

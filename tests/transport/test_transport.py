@@ -1,0 +1,828 @@
+"""Chief and parameter servers, each with its own code, in threads of this process and over real connections."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import re
+import socket
+import struct
+import tempfile
+import threading
+import time
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreachableError
+from autodist_saved.transport import holder
+from autodist_saved.transport import line as line_module
+from autodist_saved.transport import meeting as meeting_module
+from autodist_saved.transport.holder import Open, hold
+from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.transport.meeting import Meeting
+from autodist_saved.transport.messages import (
+    MESSAGE_BYTES_MAX,
+    TOKEN_BYTES,
+    receive_exactly,
+    receive_message,
+    send_message,
+)
+from autodist_saved.transport.transport_pb2 import Attach, Copy, Probe, Reply, Request
+
+Array = np.ndarray[Any, Any]
+# What a task does when it is told an address and a token.
+Dial = Callable[[tuple[str, int], bytes], None]
+Way = Callable[[Line, Sequence[CopySpan], Path], Iterator[list[int]]]
+
+WAYS: dict[str, Way] = {
+    "receive": lambda line, spans, path: line.receive(spans, path),
+    "write": lambda line, spans, path: line.write(spans, path, sync=False),
+    "write and flush": lambda line, spans, path: line.write(spans, path, sync=True),
+}
+every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+def _holding(*arrays: Array) -> Dial:
+    return partial(hold, open_copies=lambda copies: [arrays[int(name)] for name, _ in copies])
+
+
+def _opening(open_copies: Open) -> Dial:
+    return partial(hold, open_copies=open_copies)
+
+
+@contextmanager
+def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[str, Line]]:
+    """Lines to tasks, each of which is a thread. They end when the lines are closed."""
+    threads: list[threading.Thread] = []
+
+    def invite(task: str, port: int, token: bytes) -> bool:
+        threads.append(threading.Thread(target=tasks[task], args=((host, port), token), name=task))
+        threads[-1].start()
+        return True
+
+    lines = Meeting(host, invite).call_in(tasks)
+    try:
+        yield lines
+    finally:
+        for line in lines.values():
+            line.close()
+        for thread in threads:
+            thread.join(10)
+        assert not [thread.name for thread in threads if thread.is_alive()]
+
+
+@contextmanager
+def _attached(*arrays: Array) -> Iterator[Line]:
+    with _met({"ps:0": _holding(*arrays)}) as lines:
+        lines["ps:0"].attach([(str(number), array.dtype.name) for number, array in enumerate(arrays)])
+        yield lines["ps:0"]
+
+
+@contextmanager
+def _dialed_by(dial: Dial) -> Iterator[socket.socket]:
+    """The chief's end of a connection to a task, which is a thread, after its token."""
+    token = b"t" * TOKEN_BYTES
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=dial, args=(listener.getsockname(), token))
+        thread.start()
+        connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(10)
+        assert receive_exactly(connection, TOKEN_BYTES) == token
+        yield connection
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def _bytes(nbytes: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
+
+
+def _file(path: Path, nbytes: int) -> Path:
+    path.write_bytes(b"\xee" * nbytes)
+    return path
+
+
+def _flat(batches: Iterator[list[int]]) -> list[int]:
+    return [crc for some in batches for crc in some]
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would open one more
+
+
+def test_attaching_tells_the_shape_of_each_copy() -> None:
+    arrays: list[Array] = [
+        np.zeros((3, 4), np.float32),
+        np.array(5, np.int64),
+        np.zeros((0, 2), np.int8),
+        np.ones(7, bool),
+    ]
+    asked: list[tuple[str, str]] = []
+
+    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
+        asked.extend(copies)
+        return arrays
+
+    names = [(f"staged/{number}", array.dtype.name) for number, array in enumerate(arrays)]
+    with _met({"ps:0": _opening(open_copies)}) as lines:
+        assert lines["ps:0"].attach(names) == [(3, 4), (), (0, 2), (7,)]
+    assert asked == names
+
+
+@pytest.mark.parametrize("array", [np.arange(6.0), np.array(3, np.int32), np.arange(12).reshape(3, 4).T], ids=repr)
+@every_way
+def test_a_copy_comes_row_major_however_it_lies_in_memory(tmp_path: Path, array: Array, way: Way) -> None:
+    path = _file(tmp_path / "data", array.nbytes)
+    with _attached(array) as line:
+        list(way(line, [CopySpan(0, 0, array.nbytes, 0)], path))
+    assert path.read_bytes() == array.tobytes()
+
+
+def _many_small_ones_side_by_side() -> list[CopySpan]:
+    return [CopySpan(number % 2, 7 * number, 7, 3 + 7 * number) for number in range(10_000)]
+
+
+def _larger_than_a_batch() -> list[CopySpan]:
+    return [CopySpan(0, 5, 2**25 + 2**20, 0), CopySpan(1, 0, 4 * 2**20, 2**25 + 2**20)]
+
+
+def _several_batches() -> list[CopySpan]:
+    return [CopySpan(number % 2, 1, 12 * 2**20, number * 12 * 2**20) for number in range(4)]
+
+
+def _backwards_with_gaps() -> list[CopySpan]:
+    return [CopySpan(0, 100 * number, 60, 100_000 - 100 * number) for number in range(900)]
+
+
+def _any_order() -> list[CopySpan]:
+    dice = np.random.default_rng(0)
+    return [
+        CopySpan(int(dice.integers(2)), int(dice.integers(10**6)), int(dice.integers(3000)), 3000 * int(place))
+        for place in dice.permutation(500)
+    ]
+
+
+def _some_of_nothing() -> list[CopySpan]:
+    return [CopySpan(0, 0, 0, 0), CopySpan(1, 4, 2, 8), CopySpan(0, 9, 0, 3), CopySpan(0, 9, 1, 10)]
+
+
+SPANS = {
+    one.__name__[1:].replace("_", " "): one
+    for one in (
+        _many_small_ones_side_by_side,
+        _larger_than_a_batch,
+        _several_batches,
+        _backwards_with_gaps,
+        _any_order,
+        _some_of_nothing,
+    )
+}
+
+
+@every_way
+@pytest.mark.parametrize("make", SPANS.values(), ids=SPANS)
+def test_spans_come_to_their_offsets_with_their_checksums(
+    tmp_path: Path, make: Callable[[], list[CopySpan]], way: Way
+) -> None:
+    spans = make()
+    copies = [_bytes(max(span.start + span.nbytes for span in spans), seed) for seed in range(2)]
+    expected = np.full(max(span.offset + span.nbytes for span in spans) + 5, 0xEE, np.uint8)
+    for span in spans:
+        expected[span.offset : span.offset + span.nbytes] = copies[span.copy][span.start : span.start + span.nbytes]
+    path = _file(tmp_path / "data", expected.nbytes)
+    with _attached(*copies) as line:
+        crcs = _flat(way(line, spans, path))
+    assert np.array_equal(np.fromfile(path, np.uint8), expected)
+    of_spans = [expected[span.offset : span.offset + span.nbytes] for span in spans]
+    assert crcs == [crc32c.extend(0, data) for data in of_spans]
+
+
+@every_way
+def test_a_line_carries_one_export_after_the_other(tmp_path: Path, way: Way) -> None:
+    copy = _bytes(100_000)
+    with _attached(copy) as line:
+        assert not _flat(way(line, [], _file(tmp_path / "nothing", 0)))
+        for number in range(5):
+            path = _file(tmp_path / str(number), 50_000)
+            assert len(_flat(way(line, [CopySpan(0, number, 50_000, 0)], path))) == 1
+            assert path.read_bytes() == copy[number : number + 50_000].tobytes()
+        assert line.attach([]) == []
+
+
+def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bytes] = []
+    path = _file(tmp_path / "data", 10_000)
+    monkeypatch.setattr(os, "fsync", lambda _: flushed.append(path.read_bytes()))
+    copy = _bytes(10_000)
+    spans = [CopySpan(0, at, 1, at) for at in range(10_000)]
+    with _attached(copy) as line:
+        list(line.write(spans, path, sync=False))
+        assert not flushed
+        _file(path, 10_000)
+        list(line.write(spans, path, sync=True))
+    assert flushed == [copy.tobytes()]
+
+
+def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
+    copy = _bytes(300_000)
+    wrong: list[int] = []
+
+    def receive(line: Line, start: int) -> None:
+        path = _file(tmp_path / str(start), 1000)
+        for _ in range(50):
+            crcs = _flat(line.receive([CopySpan(0, start, 1000, 0)], path))
+            if path.read_bytes() != copy[start : start + 1000].tobytes() or len(crcs) != 1:
+                wrong.append(start)
+            if not line.sees(path, path.read_bytes()):
+                wrong.append(start)
+
+    with _attached(copy) as line:
+        threads = [threading.Thread(target=receive, args=(line, start)) for start in range(0, 8000, 1000)]
+        for thread in threads:
+            thread.start()
+        path = _file(tmp_path / "data", copy.nbytes)
+        list(line.receive([CopySpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
+        for thread in threads:
+            thread.join()
+    assert not wrong
+    assert path.read_bytes() == copy.tobytes()
+
+
+def test_a_task_sees_a_file_only_with_its_contents(tmp_path: Path) -> None:
+    (tmp_path / "probe").write_bytes(b"just now")
+    (tmp_path / "other").write_bytes(b"just now, and more")
+    with _attached() as line:
+        assert line.sees(tmp_path / "probe", b"just now")
+        assert not line.sees(tmp_path / "other", b"just now")
+        assert not line.sees(tmp_path / "missing", b"just now")
+        assert not line.sees(tmp_path, b"just now")
+        assert not line.sees(tmp_path, b"")
+        assert line.sees(tmp_path / "probe", b"just now")
+
+
+def test_a_task_does_not_see_what_it_may_not_write() -> None:
+    # In a process of its own, which is nobody: root may write everything.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        probe = Path(folder) / "probe"
+        probe.write_bytes(b"x")
+        seen = {}
+        for mode in (0o444, 0o666):
+            probe.chmod(mode)
+            child = os.fork()
+            if not child:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                os._exit(int(holder._sees(Probe(path=os.fsencode(probe), contents=b"x"))))
+            seen[mode] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert seen == {0o444: 0, 0o666: 1}
+
+
+def test_a_file_system_that_cannot_splice_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splice = os.splice
+
+    def splice_into_no_file(source: int, target: int, count: int, **arguments: int) -> int:
+        if "offset_dst" in arguments:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return splice(source, target, count, **arguments)
+
+    monkeypatch.setattr(os, "splice", splice_into_no_file)
+    copy = _bytes(5_000_000)
+    path = _file(tmp_path / "data", 7)
+    with _attached(copy) as line:
+        list(line.receive([CopySpan(0, 0, copy.nbytes, 7)], path))
+    assert path.read_bytes()[7:] == copy.tobytes()
+
+
+@every_way
+def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> None:
+    path = _file(tmp_path / os.fsdecode(b"\xff and \xc3\xa4"), 10)
+    with _attached(_bytes(10)) as line:
+        assert line.sees(path, path.read_bytes())
+        list(way(line, [CopySpan(0, 0, 10, 0)], path))
+    assert path.read_bytes() == _bytes(10).tobytes()
+
+
+@every_way
+@pytest.mark.parametrize("place", ["missing/data", "."], ids=["no such directory", "a directory"])
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, way: Way, place: str) -> None:
+    path = tmp_path / place
+    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught:
+        list(way(line, [CopySpan(0, 0, 10, 0)], path))
+    assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_task_that_cannot_write_is_named(tmp_path: Path, sync: bool) -> None:
+    with (
+        _attached(_bytes(10)) as line,
+        pytest.raises(TargetUnwritableError, match=r"ps:0 cannot write .*No such file.*transport='stream'") as caught,
+    ):
+        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
+    assert (caught.value.task, caught.value.path) == ("ps:0", str(tmp_path / "missing" / "data"))
+
+
+def test_a_task_writes_through_no_link(tmp_path: Path) -> None:
+    target = _file(tmp_path / "of somebody else", 10)
+    (tmp_path / "data").symlink_to(target)
+    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="ps:0"):
+        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    assert target.read_bytes() == b"\xee" * 10
+
+
+def test_a_task_creates_no_file_of_its_own(tmp_path: Path) -> None:
+    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="No such file"):
+        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    assert not list(tmp_path.iterdir())
+
+
+def test_copies_that_cannot_be_opened_are_told_with_the_reason() -> None:
+    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
+        raise LookupError(f"there is no {copies[0][0]}")
+
+    with (
+        _met({"ps:3": _opening(open_copies)}) as lines,
+        pytest.raises(ExportError, match=r"ps:3 cannot give its copies: LookupError: there is no emb") as caught,
+    ):
+        lines["ps:3"].attach([("emb", "float32")])
+    assert caught.value.task == "ps:3"
+
+
+OUT_OF_BOUNDS = {
+    "more than it has": CopySpan(0, 0, 11, 0),
+    "past its end": CopySpan(0, 10, 1, 0),
+    "another copy": CopySpan(1, 0, 1, 0),
+}
+
+
+@every_way
+@pytest.mark.parametrize("span", OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
+def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, way: Way, span: CopySpan) -> None:
+    path = _file(tmp_path / "data", 20)
+    with _attached(_bytes(10)) as line, pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"):
+        list(way(line, [CopySpan(0, 0, 5, 0), span], path))
+    assert path.read_bytes() == b"\xee" * 20
+
+
+def test_strings_cannot_be_attached() -> None:
+    with _met({"ps:0": _holding(np.array([b"a"], object))}) as lines, pytest.raises(ExportError, match="ps:0"):
+        lines["ps:0"].attach([("0", "string")])
+
+
+def test_the_holder_lets_go_of_its_copies_when_the_line_is_closed(tmp_path: Path) -> None:
+    living: list[weakref.ref[Array]] = []
+
+    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
+        arrays = [_bytes(1000) for _ in copies]
+        living.extend(weakref.ref(array) for array in arrays)
+        return arrays
+
+    with _met({"ps:0": _opening(open_copies)}) as lines:
+        lines["ps:0"].attach([("a", "uint8"), ("b", "uint8")])
+        list(lines["ps:0"].receive([CopySpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
+        assert [one() is None for one in living] == [False, False]
+    gc.collect()
+    assert [one() is None for one in living] == [True, True]
+
+
+def _answering_half(*, reset: bool) -> Dial:
+    """A task that sends half of the bytes that it is asked for, and is gone."""
+
+    def dial(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.sendall(token)
+            request = receive_message(connection, Request)
+            assert request is not None
+            nbytes = sum(span.nbytes for span in request.move.spans)
+            connection.sendall(struct.pack("<I", nbytes) if request.move.path else b"")
+            connection.sendall(bytes(nbytes // 2))
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return dial
+
+
+def _receive(line: Line, path: Path) -> None:
+    list(line.receive([CopySpan(0, 0, 1000, 0)], _file(path, 1000)))
+
+
+def _write(line: Line, path: Path) -> None:
+    list(line.write([CopySpan(0, 0, 1000, 0)], path, sync=False))
+
+
+def _attach(line: Line, path: Path) -> None:
+    line.attach([("a", "uint8")])
+
+
+def _see(line: Line, path: Path) -> None:
+    line.sees(path, b"x")
+
+
+CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see)}
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("call", [_receive, _write], ids=["receive", "write"])
+def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
+    tmp_path: Path, call: Callable[[Line, Path], None], reset: bool
+) -> None:
+    with _met({"ps:1": _answering_half(reset=reset)}) as lines:
+        with pytest.raises(TaskUnreachableError, match="ps:1 went away while it gave its copies") as caught:
+            call(lines["ps:1"], tmp_path / "data")
+        assert caught.value.task == "ps:1"
+        for later in (_receive, _write, _attach, _see):
+            with pytest.raises(TaskUnreachableError, match="ps:1"):
+                later(lines["ps:1"], tmp_path / "data")
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[Line, Path], None]) -> None:
+    gone = threading.Event()
+
+    def dial(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.sendall(token)
+        gone.set()
+
+    with _met({"ps:0": dial}) as lines:
+        gone.wait(10)
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            call(lines["ps:0"], tmp_path / "data")
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_task_that_falls_silent_is_given_up_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Line, Path], None]
+) -> None:
+    monkeypatch.setattr(line_module, "SILENCE_SECS", 0.1)
+
+    def dial(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.sendall(token)
+            assert receive_message(connection, Request) is not None
+            while receive_message(connection, Request) is not None:
+                send_message(connection, Reply(sees=True))
+
+    with _met({"ps:0": dial}) as lines:
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            call(lines["ps:0"], tmp_path / "data")
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            _see(lines["ps:0"], tmp_path / "data")
+
+
+@every_way
+def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way: Way) -> None:
+    with _attached(_bytes(10_000)) as line:
+        with pytest.raises(TargetUnwritableError):
+            list(way(line, [CopySpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
+        path = _file(tmp_path / "data", 4)
+        try:
+            list(line.receive([CopySpan(0, 0, 4, 0)], path))
+        except TaskUnreachableError:
+            return
+        assert path.read_bytes() == _bytes(4).tobytes()
+
+
+@every_way
+def test_giving_up_halfway_hangs_up(tmp_path: Path, way: Way) -> None:
+    with _attached(_bytes(10_000)) as line:
+        batches = way(line, [CopySpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000))
+        next(batches)
+        del batches
+        for later in CALLS.values():
+            with pytest.raises(TaskUnreachableError, match="ps:0"):
+                later(line, tmp_path / "later")
+
+
+@pytest.mark.parametrize("told", [0, 1, 3])
+@pytest.mark.parametrize("call", ["receive", "write"])
+def test_another_number_of_checksums_than_of_ranges_is_never_matched_up(tmp_path: Path, call: str, told: int) -> None:
+    def dial(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.sendall(token)
+            request = receive_message(connection, Request)
+            assert request is not None
+            connection.sendall(b"" if request.move.path else bytes(8))
+            send_message(connection, Reply(crc32c=[1] * told))
+            assert receive_message(connection, Request) is None
+
+    spans = [CopySpan(0, 0, 4, 0), CopySpan(0, 4, 4, 4)]
+    with _met({"ps:0": dial}) as lines:
+        with pytest.raises(TaskUnreachableError, match=rf"ps:0 .*{told} checksums came for 2 ranges"):
+            list(WAYS[call](lines["ps:0"], spans, _file(tmp_path / "data", 8)))
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            _attach(lines["ps:0"], tmp_path)
+
+
+def test_another_version_is_told_in_words() -> None:
+    with _dialed_by(_holding()) as connection:
+        send_message(connection, Request())
+        reply = receive_message(connection, Reply)
+    assert reply is not None
+    assert "another version" in reply.error
+
+
+def _say_nothing(connection: socket.socket, token: bytes) -> None:
+    pass
+
+
+def _hang_up(connection: socket.socket, token: bytes) -> None:
+    connection.shutdown(socket.SHUT_WR)
+
+
+def _say_something_else(connection: socket.socket, token: bytes) -> None:
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+
+def _say_half_of_it(connection: socket.socket, token: bytes) -> None:
+    connection.sendall(token[:-1])
+    connection.shutdown(socket.SHUT_WR)
+
+
+def _say_it_wrong(connection: socket.socket, token: bytes) -> None:
+    connection.sendall(bytes([*token[:-1], token[-1] ^ 1]))
+
+
+STRANGERS = {
+    stranger.__name__[1:].replace("_", " "): stranger
+    for stranger in (_say_nothing, _hang_up, _say_something_else, _say_half_of_it, _say_it_wrong)
+}
+
+
+def _is_closed_from_afar(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1)
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
+def test_a_stranger_is_turned_away_while_the_task_gets_in(
+    stranger: Callable[[socket.socket, bytes], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    connections: list[socket.socket] = []
+
+    def dial_after_the_stranger(address: tuple[str, int], token: bytes) -> None:
+        connections.append(socket.create_connection(address, 10))
+        stranger(connections[0], token)
+        hold(address, token, lambda _: [np.zeros(3)])
+
+    with _met({"ps:0": dial_after_the_stranger}) as lines:
+        assert lines["ps:0"].attach([("a", "float64")]) == [(3,)]
+        with connections[0]:
+            assert _is_closed_from_afar(connections[0])
+    assert [record.message for record in caplog.records] == [
+        "turned away a connection to an export's port that did not say the token in time"
+    ]
+
+
+def test_any_number_of_slow_strangers_holds_nobody_up() -> None:
+    strangers: list[socket.socket] = []
+    dripped = threading.Event()
+    dripping: list[threading.Thread] = []
+
+    def drip(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has been turned away
+            while True:
+                connection.sendall(b"x")
+                dripped.set()
+                threading.Event().wait(0.1)
+
+    def dial_after_the_strangers(address: tuple[str, int], token: bytes) -> None:
+        strangers.extend(socket.create_connection(address, 10) for _ in range(6))
+        dripping.append(threading.Thread(target=drip, args=(strangers[-1],)))
+        dripping[0].start()
+        assert dripped.wait(10)
+        hold(address, token, lambda _: [np.zeros(3)])
+
+    begun = time.monotonic()
+    with _met({"ps:0": dial_after_the_strangers}) as lines:
+        assert time.monotonic() - begun < meeting_module.MEETING_SECS / 2
+        assert lines["ps:0"].attach([("a", "float64")]) == [(3,)]
+        assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 6
+        dripping[0].join(10)
+        assert not dripping[0].is_alive()
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_strangers_are_closed_when_nobody_else_came(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(meeting_module, "MEETING_SECS", 0.3)
+    strangers: list[socket.socket] = []
+
+    def only_strangers(address: tuple[str, int], token: bytes) -> None:
+        strangers.extend(socket.create_connection(address, 10) for _ in range(3))
+
+    with _met({"ps:0": only_strangers}) as lines:
+        assert not lines
+        assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 3
+        for stranger in strangers:
+            stranger.close()
+    assert caplog.text.count("turned away") == 3
+    assert "ps:0 did not reach port" in caplog.text
+
+
+def test_a_token_may_come_in_pieces() -> None:
+    def dial(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in token:
+                connection.sendall(bytes([byte]))
+                threading.Event().wait(0.002)
+            assert receive_message(connection, Request) is not None
+            send_message(connection, Reply(sees=True))
+
+    with _met({"ps:0": dial}) as lines:
+        assert lines["ps:0"].sees(Path("anything"), b"")
+
+
+def test_where_the_chief_cannot_listen_nobody_is_invited(caplog: pytest.LogCaptureFixture) -> None:
+    invited: list[str] = []
+
+    def invite(task: str, port: int, token: bytes) -> bool:
+        invited.append(task)
+        return True
+
+    assert Meeting("192.0.2.1", invite).call_in(["ps:0"]) == {}  # an address that no machine has
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message.startswith("cannot listen on 192.0.2.1 (")
+    assert not invited
+
+
+def test_a_token_lets_in_once(caplog: pytest.LogCaptureFixture) -> None:
+    second_was_turned_away = threading.Event()
+
+    def dial_twice(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address, 10) as first:
+            first.sendall(token)
+            with socket.create_connection(address, 10) as second:
+                second.sendall(token)
+                assert _is_closed_from_afar(second)
+            second_was_turned_away.set()
+            assert receive_message(first, Request) is None
+
+    def dial_late(address: tuple[str, int], token: bytes) -> None:
+        second_was_turned_away.wait(10)
+        hold(address, token, lambda _: [])
+
+    with _met({"ps:0": dial_twice, "ps:1": dial_late}) as lines:
+        assert sorted(lines) == ["ps:0", "ps:1"]
+    assert "turned away a connection" in caplog.text
+
+
+def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[str] = []
+
+    def invite(task: str, port: int, token: bytes) -> bool:
+        asked.append(task)
+        return False
+
+    assert Meeting("127.0.0.1", invite).call_in(["ps:0", "ps:1"]) == {}
+    assert asked == ["ps:0", "ps:1"]
+    assert not caplog.records
+
+
+def test_a_task_that_never_dials_is_named_and_the_others_get_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(meeting_module, "MEETING_SECS", 0.2)
+
+    def cut_off(address: tuple[str, int], token: bytes) -> None:
+        pass
+
+    with _met({"ps:0": cut_off, "ps:1": _holding(), "ps:2": cut_off}) as lines:
+        assert list(lines) == ["ps:1"]
+        assert lines["ps:1"].attach([]) == []
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert re.match(r"ps:0, ps:2 did not reach port \d+ of 127\.0\.0\.1, .* within 0\.2 s", record.message)
+
+
+def test_every_line_leads_to_its_task() -> None:
+    tasks = {f"ps:{number}": _holding(np.zeros(number)) for number in range(12)}
+    with _met(tasks) as lines:
+        assert {task: line.attach([("0", "float64")]) for task, line in lines.items()} == {
+            f"ps:{number}": [(number,)] for number in range(12)
+        }
+        assert {task: line.task for task, line in lines.items()} == {task: task for task in tasks}
+
+
+def test_they_meet_over_ipv6_too() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as lines:
+        assert lines["ps:0"].attach([("0", "float64")]) == [(2,)]
+
+
+def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    hold(address, b"t" * TOKEN_BYTES, lambda _: [])
+    assert f"the connection to the chief at 127.0.0.1:{address[1]} failed" in caplog.text
+
+
+def test_a_meeting_is_found_by_the_target_of_its_job_while_it_is_registered() -> None:
+    first, second = (Meeting("127.0.0.1", lambda *_: False) for _ in range(2))
+    first.register("grpc://first")
+    second.register("grpc://second")
+    assert (Meeting.of("grpc://first"), Meeting.of("grpc://second")) == (first, second)
+    first.unregister()
+    assert (Meeting.of("grpc://first"), Meeting.of("grpc://second")) == (None, second)
+    second.unregister()
+    assert Meeting.of("grpc://second") is None
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    ends = socket.socketpair()
+    for end in ends:
+        end.settimeout(10)
+    return ends
+
+
+def test_messages_come_one_after_the_other_and_then_none() -> None:
+    here, there = _pair()
+    attach = Request(attach=Attach(copies=[Copy(shared_name="a", dtype="int8")] * 100))
+    with there:
+        with here:
+            for message in (attach, Reply(), Reply(crc32c=[1, 2])):
+                send_message(here, message)
+        assert receive_message(there, Request) == attach
+        assert receive_message(there, Reply) == Reply()
+        assert receive_message(there, Reply) == Reply(crc32c=[1, 2])
+        assert receive_message(there, Reply) is None
+
+
+NO_MESSAGES = {
+    "garbage": (struct.pack("<I", 6) + b"\xff" * 6, "is no message"),
+    "of another kind": (struct.pack("<I", 12) + b"GET / HTTP/1", "is no message"),
+    "cut in its length": (b"\x01\x00", "ended within a message"),
+    "cut after its length": (struct.pack("<I", 5), "ended within a message"),
+    "cut in itself": (struct.pack("<I", 5) + b"abc", "ended within a message"),
+    "too long": (struct.pack("<I", MESSAGE_BYTES_MAX + 1) + b"abc", f"of {MESSAGE_BYTES_MAX + 1} bytes"),
+    "much too long": (b"HTTP/1.1 400 Bad Request", "of 1347703880 bytes was announced"),
+}
+
+
+@pytest.mark.parametrize(("sent", "message"), NO_MESSAGES.values(), ids=NO_MESSAGES)
+def test_what_is_no_message_is_refused_and_takes_no_memory(sent: bytes, message: str) -> None:
+    here, there = _pair()
+    with there:
+        with here:
+            here.sendall(sent)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionError, match=message):
+                receive_message(there, Request)
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_chief_that_talks_nonsense_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    with _dialed_by(_holding()) as connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request")
+        assert _is_closed_from_afar(connection)
+    assert "of 1347703880 bytes was announced" in caplog.text
+
+
+def test_nothing_is_left_of_twenty_exports(tmp_path: Path) -> None:
+    copy = _bytes(1000)
+    path = _file(tmp_path / "data", 1000)
+
+    def export(number: int) -> None:
+        with _met({"ps:0": _holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as lines:
+            lines["ps:0"].attach([("0", "uint8")])
+            for way in WAYS.values():
+                list(way(lines["ps:0"], [CopySpan(0, 0, 1000, 0)], path))
+            with pytest.raises(TargetUnwritableError):
+                list(list(WAYS.values())[number % 3](lines["ps:0"], [CopySpan(0, 0, 1000, 0)], tmp_path))
+            with pytest.raises(TaskUnreachableError):
+                _receive(lines["ps:1"], path)
+
+    gc.collect()
+    before = _descriptors(), threading.active_count()
+    for number in range(20):
+        export(number)
+    gc.collect()
+    assert (_descriptors(), threading.active_count()) == before
