@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
-import select
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from autodist_saved.bundle.damage import reporting_unwritable
+from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.transport.messages import receive_message, send_message
+from autodist_saved.transport.messages import receive_into, receive_message, send_message
 from autodist_saved.transport.transport_pb2 import Attach, Copy, Move, Probe, Reply, Request
 
 # Nothing at all comes for so long: the parameter server is stopped or cut off.
 SILENCE_SECS = 60.0
 # Before it answers, it may have to flush gigabytes to a slow disk.
 FLUSHING_SECS = 900.0
-_PIPE_BYTES = 2**20
+_STEP_BYTES = 2**20
 _BATCH_BYTES = 2**25
 # A request never fills the buffers of a connection on which both ends may be sending.
 _BATCH_SPANS = 1024
@@ -81,9 +80,24 @@ class Line:
         Raises:
             TargetUnwritableError: the file cannot be written.
         """
-        with closing(_Intake(self._connection, path)) as intake:
-            for reply in self._move(spans, intake.take):
+        with reporting_unwritable(path):
+            file = os.open(path, os.O_WRONLY)
+        buffer = np.empty(_STEP_BYTES, np.uint8)
+
+        def take(batch: Sequence[CopySpan]) -> None:
+            for offset, nbytes in _runs(batch):
+                for at in range(0, nbytes, _STEP_BYTES):
+                    step = buffer[: nbytes - at]
+                    if not receive_into(self._connection, step.data):
+                        raise ConnectionError("the connection was closed")
+                    with reporting_unwritable(path):
+                        write_all(file, step, offset + at)
+
+        try:
+            for reply in self._move(spans, take):
                 yield list(self._good(reply).crc32c)
+        finally:
+            os.close(file)
 
     def write(self, spans: Sequence[CopySpan], path: Path, *, sync: bool) -> Iterator[list[int]]:
         """Have ranges written by the parameter server itself. Otherwise as :meth:`receive`.
@@ -172,51 +186,6 @@ class Line:
                 "once the job goes on",
                 task=self.task,
             ) from error
-
-
-class _Intake:
-    """What comes over a socket goes into a file without a way through this program's memory."""
-
-    def __init__(self, connection: socket.socket, path: Path) -> None:
-        self._connection = connection
-        self._path = path
-        with reporting_unwritable(path):
-            self._file = os.open(path, os.O_WRONLY)
-        self._pipe_out, self._pipe_in = os.pipe()
-        with contextlib.suppress(OSError):  # the system has no more for this user, and a smaller one does
-            fcntl.fcntl(self._pipe_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-    def close(self) -> None:
-        for descriptor in (self._file, self._pipe_out, self._pipe_in):
-            os.close(descriptor)
-
-    def take(self, spans: Sequence[CopySpan]) -> None:
-        """Receive the bytes of spans, one after the other."""
-        readable = select.poll()
-        readable.register(self._connection, select.POLLIN)
-        for offset, nbytes in _runs(spans):
-            at, stop = offset, offset + nbytes
-            while at < stop:
-                if not readable.poll(SILENCE_SECS * 1000):
-                    raise TimeoutError(f"not a byte came for {SILENCE_SECS:g} s")
-                received = os.splice(self._connection.fileno(), self._pipe_in, min(_PIPE_BYTES, stop - at))
-                if not received:
-                    raise ConnectionError("the connection was closed")
-                with reporting_unwritable(self._path):
-                    self._drain(received, at)
-                at += received
-
-    def _drain(self, nbytes: int, offset: int) -> None:
-        while nbytes:
-            try:
-                moved = os.splice(self._pipe_out, self._file, nbytes, offset_dst=offset)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # the file system cannot do that
-                    raise
-                moved = os.pwrite(self._file, data := os.read(self._pipe_out, nbytes), offset)
-                if moved != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
-            nbytes, offset = nbytes - moved, offset + moved
 
 
 def _runs(spans: Sequence[CopySpan]) -> Iterator[tuple[int, int]]:

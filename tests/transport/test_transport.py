@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import os
 import re
@@ -290,24 +289,6 @@ def test_a_task_does_not_see_what_it_may_not_write() -> None:
                 os._exit(int(holder._sees(Probe(path=os.fsencode(probe), contents=b"x"))))
             seen[mode] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert seen == {0o444: 0, 0o666: 1}
-
-
-def test_a_file_system_that_cannot_splice_is_written_to_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    splice = os.splice
-
-    def splice_into_no_file(source: int, target: int, count: int, **arguments: int) -> int:
-        if "offset_dst" in arguments:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        return splice(source, target, count, **arguments)
-
-    monkeypatch.setattr(os, "splice", splice_into_no_file)
-    copy = _bytes(5_000_000)
-    path = _file(tmp_path / "data", 7)
-    with _attached(copy) as line:
-        list(line.receive([CopySpan(0, 0, copy.nbytes, 7)], path))
-    assert path.read_bytes()[7:] == copy.tobytes()
 
 
 @every_way
