@@ -59,7 +59,8 @@ def build(mib: int, variables: int, parameter_servers: int) -> None:
     v1.train.get_or_create_global_step()
     rows = mib * MIB // (4 * COLUMNS)
     if variables == 1:
-        partitioner = v1.fixed_size_partitioner(parameter_servers)
+        # TensorFlow's plain saver sends pieces as they are, and a message of gRPC ends at 2 GiB.
+        partitioner = v1.fixed_size_partitioner(parameter_servers * max(1, mib // 1024))
         v1.get_variable("table", [rows, COLUMNS], initializer=v1.ones_initializer(), partitioner=partitioner)
         return
     each = rows // variables
