@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -13,7 +12,6 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
-from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.graph.request import MetaGraphRequest, make_request
@@ -23,6 +21,7 @@ from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
 from autodist_saved.server import runs_tensorflow_server
 from autodist_saved.session import DistributedSession
+from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
 
 log = logging.getLogger(__name__)
@@ -142,7 +141,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 ", ".join(late),
             )
         self._export = Export(str(cluster.task or cluster.chief), self._target, self._options)
-        self._export.capture(request, source, NoCut(partial(_training, sess)))
+        self._export.capture(request, source, cut_of(session, self._options))
 
     def add_meta_graph(
         self,
@@ -229,13 +228,6 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         )
         log.info(self._bystander.note)
         return True
-
-
-def _training(sess: Any) -> tuple[str, ...] | None:
-    """Who else trains, as far as the session knows: None where it has a cluster that we know nothing of."""
-    if isinstance(sess, DistributedSession):
-        return sess.workers_training()
-    return None if plain_session(sess).sess_str else ()
 
 
 def _saver_required(saver: object) -> str:

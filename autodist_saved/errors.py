@@ -151,12 +151,20 @@ class JobFailedError(JobError):
     """The chief ended the job because it failed."""
 
 
+class CutTimeoutError(JobError, TimeoutError):
+    """Workers did not stop between two steps within ``cut_timeout_secs``; the message names each. All train on."""
+
+
 class ExportError(AutodistSavedError):
     """The export was given up. Nothing of it is visible and nothing is left behind."""
 
 
 class PlanError(ProblemsError, ExportError):
     """The variables cannot be exported as they are: gaps, overlaps, names used twice, unknown dtypes."""
+
+
+class InconsistentError(ExportError):
+    """Somebody changed variables while they were staged. Nothing of such an export becomes visible."""
 
 
 class VerifyError(ProblemsError, ExportError):

@@ -13,11 +13,11 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from autodist_saved.cut.cut import Cut, Witness
-from autodist_saved.errors import UsageError
+from autodist_saved.cut.cut import Cut
+from autodist_saved.errors import AutodistSavedError, InconsistentError, UsageError
 from autodist_saved.foreign import translated
 from autodist_saved.graph.describe import describe
 from autodist_saved.graph.request import MetaGraphRequest
@@ -31,6 +31,7 @@ from autodist_saved.report import ExportReport
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
 from autodist_saved.stream import Streamed, stream
+from autodist_saved.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,6 @@ class Export:
         self._report = replace(
             self._report, plan=plan, witness=witness, nbytes=streamed.nbytes, transport=streamed.ways
         )
-        if not witness.consistent:
-            log.warning("%s", _doubt(witness))
 
     def add(self, request: MetaGraphRequest) -> None:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
@@ -121,16 +120,24 @@ class Export:
 
     def _staged(self, plan: ExportPlan, source: Source, cut: Cut) -> tuple[ExportPlan, Witness]:
         with self._phase("cut"):
-            training = cut.acquire()
+            cut.acquire()
         try:
             with self._phase("stage"):
                 before = source.global_step()
                 plan = source.stage(plan)
                 after = source.global_step()
-        finally:
-            with self._phase("release"):
+        except BaseException:
+            with suppress(AutodistSavedError):
                 cut.release()
-        return plan, Witness(training, before, after)
+            raise
+        with self._phase("release"):
+            seen = cut.release()
+        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
+        if witness.doubt:
+            if self._options.consistency == "step":
+                raise InconsistentError(f"{witness.doubt}; export again")
+            log.warning("the model may hold values of several steps: %s", witness.doubt)
+        return plan, witness
 
     def _stream(self, plan: ExportPlan, source: Source, files: SavedModelFiles) -> Streamed:
         if not plan.variables:
@@ -179,17 +186,3 @@ class Export:
         with translated(name):
             yield
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
-
-
-def _doubt(witness: Witness) -> str:
-    if witness.training is None:
-        who = "the session is not one of create_distributed_session(), so nobody knows who trained on"
-    elif witness.training:
-        who = f"{', '.join(witness.training)} trained on"
-    else:
-        who = "somebody trained on"
-    return (
-        f"the model may hold values of several steps: {who} while it was staged, and the global step went from "
-        f"{witness.global_step_before} to {witness.global_step_after}; stop the workers before exporting, for "
-        "instance with wait_for_workers()"
-    )

@@ -12,9 +12,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster, Task
-from autodist_saved.control.chief import ControlServer, MemberState
+from autodist_saved.control.chief import ControlServer
 from autodist_saved.control.member import Membership
-from autodist_saved.errors import TaskUnreachableError
+from autodist_saved.control.roster import MemberState, NoWorkers
+from autodist_saved.cut.cut import Cut
+from autodist_saved.cut.gates import GateCut
+from autodist_saved.errors import TaskUnreachableError, UsageError
+from autodist_saved.gate import Gate
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
 from autodist_saved.transport.meeting import Meeting
@@ -31,6 +35,7 @@ class Job:
 
     def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
         self.cluster = cluster
+        self.gate = Gate()
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
@@ -46,7 +51,7 @@ class Job:
             server.start()
             self._server = server
         else:
-            self._membership = Membership(self.cluster, self._options, self._cancel)
+            self._membership = Membership(self.cluster, self._options, self._cancel, gate=self.gate)
             self._membership.join()
 
     def meet_at(self, target: str) -> None:
@@ -82,6 +87,19 @@ class Job:
             )
             logging.shutdown()
             os._exit(EXIT_STATUS_LAST_RESORT)
+
+    def cut(self, timeout_secs: float) -> Cut:
+        """A cut of the whole job, for the chief; see :class:`~autodist_saved.cut.gates.GateCut`.
+
+        Raises:
+            UsageError: this task is not the chief.
+        """
+        if not self.cluster.is_chief:
+            raise UsageError(
+                f"{self.cluster.chief} alone can stop the other tasks, so {self.cluster.task} cannot save one moment "
+                "of the job; save on the chief, or with ExportOptions(consistency='none')"
+            )
+        return GateCut(self.cluster, self.gate, self._server or NoWorkers(), timeout_secs)
 
     def is_over(self) -> bool:
         """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""

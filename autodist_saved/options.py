@@ -47,6 +47,12 @@ class ExportOptions(Options):
             reads all others. ``stream``: over the network, to the chief, who writes them. ``shared``: each parameter
             server writes its own into the export directory, which it has to see under the same path. ``auto``: shared
             where a parameter server sees that directory, else streamed.
+        consistency: ``step`` stops all workers between two training steps while the variables are staged, so that
+            the model is one moment in time, and gives up where that cannot be had. ``none`` stops nobody: the model
+            may hold values of several steps; its witness says what is known.
+        cut_timeout_secs: how long training may stand still for an export; a worker that has not come to the end of
+            its step by then fails the export, not the training.
+        when_busy: what to do while another export of the same saver is under way: ``refuse`` or ``wait``.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
             and checksums with the plan; ``none`` trusts the disk.
     """
@@ -54,6 +60,9 @@ class ExportOptions(Options):
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
     chunk_bytes: int = Field(default=32 * MIB, ge=1)
     transport: Transport = "auto"
+    consistency: Literal["step", "none"] = "step"
+    cut_timeout_secs: float = Field(default=30.0, gt=0)
+    when_busy: Literal["refuse", "wait"] = "refuse"
     verify: Literal["checksums", "none"] = "checksums"
 
 

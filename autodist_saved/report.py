@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from autodist_saved.cut.cut import Witness
 from autodist_saved.plan import ExportPlan
+from autodist_saved.witness import Witness
 
 
 @dataclass(frozen=True)

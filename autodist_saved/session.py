@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
+from autodist_saved.gate import Gate
 from autodist_saved.job import Job, JobHook
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
@@ -111,6 +112,13 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     def cluster(self) -> Cluster:
         """The job's cluster; its ``task`` is this process."""
         return self._job.cluster
+
+    @property
+    def gate(self) -> Gate:
+        """Every ``run`` that changes variables passes it by itself. For a step of several runs there is
+        ``with session.gate.step():``.
+        """
+        return self._job.gate
 
     def raw_session(self) -> v1.Session:
         """The TensorFlow session inside: runs no hooks, and still reads when training should stop."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import TaskUnreachableError
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 from autodist_saved.options import SessionOptions
 
@@ -41,7 +42,7 @@ class WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
 
 
 class PatientCreator(v1.train.SessionCreator):  # type: ignore[misc]
-    """Makes no session, and no second one after a failure, before the parameter servers answer.
+    """Makes sessions with the job's gate in them; none, after a failure either, before the parameter servers answer.
 
     TensorFlow itself would wait for them inside a call that nothing can end.
     """
@@ -54,4 +55,4 @@ class PatientCreator(v1.train.SessionCreator):  # type: ignore[misc]
         self._job.wait_for_parameter_servers()
         if self._job.is_over():
             raise tf.errors.OutOfRangeError(None, None, "the job is over")
-        return self._creator.create_session()
+        return GatedSession.adopt(self._creator.create_session(), self._job)

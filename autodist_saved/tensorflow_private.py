@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.client import session as _session
+from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
@@ -43,6 +44,20 @@ def reshapes(saver: tf.compat.v1.train.Saver) -> bool:
 def is_closed(session: tf.compat.v1.Session) -> bool:
     """Whether ``close()`` was called on a plain session."""
     return bool(session._closed)
+
+
+def device_filters(session: tf.compat.v1.Session) -> tuple[str, ...]:
+    """The device filters that a plain session was made with."""
+    return tuple(session._config.device_filters) if session._config is not None else ()
+
+
+def takes_resources(op_type: str) -> bool:
+    """Whether ops of this type take handles of variables, tables and the like, or nobody knows the type."""
+    definition = _op_def_registry.get(op_type)
+    return definition is None or any(
+        argument.type == tf.resource.as_datatype_enum or argument.is_ref or argument.type_list_attr
+        for argument in definition.input_arg
+    )
 
 
 def is_reference(tensor: tf.Tensor) -> bool:

@@ -93,11 +93,13 @@ def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(
         assert "ps:0 does not answer and TensorFlow waits for it for ever: this process ends itself" in job.log(task)
 
 
-def test_an_export_while_a_worker_trains_on_says_so(training: Callable[..., Job]) -> None:
+def test_an_export_stops_a_worker_that_trains_on_and_lets_it_go(training: Callable[..., Job]) -> None:
     job = training(EXPORT="1")
     witness = job.wait_for("report")["witness"]
-    assert witness["training"] == ["worker:0"]
-    assert "the model may hold values of several steps: worker:0 trained on" in job.log("chief:0")
+    assert witness["training"] == []
+    assert witness["global_step_before"] == witness["global_step_after"] == sum(witness["steps"].values())
+    leave(job.results, "stop-worker:0", True)
+    assert job.wait_for("done-worker:0") > witness["steps"]["worker:0"]
 
 
 def test_the_end_of_the_chief_stops_a_worker_that_would_train_for_ever(training: Callable[..., Job]) -> None:

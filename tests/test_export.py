@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from autodist_saved.cut.cut import Cut, Witness
+from autodist_saved.cut.cut import Cut, Standstill
 from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import (
     AutodistSavedError,
+    InconsistentError,
     SignatureError,
     TargetExistsError,
     TargetUnwritableError,
@@ -23,6 +24,7 @@ from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
+from autodist_saved.witness import Witness
 from tests.meta_graphs import request
 
 PHASES = ["plan", "describe", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
@@ -32,12 +34,12 @@ class RecordingCut(Cut):
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def acquire(self) -> tuple[str, ...]:
+    def acquire(self) -> None:
         self.calls.append("acquire")
-        return ()
 
-    def release(self) -> None:
+    def release(self) -> Standstill:
         self.calls.append("release")
+        return Standstill(epoch=3, steps={"worker:0": 8}, deaths=1)
 
 
 def source() -> ArraySource:
@@ -160,17 +162,28 @@ def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) ->
         ((), (7, 9), "the global step went from 7 to 9"),
     ],
 )
-def test_whoever_trained_on_is_told(
+def test_an_export_is_refused_or_warns_where_somebody_trained_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, training: Any, steps: tuple[int, int], said: str
 ) -> None:
-    moving = source()
-    remaining = iter(steps)
-    moving.global_step = lambda: next(remaining)
-    one = export(tmp_path / "model")
-    one.capture(request(), moving, NoCut(lambda: training))
-    assert one.report.witness == Witness(training, *steps)
-    assert not one.report.witness.consistent
+    def moving() -> ArraySource:
+        moving = source()
+        remaining = iter(steps)
+        moving.global_step = lambda: next(remaining)
+        return moving
+
+    with pytest.raises(InconsistentError, match=said):
+        export(tmp_path / "model").capture(request(), moving(), NoCut(lambda: training))
+    assert not list(tmp_path.iterdir())
+    one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(consistency="none"))
+    one.capture(request(), moving(), NoCut(lambda: training))
+    assert one.report.witness == Witness(training, global_step_before=steps[0], global_step_after=steps[1])
     assert said in caplog.text
+
+
+def test_the_witness_has_what_the_cut_has_seen(tmp_path: Path) -> None:
+    one = export(tmp_path / "model")
+    one.capture(request(), source(), RecordingCut())
+    assert one.report.witness == Witness((), 3, {"worker:0": 8}, 1, 7, 7)
 
 
 def test_nothing_is_read_back_where_the_disk_is_trusted(tmp_path: Path) -> None:

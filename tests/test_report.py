@@ -5,9 +5,9 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from autodist_saved.cut.cut import Witness
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
 from autodist_saved.report import ExportReport
+from autodist_saved.witness import Witness
 
 REPORT = ExportReport(
     "chief:0",
@@ -15,7 +15,7 @@ REPORT = ExportReport(
     nbytes=8,
     seconds={"plan": 0.5, "commit": 1.0},
     plan=ExportPlan((LogicalVariable("w", "float32", (2,), (Piece(0, "ps:0", (0,), (2,)),)),)),
-    witness=Witness((), 7, 7),
+    witness=Witness(global_step_before=7, global_step_after=7),
 )
 
 
@@ -29,9 +29,10 @@ def test_the_step_is_the_one_at_staging() -> None:
 
 
 def test_a_moving_step_or_a_training_worker_speaks_against_consistency() -> None:
-    assert Witness((), 7, 7).consistent
-    assert not Witness((), 7, 8).consistent
-    assert not Witness(("worker:0",), 7, 7).consistent
+    assert Witness(global_step_before=7, global_step_after=7).consistent
+    assert not Witness(global_step_before=7, global_step_after=8).consistent
+    assert not Witness(("worker:0",)).consistent
+    assert not Witness(None).consistent
 
 
 def test_a_report_says_in_one_line_what_happened() -> None:

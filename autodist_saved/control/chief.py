@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import grpc
 
-from autodist_saved.cluster import Cluster, Task
+from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.roster import Member, MemberState, Parking, Workers
 from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
 from autodist_saved.errors import ClusterConfigError, Problem
 from autodist_saved.patience import Patience
@@ -25,24 +26,7 @@ PARAMETER_SERVER_GRACE_SECS = 2.0
 log = logging.getLogger(__name__)
 
 
-class MemberState(enum.Enum):
-    """What the chief knows of another task."""
-
-    EXPECTED = "expected"  # has not joined yet
-    JOINED = "joined"
-    FINISHED = "finished"  # said goodbye
-    LOST = "lost"  # its stream broke
-
-
-@dataclass
-class _Member:
-    state: MemberState = MemberState.EXPECTED
-    stream: grpc.ServicerContext | None = None
-    life: str = ""
-    outbox: list[control_pb2.ChiefMessage] = field(default_factory=list)
-
-
-class ControlServer(control_pb2_grpc.ControlServicer):
+class ControlServer(Workers, control_pb2_grpc.ControlServicer):
     """Serves the control service in the chief's process, from :meth:`start` to :meth:`end_job`.
 
     All methods may be called from any thread.
@@ -55,9 +39,10 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         self._address = cluster.control_address
         self._digest = job_digest(cluster)
         self._members = {
-            str(task): _Member() for task in cluster.tasks if task != cluster.chief and task.type != "evaluator"
+            str(task): Member(task) for task in cluster.tasks if task != cluster.chief and task.type != "evaluator"
         }
         self._over: control_pb2.JobOver | None = None
+        self._parking: Parking | None = None
         self._changed = threading.Condition()
         # A stream holds a thread for its whole life, and a member that comes back may meet its own old stream.
         self._server = grpc.server(
@@ -121,6 +106,32 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             self._changed.notify_all()
             return True
 
+    def park(self, epoch: int, lease_secs: float) -> None:
+        with self._changed:
+            self._parking = Parking(epoch, lease_secs)
+            for member in self._members.values():
+                member.parked_until = 0.0
+        self.renew_parking()
+
+    def renew_parking(self) -> None:
+        with self._changed:
+            if self._parking is not None:
+                self._tell_workers(self._parking.next_message())
+
+    def release(self, epoch: int) -> None:
+        with self._changed:
+            if self._parking is not None and self._parking.epoch == epoch:
+                self._parking = None
+                self._tell_workers(control_pb2.ChiefMessage(release=control_pb2.Release(epoch=epoch)))
+
+    def roster(self) -> tuple[Member, ...]:
+        with self._changed:
+            return tuple(replace(member) for member in self._members.values())
+
+    def wait_for_news(self, holds: Callable[[tuple[Member, ...]], bool], timeout_secs: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: holds(self.roster()), max(timeout_secs, 0))
+
     def end_job(self, *, succeeded: bool, reason: str = "") -> None:
         """Tell every member that the job is over and stop serving. Later calls do nothing."""
         with self._changed:
@@ -160,8 +171,16 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             return  # abort() raises; type checkers do not know
         with self._changed:
             known_life, member.life = member.life, hello.life
-            member.state, member.stream = MemberState.JOINED, context
+            if member.state is MemberState.LOST and known_life != hello.life:
+                member.deaths += 1
+            member.state, member.stream, member.pid = MemberState.JOINED, context, hello.pid
+            member.heard_at = time.monotonic()
             member.outbox.clear()
+            on_arrival = []
+            if self._parking is not None and member.trains:
+                on_arrival.append(self._parking.message())
+                if known_life != hello.life:
+                    member.parked_until = member.heard_at + self._parking.lease_secs
             self._changed.notify_all()
         if known_life not in {"", hello.life}:
             self._declare_lost(hello.task, known_life)
@@ -171,10 +190,11 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             return
         # gRPC wants the answers from this thread, so another one listens.
         threading.Thread(target=self._listen, args=(hello.task, requests, context), daemon=True).start()
+        yield from on_arrival  # before the welcome, after which it may train
         yield control_pb2.ChiefMessage(welcome=control_pb2.Welcome())
         yield from self._news(member, context)
 
-    def _news(self, member: _Member, context: grpc.ServicerContext) -> Iterator[control_pb2.ChiefMessage]:
+    def _news(self, member: Member, context: grpc.ServicerContext) -> Iterator[control_pb2.ChiefMessage]:
         """What a member is told from its welcome to the end of its stream."""
 
         def ended() -> bool:
@@ -195,9 +215,12 @@ class ControlServer(control_pb2_grpc.ControlServicer):
     ) -> None:
         try:
             for message in requests:
-                if message.WhichOneof("kind") == "goodbye":
-                    log.info("%s has finished", task)
-                    self._set_state(task, context, MemberState.FINISHED)
+                match message.WhichOneof("kind"):
+                    case "goodbye":
+                        log.info("%s has finished", task)
+                        self._set_state(task, context, MemberState.FINISHED)
+                    case "progress":
+                        self._hear(task, context, message.progress)
         except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
             log.debug("stream of %s ended: %s", task, error)
 
@@ -208,9 +231,9 @@ class ControlServer(control_pb2_grpc.ControlServicer):
                 return
             member.stream = None
             if member.state is MemberState.JOINED and self._over is None:
-                member.state = MemberState.LOST
+                member.state, member.lost_at = MemberState.LOST, time.monotonic()
                 log.warning("%s is lost: its connection broke without a goodbye", task)
-                if Task.parse(task).type == "ps":
+                if not member.trains:
                     timer = threading.Timer(PARAMETER_SERVER_GRACE_SECS, self._declare_lost, (task, member.life))
                     timer.daemon = True
                     timer.start()
@@ -220,7 +243,7 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         """Tell everybody that a parameter server's process, and so what it held, is gone; once for each life."""
         with self._changed:
             member = self._members[task]
-            if Task.parse(task).type != "ps" or (member.state is MemberState.JOINED and member.life == life):
+            if member.trains or (member.state is MemberState.JOINED and member.life == life):
                 return
             if life in self._lost_lives or self._over is not None:
                 return
@@ -232,6 +255,24 @@ class ControlServer(control_pb2_grpc.ControlServicer):
             self._changed.notify_all()
         self._on_parameter_server_lost(task)
 
+    def _hear(self, task: str, context: grpc.ServicerContext, progress: control_pb2.Progress) -> None:
+        with self._changed:
+            member = self._members[task]
+            if member.stream is not context:
+                return
+            member.hear(progress)
+            if self._parking is not None and progress.epoch == self._parking.epoch:
+                parked = member.is_parked(self._parking.epoch)
+                member.parked_until = self._parking.lease_ends(progress.renewal) if parked else 0.0
+            self._changed.notify_all()
+
+    def _tell_workers(self, message: control_pb2.ChiefMessage) -> None:
+        """The caller holds the lock."""
+        for member in self._members.values():
+            if member.trains and member.state is MemberState.JOINED:
+                member.outbox.append(message)
+        self._changed.notify_all()
+
     def _set_state(self, task: str, context: grpc.ServicerContext, state: MemberState) -> None:
         with self._changed:
             if self._members[task].stream is context:
@@ -242,5 +283,5 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         return [
             task
             for task, member in self._members.items()
-            if member.state is state and (Task.parse(task).type == "ps") is parameter_servers
+            if member.state is state and member.trains is not parameter_servers
         ]

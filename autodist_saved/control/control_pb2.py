@@ -24,29 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"{\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\x88\x02\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x12\x39\n\x0bgive_copies\x18\x04 \x01(\x0b\x32\".autodist_saved.control.GiveCopiesH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\")\n\nGiveCopies\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"\xb1\x01\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x12\x34\n\x08progress\x18\x03 \x01(\x0b\x32 .autodist_saved.control.ProgressH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\xb3\x01\n\x08Progress\x12;\n\x08standing\x18\x01 \x01(\x0e\x32).autodist_saved.control.Progress.Standing\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\x06\x12\x0f\n\x07renewal\x18\x04 \x01(\x04\";\n\x08Standing\x12\x0c\n\x08TRAINING\x10\x00\x12\x0b\n\x07PARKING\x10\x01\x12\n\n\x06PARKED\x10\x02\x12\x08\n\x04LEFT\x10\x03\"\xea\x02\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x12\x39\n\x0bgive_copies\x18\x04 \x01(\x0b\x32\".autodist_saved.control.GiveCopiesH\x00\x12,\n\x04park\x18\x05 \x01(\x0b\x32\x1c.autodist_saved.control.ParkH\x00\x12\x32\n\x07release\x18\x06 \x01(\x0b\x32\x1f.autodist_saved.control.ReleaseH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\")\n\nGiveCopies\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\":\n\x04Park\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0f\n\x07renewal\x18\x02 \x01(\x04\x12\x12\n\nlease_secs\x18\x03 \x01(\x01\"\x18\n\x07Release\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'autodist_saved.control.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEMBERMESSAGE']._serialized_start=64
-  _globals['_MEMBERMESSAGE']._serialized_end=187
-  _globals['_HELLO']._serialized_start=189
-  _globals['_HELLO']._serialized_end=250
-  _globals['_GOODBYE']._serialized_start=252
-  _globals['_GOODBYE']._serialized_end=261
-  _globals['_CHIEFMESSAGE']._serialized_start=264
-  _globals['_CHIEFMESSAGE']._serialized_end=528
-  _globals['_WELCOME']._serialized_start=530
-  _globals['_WELCOME']._serialized_end=539
-  _globals['_PARAMETERSERVERLOST']._serialized_start=541
-  _globals['_PARAMETERSERVERLOST']._serialized_end=576
-  _globals['_GIVECOPIES']._serialized_start=578
-  _globals['_GIVECOPIES']._serialized_end=619
-  _globals['_JOBOVER']._serialized_start=621
-  _globals['_JOBOVER']._serialized_end=665
-  _globals['_CONTROL']._serialized_start=667
-  _globals['_CONTROL']._serialized_end=765
+  _globals['_MEMBERMESSAGE']._serialized_start=65
+  _globals['_MEMBERMESSAGE']._serialized_end=242
+  _globals['_HELLO']._serialized_start=244
+  _globals['_HELLO']._serialized_end=305
+  _globals['_GOODBYE']._serialized_start=307
+  _globals['_GOODBYE']._serialized_end=316
+  _globals['_PROGRESS']._serialized_start=319
+  _globals['_PROGRESS']._serialized_end=498
+  _globals['_PROGRESS_STANDING']._serialized_start=439
+  _globals['_PROGRESS_STANDING']._serialized_end=498
+  _globals['_CHIEFMESSAGE']._serialized_start=501
+  _globals['_CHIEFMESSAGE']._serialized_end=863
+  _globals['_WELCOME']._serialized_start=865
+  _globals['_WELCOME']._serialized_end=874
+  _globals['_PARAMETERSERVERLOST']._serialized_start=876
+  _globals['_PARAMETERSERVERLOST']._serialized_end=911
+  _globals['_GIVECOPIES']._serialized_start=913
+  _globals['_GIVECOPIES']._serialized_end=954
+  _globals['_PARK']._serialized_start=956
+  _globals['_PARK']._serialized_end=1014
+  _globals['_RELEASE']._serialized_start=1016
+  _globals['_RELEASE']._serialized_end=1040
+  _globals['_JOBOVER']._serialized_start=1042
+  _globals['_JOBOVER']._serialized_end=1086
+  _globals['_CONTROL']._serialized_start=1088
+  _globals['_CONTROL']._serialized_end=1186
 # @@protoc_insertion_point(module_scope)

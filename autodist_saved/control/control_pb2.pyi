@@ -1,3 +1,4 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
@@ -6,12 +7,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MemberMessage(_message.Message):
-    __slots__ = ("hello", "goodbye")
+    __slots__ = ("hello", "goodbye", "progress")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("job", "task", "pid", "life")
@@ -29,17 +32,43 @@ class Goodbye(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Progress(_message.Message):
+    __slots__ = ("standing", "steps", "epoch", "renewal")
+    class Standing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        TRAINING: _ClassVar[Progress.Standing]
+        PARKING: _ClassVar[Progress.Standing]
+        PARKED: _ClassVar[Progress.Standing]
+        LEFT: _ClassVar[Progress.Standing]
+    TRAINING: Progress.Standing
+    PARKING: Progress.Standing
+    PARKED: Progress.Standing
+    LEFT: Progress.Standing
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
+    standing: Progress.Standing
+    steps: int
+    epoch: int
+    renewal: int
+    def __init__(self, standing: _Optional[_Union[Progress.Standing, str]] = ..., steps: _Optional[int] = ..., epoch: _Optional[int] = ..., renewal: _Optional[int] = ...) -> None: ...
+
 class ChiefMessage(_message.Message):
-    __slots__ = ("welcome", "job_over", "parameter_server_lost", "give_copies")
+    __slots__ = ("welcome", "job_over", "parameter_server_lost", "give_copies", "park", "release")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     JOB_OVER_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_SERVER_LOST_FIELD_NUMBER: _ClassVar[int]
     GIVE_COPIES_FIELD_NUMBER: _ClassVar[int]
+    PARK_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     job_over: JobOver
     parameter_server_lost: ParameterServerLost
     give_copies: GiveCopies
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., job_over: _Optional[_Union[JobOver, _Mapping]] = ..., parameter_server_lost: _Optional[_Union[ParameterServerLost, _Mapping]] = ..., give_copies: _Optional[_Union[GiveCopies, _Mapping]] = ...) -> None: ...
+    park: Park
+    release: Release
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., job_over: _Optional[_Union[JobOver, _Mapping]] = ..., parameter_server_lost: _Optional[_Union[ParameterServerLost, _Mapping]] = ..., give_copies: _Optional[_Union[GiveCopies, _Mapping]] = ..., park: _Optional[_Union[Park, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ()
@@ -58,6 +87,22 @@ class GiveCopies(_message.Message):
     port: int
     token: bytes
     def __init__(self, port: _Optional[int] = ..., token: _Optional[bytes] = ...) -> None: ...
+
+class Park(_message.Message):
+    __slots__ = ("epoch", "renewal", "lease_secs")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
+    LEASE_SECS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    renewal: int
+    lease_secs: float
+    def __init__(self, epoch: _Optional[int] = ..., renewal: _Optional[int] = ..., lease_secs: _Optional[float] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
 
 class JobOver(_message.Message):
     __slots__ = ("succeeded", "reason")

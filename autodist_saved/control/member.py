@@ -22,10 +22,12 @@ from autodist_saved.errors import (
     JobFailedError,
     TaskUnreachableError,
 )
+from autodist_saved.gate import Gate, Standing
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
 
 GOODBYE_SECS = 5.0
+HEARTBEAT_SECS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Membership:
         options: SessionOptions,
         on_parameter_server_lost: Callable[[str], None] = lambda _: None,
         give_copies: Callable[[tuple[str, int], bytes], None] = lambda *_: None,
+        gate: Gate | None = None,
     ) -> None:
         """Neither callback may block: both are called in the membership's thread.
 
@@ -57,7 +60,10 @@ class Membership:
             options: how long to wait.
             on_parameter_server_lost: told which one has lost what it held.
             give_copies: told the address to dial, and the token to say there, when an export wants copies.
+            gate: where the training steps of this process pass; cuts close it.
         """
+        self._gate = gate or Gate()
+        self._parked_for = control_pb2.Park()
         self._on_parameter_server_lost = on_parameter_server_lost
         self._give_copies = give_copies
         self._chief_host = cluster.control_host
@@ -146,6 +152,10 @@ class Membership:
                     case "give_copies":
                         wanted = message.give_copies
                         self._give_copies((self._chief_host, wanted.port), wanted.token)
+                    case "park":
+                        self._park(message.park)
+                    case "release":
+                        self._gate.release(message.release.epoch)
                     case "job_over":
                         over = message.job_over
                         self._end(None if over.succeeded else self._job_failed(over.reason))
@@ -164,8 +174,36 @@ class Membership:
         self, outbox: queue.SimpleQueue[control_pb2.MemberMessage | None]
     ) -> Iterator[control_pb2.MemberMessage]:
         yield self._hello
-        while (message := outbox.get()) is not None:
+        while True:
+            try:
+                message = outbox.get(timeout=HEARTBEAT_SECS)
+            except queue.Empty:
+                message = self._heartbeat()
+            if message is None:
+                return
             yield message
+
+    def _park(self, park: control_pb2.Park) -> None:
+        self._parked_for = park
+
+        def tell(standing: Standing) -> None:
+            self._outbox.put(self._progress(standing, park))
+
+        self._gate.park(park.epoch, park.lease_secs, tell)
+
+    def _heartbeat(self) -> control_pb2.MemberMessage:
+        standing = self._gate.standing
+        return self._progress(standing, control_pb2.Park() if standing is Standing.TRAINING else self._parked_for)
+
+    def _progress(self, standing: Standing, park: control_pb2.Park) -> control_pb2.MemberMessage:
+        return control_pb2.MemberMessage(
+            progress=control_pb2.Progress(
+                standing=getattr(control_pb2.Progress, standing.name),
+                steps=self._gate.steps,
+                epoch=park.epoch,
+                renewal=park.renewal,
+            )
+        )
 
     def _welcomed(self) -> None:
         with self._changed:

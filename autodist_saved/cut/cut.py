@@ -1,38 +1,48 @@
-"""The contract of a cut, and the witness it leaves in every export."""
+"""The contract of a cut."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Witness:
-    """What was seen of the job's progress around one export.
+class Standstill:
+    """What a cut has seen between :meth:`Cut.acquire` and :meth:`Cut.release`: parts of the export's witness.
 
     Attributes:
-        training: the tasks that went on training while the variables were staged; None where nobody can know.
-        global_step_before: the job's global step before staging; None where the graph has none.
-        global_step_after: the same after staging.
+        training, epoch, steps, deaths: as in :class:`~autodist_saved.witness.Witness`.
     """
 
     training: tuple[str, ...] | None = ()
-    global_step_before: int | None = None
-    global_step_after: int | None = None
-
-    @property
-    def consistent(self) -> bool:
-        """Whether it is known that nobody trained on, and the global step stood still."""
-        return self.training == () and self.global_step_before == self.global_step_after
+    epoch: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+    deaths: int = 0
 
 
 class Cut(ABC):
     """Stops the job's writers and lets them go. The chief alone calls it, once per export, in this order."""
 
     @abstractmethod
-    def acquire(self) -> tuple[str, ...] | None:
-        """1. Stop the writers. Returns the tasks that go on training all the same; None where nobody can know."""
+    def acquire(self) -> None:
+        """1. Stop the writers between two training steps.
+
+        Raises:
+            CutTimeoutError: some did not stop in time. All have been let go again.
+            UsageError: called within a training step.
+        """
+
+    def extend(self) -> None:  # noqa: B027 - most cuts last as long as they are wanted
+        """2. From now on keep them stopped until :meth:`release`, however long that takes.
+
+        Called where the variables are not copied but streamed from their own memory.
+        """
 
     @abstractmethod
-    def release(self) -> None:
-        """2. Let the writers go on. Called also when the export has failed after :meth:`acquire`."""
+    def release(self) -> Standstill:
+        """3. Let the writers go on. Called also when the export has failed after :meth:`acquire`.
+
+        Raises:
+            CutTimeoutError: staging took too long, and they were let go before.
+            InconsistentError: some may have gone on by themselves.
+        """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autodist_saved.cut.cut import Cut
+from autodist_saved.cut.cut import Cut, Standstill
 
 
 class NoCut(Cut):
@@ -13,9 +13,10 @@ class NoCut(Cut):
     def __init__(self, training: Callable[[], tuple[str, ...] | None] = tuple) -> None:
         """``training`` tells which other tasks are training at the moment it is called; None if it cannot know."""
         self._training = training
+        self._trained: tuple[str, ...] | None = ()
 
-    def acquire(self) -> tuple[str, ...] | None:
-        return self._training()
+    def acquire(self) -> None:
+        self._trained = self._training()
 
-    def release(self) -> None:
-        """There is nobody to let go."""
+    def release(self) -> Standstill:
+        return Standstill(self._trained)

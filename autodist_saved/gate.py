@@ -1,0 +1,195 @@
+"""The gate that every training step passes, so that a cut can stop the steps of this process between two of them."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+
+class Standing(enum.Enum):
+    """How a task stands to a cut."""
+
+    TRAINING = "training"  # no cut is on
+    PARKING = "parking"  # it was asked to park, and is still in a step
+    PARKED = "parked"
+    LEFT = "left"  # it heard nothing for its lease, and trains on
+
+
+Tell = Callable[[Standing], None]
+
+
+class Gate:
+    """Open, it costs about a microsecond, no lock and no message. Belongs to one process; any thread may use it.
+
+    ::
+
+        with gate.step():
+            session.run(first_half)
+            session.run(second_half)
+
+    Steps within a step count as one. A step that raises is not counted.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._passages: dict[_Passage, weakref.ref[threading.Thread]] = {}
+        self._steps_of_ended_threads = 0
+        self._changed = threading.Condition()
+        # Read without the lock on every step. Python's threads see each other's writes in order: a step marks itself
+        # first and then looks for a parking, a parking is noted first and then looks for steps.
+        self._parking: _Parking | None = None
+
+    def step(self) -> _Passage:
+        """A ``with`` block that is one training step of this thread. Blocks at its beginning while a cut is on."""
+        try:
+            passage: _Passage = self._local.passage
+        except AttributeError:
+            passage = self._local.passage = self._new_passage()
+        return passage
+
+    @property
+    def steps(self) -> int:
+        """How many steps have passed since the process began. Exact while parked."""
+        with self._changed:
+            return self._steps_of_ended_threads + sum(passage.steps for passage in self._passages)
+
+    @property
+    def standing(self) -> Standing:
+        """Whether a cut is on, and has stopped this process. Never ``LEFT``."""
+        with self._changed:
+            parking = self._parking
+            if parking is None or parking.is_over():
+                return Standing.TRAINING
+            return Standing.PARKED if parking.is_complete else Standing.PARKING
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling thread is within a step."""
+        return self.step().depth > 0
+
+    def park(self, epoch: int, lease_secs: float, tell: Tell = lambda _: None) -> None:
+        """Let no step begin, from now on until :meth:`release`, or until the lease is over. Does not wait.
+
+        Called again with the same epoch, it renews the lease. Another epoch takes the place of the one before.
+
+        Args:
+            epoch: number of the cut.
+            lease_secs: after so many seconds without another call the steps go on by themselves.
+            tell: called with ``PARKED`` once no step is under way, at every renewal with the standing there is, and
+                with ``LEFT`` when the lease is over. It must not block.
+        """
+        with self._changed:
+            old = self._parking
+            renewed = old is not None and old.epoch == epoch and not old.is_over()
+            complete = renewed and old is not None and old.is_complete
+            self._parking = _Parking(epoch, time.monotonic() + lease_secs, tell, is_complete=complete)
+            if complete:
+                tell(Standing.PARKED)
+            elif not self._complete():
+                tell(Standing.PARKING)
+            self._changed.notify_all()
+
+    def release(self, epoch: int) -> bool:
+        """Let the steps go on. False if they were not parked for this epoch, or not any more."""
+        with self._changed:
+            parking = self._parking
+            if parking is None or parking.epoch != epoch:
+                return False
+            self._parking = None
+            self._changed.notify_all()
+            return not parking.is_over()
+
+    def wait_until_parked(self, timeout_secs: float) -> bool:
+        """Wait until no step is under way. False when the time is over before."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._parking is not None and self._parking.is_complete, max(timeout_secs, 0)
+            )
+
+    def _new_passage(self) -> _Passage:
+        passage = _Passage(self)
+        with self._changed:
+            for old, thread in list(self._passages.items()):
+                if thread() is None or not thread().is_alive():  # type: ignore[union-attr]
+                    self._steps_of_ended_threads += old.steps
+                    del self._passages[old]
+            self._passages[passage] = weakref.ref(threading.current_thread())
+        return passage
+
+    def _wait(self, passage: _Passage) -> None:
+        """At the beginning of a step, in the rare case that there is a parking."""
+        with self._changed:
+            passage.depth = 0
+            while (parking := self._parking) is not None:
+                left = parking.lease_ends - time.monotonic()
+                if left <= 0:
+                    self._parking = None
+                    parking.tell(Standing.LEFT)
+                    self._changed.notify_all()
+                    break
+                self._complete()
+                self._changed.wait(left)
+            passage.depth = 1
+
+    def _end_of_step(self) -> None:
+        """At the end of a step, in the rare case that there is a parking."""
+        with self._changed:
+            self._complete()
+
+    def _complete(self) -> bool:
+        """Note and tell that no step is under way any more, if so. The caller holds the lock."""
+        parking = self._parking
+        if parking is None or any(passage.depth for passage in self._passages):
+            return False
+        if not parking.is_complete:
+            parking.is_complete = True
+            parking.tell(Standing.PARKED)
+            self._changed.notify_all()
+        return True
+
+
+@dataclass
+class _Parking:
+    epoch: int
+    lease_ends: float
+    tell: Tell
+    is_complete: bool = False
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.lease_ends
+
+
+class _Passage:
+    """One thread's way through the gate, used for all of its steps."""
+
+    __slots__ = ("_gate", "depth", "steps")
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.depth = 0
+        self.steps = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+        if self._gate._parking is not None and self.depth == 1:
+            self._gate._wait(self)
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.depth > 1:
+            self.depth -= 1
+            return
+        if exception_type is None:
+            self.steps += 1
+        self.depth = 0
+        if self._gate._parking is not None:
+            self._gate._end_of_step()

@@ -1,0 +1,72 @@
+"""The TensorFlow session of a task, whose training steps pass the task's gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.cut.cut import Cut
+from autodist_saved.gate import Gate
+from autodist_saved.graph_writes import GraphWrites
+
+
+class GatedJob(Protocol):
+    """The job of a session: what a saver, which is handed nothing but the session, has to know of it."""
+
+    gate: Gate
+
+    def cut(self, timeout_secs: float) -> Cut:
+        """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief."""
+
+    def workers_training(self) -> tuple[str, ...]:
+        """The workers that train at this moment, as far as this task knows."""
+
+
+class GatedSession(v1.Session):  # type: ignore[misc]
+    """A session every run of which that changes variables is a step through the gate. All others pass by.
+
+    TensorFlow makes its sessions deep inside its session manager; :meth:`adopt` makes one of these out of them. So
+    the runs of hooks, of queue runners and within ``run_step_fn`` pass the gate, too.
+    """
+
+    job: GatedJob
+    _writes: GraphWrites
+
+    @classmethod
+    def adopt(cls, session: v1.Session, job: GatedJob) -> GatedSession:
+        """Put the job's gate into a plain session, no step of which is under way."""
+        session.__class__ = cls
+        adopted: GatedSession = session
+        adopted.job, adopted._writes = job, GraphWrites(session.graph)
+        return adopted
+
+    @property
+    def gate(self) -> Gate:
+        """Where the training steps of this process pass."""
+        return self.job.gate
+
+    def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
+        """See ``tf.compat.v1.Session.run``."""
+        if not self._writes.any_in(fetches):
+            return super().run(fetches, *args, **kwargs)
+        with self.gate.step():
+            return super().run(fetches, *args, **kwargs)
+
+    def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
+        """See ``tf.compat.v1.Session.partial_run``. Each part is a step; put ``gate.step()`` around all of them."""
+        with self.gate.step():
+            return super().partial_run(handle, fetches, *args, **kwargs)
+
+    def make_callable(self, fetches: Any, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """See ``tf.compat.v1.Session.make_callable``."""
+        run = super().make_callable(fetches, *args, **kwargs)
+        if not self._writes.any_in(fetches):
+            return run  # type: ignore[no-any-return]
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            with self.gate.step():
+                return run(*args, **kwargs)
+
+        return step

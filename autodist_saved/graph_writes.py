@@ -1,0 +1,159 @@
+"""Which runs of a session change the job's variables, told from the graph alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved import tensorflow_private
+from autodist_saved.sources.own_scope import SCOPES_COLLECTION
+
+# What keeps values from step to step and is saved. Queues, iterators, accumulators and the like do not, so that a
+# worker of SyncReplicasOptimizer, which only hands in its gradients, does not count: the chief's update does.
+_HOLDERS = frozenset(
+    {
+        *(
+            "VarHandleOp",
+            "VarHandlesOp",
+            "Variable",
+            "VariableV2",
+            "AutoReloadVariable",
+            "Placeholder",
+            "Arg",
+            "_Arg",
+        ),
+        *("MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"),
+        *("MutableDenseHashTable", "MutableDenseHashTableV2"),
+        *("AnonymousMutableHashTable", "AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable"),
+    }
+)
+# What hands a reference or a handle on.
+_PASSES_ON = frozenset(
+    {
+        *("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration", "Select"),
+        *("RefIdentity", "RefSwitch", "RefMerge", "RefEnter", "RefExit", "RefNextIteration", "RefSelect"),
+    }
+)
+_READS = _PASSES_ON | {
+    *("ReadVariableOp", "_ReadVariablesOp", "ReadVariableXlaSplitND", "ResourceGather", "ResourceGatherNd"),
+    *("VariableShape", "VarIsInitializedOp", "IsVariableInitialized", "DisableCopyOnRead"),
+    *("LookupTableFind", "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2"),
+    *("LookupTableExport", "LookupTableExportV2", "IsResourceHandleRefCounting"),
+}
+# What has lists of inputs of any type.
+_TAKES_ANYTHING = frozenset({"IdentityN", "Assert", "Print", "StringFormat", "EnsureShape", "Pack", "NoOp"})
+_REMEMBERED_MAX = 1000
+
+
+class GraphWrites:
+    """Knows for one graph which fetches change variables that outlive a step, other than local ones and ours.
+
+    In doubt they do: ops of unknown types, and fetches of unknown kinds.
+    """
+
+    def __init__(self, graph: tf.Graph) -> None:
+        self._graph = graph
+        self._functions: dict[str, Any] | None = None
+        # By the identities of the fetches, which are held so that no other object can come to have them.
+        self._remembered: dict[tuple[int, ...], tuple[list[Any], bool]] = {}
+
+    def any_in(self, fetches: Any) -> bool:
+        """Whether a run of these fetches, as ``Session.run`` takes them, changes variables."""
+        leaves = list(_leaves(fetches))
+        key = tuple(map(id, leaves))
+        known = self._remembered.get(key)
+        if known is None:
+            if len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered.clear()
+            known = self._remembered[key] = leaves, self._find(leaves)
+        return known[1]
+
+    def _find(self, leaves: Iterable[Any]) -> bool:
+        try:
+            elements = [self._graph.as_graph_element(leaf) for leaf in leaves]
+        except (TypeError, ValueError, KeyError):
+            return True
+        exempt = self._local_variables()
+        own = tuple(self._graph.get_collection(SCOPES_COLLECTION))
+        operations = [element if isinstance(element, tf.Operation) else element.op for element in elements]
+        seen = set(operations)
+        while operations:
+            operation = operations.pop()
+            if not (own and operation.name.startswith(own)) and self._writes(operation, exempt):
+                return True
+            before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
+            operations.extend(before - seen)
+            seen |= before
+        return False
+
+    def _local_variables(self) -> frozenset[str]:
+        variables = self._graph.get_collection(v1.GraphKeys.LOCAL_VARIABLES)
+        return frozenset(
+            tensor.op.name
+            for variable in variables
+            for tensor in (getattr(variable, "handle", None), variable)
+            if tensor is not None
+        )
+
+    def _writes(self, operation: tf.Operation, exempt: frozenset[str]) -> bool:
+        if operation.type in _READS:
+            return False
+        takes_references = any(argument.is_ref for argument in operation.op_def.input_arg)
+        takes_variables = any(
+            (holder := _holder(tensor)).type in _HOLDERS and holder.name not in exempt
+            for tensor in operation.inputs
+            if tensor.dtype == tf.resource or (takes_references and tensorflow_private.is_reference(tensor))
+        )
+        if not takes_variables:
+            return False
+        called = list(_called(operation.node_def))
+        return not called or any(self._function_writes(name, set()) for name in called)
+
+    def _function_writes(self, name: str, seen: set[str]) -> bool:
+        """Whether the body of a function, or of a branch or a loop, changes what it is handed."""
+        if name in seen:
+            return False
+        seen.add(name)
+        if self._functions is None or name not in self._functions:
+            library = self._graph.as_graph_def().library
+            self._functions = {function.signature.name: function for function in library.function}
+        if name not in self._functions:
+            return True
+        for node in self._functions[name].node_def:
+            if node.op in _READS or not tensorflow_private.takes_resources(node.op):
+                continue
+            called = list(_called(node))
+            if not called and node.op not in _TAKES_ANYTHING:
+                return True
+            if any(self._function_writes(function, seen) for function in called):
+                return True
+        return False
+
+
+def _called(node: Any) -> Iterator[str]:
+    """Names of the functions that a node calls."""
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        yield from (function.name for function in value.list.func)
+
+
+def _holder(tensor: tf.Tensor) -> tf.Operation:
+    operation = tensor.op
+    while operation.type in _PASSES_ON:
+        operation = operation.inputs[0].op
+    return operation
+
+
+def _leaves(fetches: Any) -> Iterator[Any]:
+    if isinstance(fetches, Mapping):
+        for value in fetches.values():
+            yield from _leaves(value)
+    elif isinstance(fetches, list | tuple):
+        for value in fetches:
+            yield from _leaves(value)
+    elif fetches is not None:
+        yield fetches
