@@ -1,0 +1,118 @@
+"""Whatever way a run takes into a session of ours, it is a step if it changes variables; and cuts stop it there."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+import autodist_saved as ads
+from autodist_saved.cut.gates import GateCut
+from autodist_saved.cut.none import NoCut
+from autodist_saved.errors import UsageError
+from autodist_saved.gate import Standing
+from autodist_saved.options import ExportOptions
+from autodist_saved.session_cut import cut_of
+from autodist_saved.sources.session import plain_session
+
+STEP = ExportOptions()
+
+
+@pytest.fixture(scope="module")
+def target() -> str:
+    """Of a TensorFlow server in this process, a worker without others."""
+    (address,) = ads.Cluster.local(ps=0, workers=1).addresses["worker"]
+    server = tf.distribute.Server(tf.train.ClusterSpec({"worker": [address]}), job_name="worker", task_index=0)
+    return str(server.target)
+
+
+@pytest.fixture
+def add(graph: tf.Graph) -> Any:
+    return v1.assign_add(v1.get_variable("w", initializer=0.0, use_resource=True), 1.0).op
+
+
+@pytest.fixture
+def session(add: Any) -> Iterator[ads.DistributedSession]:
+    with ads.create_distributed_session(ads.Cluster.single(), saver=ads.Saver()) as session:
+        yield session
+
+
+def test_every_way_to_run_a_step_passes_the_gate(add: Any, session: ads.DistributedSession) -> None:
+    raw = session.raw_session()
+    ways = [
+        lambda: session.run(add),
+        lambda: session.run_step_fn(lambda step_context: step_context.run_with_hooks(add)),
+        lambda: session.run_step_fn(lambda step_context: step_context.session.run(add)),
+        lambda: raw.run([add]),
+        raw.make_callable(add),
+        lambda: add.run(session=raw),
+        lambda: raw.partial_run(raw.partial_run_setup([add]), add),
+    ]
+    for number, way in enumerate(ways, 1):
+        way()
+        assert session.gate.steps == number
+
+
+def test_reading_is_no_step(add: Any, session: ads.DistributedSession) -> None:
+    session.run("w:0")
+    session.raw_session().make_callable("w:0")()
+    assert session.gate.steps == 0
+
+
+def test_the_session_is_still_a_session(add: Any, session: ads.DistributedSession) -> None:
+    raw = session.raw_session()
+    assert isinstance(raw, v1.Session)
+    with raw.as_default():
+        add.run()
+    assert session.gate.steps == 1
+
+
+def test_threads_of_one_process_stop_for_its_cut(add: Any, session: ads.DistributedSession) -> None:
+    cut = cut_of(plain_session(session), STEP)
+    assert isinstance(cut, GateCut)
+    cut.acquire()
+    assert session.gate.standing is Standing.PARKED
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (session.raw_session().run(add), done.set()))
+    thread.start()
+    assert not done.wait(0.2)
+    assert cut.release().training == ()
+    thread.join()
+    assert done.is_set()
+
+
+def test_a_plain_session_of_one_process_is_its_own_cut(graph: tf.Graph) -> None:
+    with v1.Session() as session:
+        cut = cut_of(session, STEP)
+    assert isinstance(cut, NoCut)
+    cut.acquire()
+    assert cut.release().training == ()
+
+
+def test_a_plain_session_that_reaches_one_worker_alone_is_its_own_cut(graph: tf.Graph, target: str) -> None:
+    with v1.Session(target) as session:
+        assert isinstance(cut_of(session, STEP), NoCut)
+
+
+def test_a_plain_session_that_shares_its_variables_with_other_workers_is_refused(
+    graph: tf.Graph, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = ads.Cluster.local(ps=1, workers=2)
+    monkeypatch.setitem(os.environ, "TF_CONFIG", cluster.tf_config(ads.Task("worker", 0)))
+    with v1.Session(target) as session:
+        with pytest.raises(UsageError, match=r"worker:1 may train on .+create_distributed_session\(\)"):
+            cut_of(session, STEP)
+        cut = cut_of(session, ExportOptions(consistency="none"))
+        cut.acquire()
+        assert cut.release().training == ("worker:1",)
+
+
+def test_a_plain_session_that_hides_the_others_is_refused(graph: tf.Graph, target: str) -> None:
+    config = v1.ConfigProto(device_filters=["/job:ps"])
+    with v1.Session(target, config=config) as session, pytest.raises(UsageError, match="nobody can name"):
+        cut_of(session, STEP)
