@@ -25,6 +25,7 @@ from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport
@@ -111,8 +112,7 @@ class Export:
                     verify(files, self._report.plan, {graph_file: graphs})
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
-                files.manifest.parent.mkdir(parents=True, exist_ok=True)
-                files.manifest.write_text(self.report.to_json())
+                write_manifest(files, self.report)
                 path = self._target.commit()
         self._report = replace(self._report, path=path)
         log.info("%s", self.report)

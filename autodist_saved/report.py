@@ -52,6 +52,22 @@ class ExportReport:
             f"{len(self.plan.variables)} variables{step}, {self.nbytes:,} bytes, exported {place} in {seconds:.1f} s"
         )
 
+    def facts(self) -> list[tuple[str, str]]:
+        """What people ask first, each with its name."""
+        facts = [("exported by", self.task)]
+        if self.path:
+            facts.append(("path", self.path))
+        if self.plan is not None:
+            facts.append(("variables", f"{len(self.plan.variables)}, {self.nbytes:,} bytes"))
+            facts.append(("held by", ", ".join(self.plan.tasks())))
+        if self.transport:
+            facts.append(("transport", ", ".join(f"{task} {way}" for task, way in self.transport.items())))
+        if self.witness is not None:
+            facts += self.witness.facts()
+        if self.seconds:
+            facts.append(("seconds", ", ".join(f"{phase} {secs:.3f}" for phase, secs in self.seconds.items())))
+        return facts
+
     def to_json(self) -> str:
         """The whole report as JSON; :meth:`from_json` reads it back."""
         return _ADAPTER.dump_json(self, indent=2).decode()

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved.checkpoint_hook import CheckpointHook
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
 from autodist_saved.gate import Gate
@@ -193,9 +194,7 @@ def _chief_hooks(
         hooks.append(v1.train.SummarySaverHook(save_steps=summary_steps, output_dir=directory, scaffold=scaffold))
     if checkpoint_secs or checkpoint_steps:
         hooks.append(
-            v1.train.CheckpointSaverHook(
-                directory, save_secs=checkpoint_secs, save_steps=checkpoint_steps, scaffold=scaffold
-            )
+            CheckpointHook(directory, save_secs=checkpoint_secs, save_steps=checkpoint_steps, scaffold=scaffold)
         )
     return hooks
 

@@ -31,6 +31,19 @@ class Witness:
         """Whether it is known that nobody trained on, and the global step stood still."""
         return self.training == () and self.global_step_before == self.global_step_after
 
+    def facts(self) -> list[tuple[str, str]]:
+        """What people ask first, each with its name."""
+        facts = [("one moment", "yes" if self.consistent else f"not known: {self.doubt}")]
+        if self.global_step_before is not None:
+            facts.append(("global step", str(self.global_step_before)))
+        if self.steps:
+            facts.append(("steps of tasks", ", ".join(f"{task} {steps}" for task, steps in self.steps.items())))
+        if self.epoch:
+            facts.append(("cut", str(self.epoch)))
+        if self.deaths:
+            facts.append(("workers that died", f"{self.deaths}: each may have left a part of a step"))
+        return facts
+
     @property
     def doubt(self) -> str:
         """In words, who may have trained on; empty if it is consistent."""

@@ -51,11 +51,18 @@ def test_every_way_to_run_a_step_passes_the_gate(add: Any, session: ads.Distribu
         lambda: raw.run([add]),
         raw.make_callable(add),
         lambda: add.run(session=raw),
-        lambda: raw.partial_run(raw.partial_run_setup([add]), add),
     ]
     for number, way in enumerate(ways, 1):
         way()
         assert session.gate.steps == number
+
+
+def test_a_part_of_a_run_is_a_step(graph: tf.Graph) -> None:
+    add = v1.assign_add(v1.get_variable("w", initializer=0.0, use_resource=False), 1.0)
+    with ads.create_distributed_session(ads.Cluster.single(), saver=ads.Saver()) as session:
+        raw = session.raw_session()
+        assert raw.partial_run(raw.partial_run_setup([add]), add) == 1
+        assert session.gate.steps == 1
 
 
 def test_reading_is_no_step(add: Any, session: ads.DistributedSession) -> None:

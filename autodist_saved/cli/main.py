@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -39,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(launch)
+app.command()(inspect)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,27 @@
+"""The hook that writes the chief's checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.errors import CutTimeoutError, InconsistentError
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointHook(v1.train.CheckpointSaverHook):  # type: ignore[misc]
+    """TensorFlow's, but a checkpoint that cannot be one moment of the job does not end the training.
+
+    It is left out, with an error in the log; the next one is due after the usual time. The last one, at the end of
+    the session, raises.
+    """
+
+    def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
+        """Called by the session."""
+        try:
+            super().after_run(run_context, run_values)
+        except (CutTimeoutError, InconsistentError) as error:
+            log.error("no checkpoint was written this time: %s", error)  # noqa: TRY400 - it tells all there is
