@@ -1,7 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -111,3 +112,53 @@ class JobOver(_message.Message):
     succeeded: bool
     reason: str
     def __init__(self, succeeded: bool = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("tasks", "exports")
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    EXPORTS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskStatus]
+    exports: _containers.RepeatedCompositeFieldContainer[ExportStatus]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskStatus, _Mapping]]] = ..., exports: _Optional[_Iterable[_Union[ExportStatus, _Mapping]]] = ...) -> None: ...
+
+class TaskStatus(_message.Message):
+    __slots__ = ("task", "state", "standing", "steps", "steps_per_sec", "silent_secs", "pid")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_PER_SEC_FIELD_NUMBER: _ClassVar[int]
+    SILENT_SECS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    state: str
+    standing: Progress.Standing
+    steps: int
+    steps_per_sec: float
+    silent_secs: float
+    pid: int
+    def __init__(self, task: _Optional[str] = ..., state: _Optional[str] = ..., standing: _Optional[_Union[Progress.Standing, str]] = ..., steps: _Optional[int] = ..., steps_per_sec: _Optional[float] = ..., silent_secs: _Optional[float] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
+
+class ExportStatus(_message.Message):
+    __slots__ = ("target", "phase", "seconds", "path", "error")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    phase: str
+    seconds: float
+    path: str
+    error: str
+    def __init__(self, target: _Optional[str] = ..., phase: _Optional[str] = ..., seconds: _Optional[float] = ..., path: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...

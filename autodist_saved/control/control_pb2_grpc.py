@@ -97,3 +97,123 @@ class Control(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ConsoleStub(object):
+    """For people and their tools, at the same address.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Status = channel.unary_unary(
+                '/autodist_saved.control.Console/Status',
+                request_serializer=autodist__saved_dot_control_dot_control__pb2.StatusRequest.SerializeToString,
+                response_deserializer=autodist__saved_dot_control_dot_control__pb2.StatusReply.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/autodist_saved.control.Console/Export',
+                request_serializer=autodist__saved_dot_control_dot_control__pb2.ExportRequest.SerializeToString,
+                response_deserializer=autodist__saved_dot_control_dot_control__pb2.ExportStatus.FromString,
+                _registered_method=True)
+
+
+class ConsoleServicer(object):
+    """For people and their tools, at the same address.
+    """
+
+    def Status(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Has the job export now. Tells how it goes whenever that changes, and at last how it has ended. The export goes on
+        when the caller goes away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ConsoleServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Status': grpc.unary_unary_rpc_method_handler(
+                    servicer.Status,
+                    request_deserializer=autodist__saved_dot_control_dot_control__pb2.StatusRequest.FromString,
+                    response_serializer=autodist__saved_dot_control_dot_control__pb2.StatusReply.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=autodist__saved_dot_control_dot_control__pb2.ExportRequest.FromString,
+                    response_serializer=autodist__saved_dot_control_dot_control__pb2.ExportStatus.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'autodist_saved.control.Console', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('autodist_saved.control.Console', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Console(object):
+    """For people and their tools, at the same address.
+    """
+
+    @staticmethod
+    def Status(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/autodist_saved.control.Console/Status',
+            autodist__saved_dot_control_dot_control__pb2.StatusRequest.SerializeToString,
+            autodist__saved_dot_control_dot_control__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/autodist_saved.control.Console/Export',
+            autodist__saved_dot_control_dot_control__pb2.ExportRequest.SerializeToString,
+            autodist__saved_dot_control_dot_control__pb2.ExportStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
