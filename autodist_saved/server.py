@@ -25,7 +25,9 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
 
     Raises:
         WrongTaskError: this process is no parameter server.
-        ClusterConfigError: the task's address is taken, or not this machine's.
+        ClusterConfigError: the task's address is taken, or not this machine's; or the control service's files are
+            absent or no good.
+        JobError: the chief turned this task away.
         TaskUnreachableError: the chief did not appear within ``options.start_timeout_secs``.
         ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
         JobFailedError: the chief has failed.
@@ -36,12 +38,12 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
             "call create_distributed_session() here",
             task=str(cluster.task),
         )
-    copies = HeldCopies(start_tensorflow_server(cluster), cluster.task.device)
 
     def give_copies(address: tuple[str, int], token: bytes) -> None:
         threading.Thread(target=hold, args=(address, token, copies.open), name="copies", daemon=True).start()
 
     membership = Membership(cluster, options or SessionOptions(), give_copies=give_copies)
+    copies = HeldCopies(start_tensorflow_server(cluster), cluster.task.device)
     membership.join()
     membership.wait_until_over()
     log.info("%s: the job is over", cluster.task)

@@ -4,6 +4,7 @@ Importing it and reading a cluster load no TensorFlow; only :meth:`Cluster.devic
 """
 
 from autodist_saved.cluster.cluster import Cluster
+from autodist_saved.cluster.control_files import ControlFiles
 from autodist_saved.cluster.task import Task
 
-__all__ = ["Cluster", "Task"]
+__all__ = ["Cluster", "ControlFiles", "Task"]

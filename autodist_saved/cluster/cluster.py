@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autodist_saved.cluster.address import Address, is_loopback
+from autodist_saved.cluster.control_files import ControlFiles
 from autodist_saved.cluster.machine import is_this_machine
 from autodist_saved.cluster.ports import free_ports
 from autodist_saved.cluster.rules import cluster_problems
@@ -34,6 +35,8 @@ class Cluster:
         task: the task this process is; None where that is not said, as in a launcher.
         control: ``host:port`` of the chief's control service where it is given; see
             :attr:`control_address` for the one in use.
+        control_files: what keeps strangers away from it; it does not start without where its address is not
+            loopback. Relative paths begin at the working directory.
 
     Raises:
         ClusterConfigError: the description is wrong.
@@ -42,12 +45,15 @@ class Cluster:
     addresses: Mapping[str, tuple[str, ...]]
     task: Task | None = None
     control: str | None = None
+    control_files: ControlFiles = field(default_factory=ControlFiles)
 
     def __post_init__(self) -> None:
-        if problems := cluster_problems(self.addresses, self.task, self.control):
+        control = self.control_files.beside(self.control)
+        if problems := cluster_problems(self.addresses, self.task, control):
             raise ClusterConfigError("the cluster is wrong", problems=problems)
         ordered = {job: tuple(self.addresses[job]) for job in TASK_TYPES if job in self.addresses}
         object.__setattr__(self, "addresses", ordered)
+        object.__setattr__(self, "control_files", self.control_files.below(Path.cwd()))
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, task: Task | str | None = None) -> Cluster:
@@ -68,8 +74,9 @@ class Cluster:
     def from_tf_config(cls, environ: Mapping[str, str] | None = None) -> Cluster:
         """Read ``TF_CONFIG``. Without it, or without a cluster in it, the process is on its own.
 
-        Beside TensorFlow's own keys, ``control`` may give the address of the chief's control service. Keys
-        that other tools put there (``environment``, ``rpc_layer``) are left alone.
+        Beside TensorFlow's own keys, ``control`` may give the address of the chief's control service, or a
+        mapping with its address and files, as in a cluster file. Keys that other tools put there
+        (``environment``, ``rpc_layer``) are left alone.
 
         Args:
             environ: where to look ``TF_CONFIG`` up; the process environment by default.
@@ -176,6 +183,12 @@ class Cluster:
         return "localhost" if address is None else Address.of(address).host.strip("[]")
 
     @property
+    def control_is_exposed(self) -> bool:
+        """Whether other machines may be able to reach the control service. Looks no name up."""
+        address = self.control_address
+        return address is not None and not is_loopback(Address.of(address).host)
+
+    @property
     def needs_free_ports(self) -> bool:
         """Whether a port is still to be chosen; :meth:`with_free_ports` does so."""
         return any(Address.of(text).port == 0 for text in self._texts())
@@ -226,7 +239,7 @@ class Cluster:
         mine = self.for_task(task)
         for each in mine.tasks:
             mine.address(each)
-        return write_tf_config(mine.addresses, task, mine.control_address)
+        return write_tf_config(mine.addresses, task, mine.control_address, mine.control_files)
 
     @contextlib.contextmanager
     def device_scope(self) -> Iterator[None]:

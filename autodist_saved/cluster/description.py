@@ -1,10 +1,12 @@
-"""What a parsed cluster file or ``TF_CONFIG`` says: jobs with addresses, a task, a control address."""
+"""What a parsed cluster file or ``TF_CONFIG`` says: jobs with addresses, a task, the control service."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from autodist_saved.cluster.control_files import FILE_KEYS, ControlFiles
 from autodist_saved.cluster.rules import cluster_problems
 from autodist_saved.cluster.task import Task
 from autodist_saved.cluster.wording import kind, unknown
@@ -19,6 +21,7 @@ class Description(NamedTuple):
     addresses: Mapping[str, tuple[str, ...]]
     task: Task | None
     control: str | None
+    control_files: ControlFiles
 
 
 def describe(
@@ -26,6 +29,7 @@ def describe(
     source: str,
     *,
     path: str | None = None,
+    folder: Path = Path(),
     task: Task | str | None = None,
     needs_task: bool = False,
 ) -> Description:
@@ -35,6 +39,7 @@ def describe(
         config: the top level, with values of any type.
         source: what the error calls it.
         path: the file, where it is one.
+        folder: where relative paths of the control service's files begin.
         task: the task this process is; goes before the one in ``config``.
         needs_task: whether the task has to be said.
 
@@ -53,7 +58,11 @@ def describe(
     problems += cluster_problems(config.get("cluster"), own, config.get("control"))
     if problems:
         raise ClusterConfigError(f"{source} describes no usable cluster", problems=problems, path=path)
-    return Description(config["cluster"], own, config.get("control"))
+    control = config.get("control")
+    if not isinstance(control, Mapping):
+        control = {"address": control}
+    files = ControlFiles(**{key: control.get(key) for key in FILE_KEYS})
+    return Description(config["cluster"], own, control.get("address"), files.below(folder))
 
 
 def _described_task(described: object) -> Task:

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
 from autodist_saved.cluster.address import HIGHEST_PORT, Address, read_address
+from autodist_saved.cluster.control_files import FILE_KEYS
 from autodist_saved.cluster.task import TASK_TYPES, TRAINERS, Task
 from autodist_saved.cluster.wording import kind, listed, nearest, unknown
 from autodist_saved.errors import Problem
+
+CONTROL_KEYS = ("address", *FILE_KEYS)
 
 
 def cluster_problems(addresses: object, task: Task | None, control: object) -> list[Problem]:
@@ -20,7 +23,8 @@ def cluster_problems(addresses: object, task: Task | None, control: object) -> l
     Args:
         addresses: for each job, the ``host:port`` of its tasks; None where there is no such thing.
         task: the task this process is; None where that is not said.
-        control: ``host:port`` of the chief's control service; None where it is not given.
+        control: ``host:port`` of the chief's control service, or a mapping with :data:`CONTROL_KEYS`; None where
+            it is not given.
     """
     fix = 'write each job with its addresses, such as worker: ["localhost:2222"]'
     if addresses is None:
@@ -33,6 +37,7 @@ def cluster_problems(addresses: object, task: Task | None, control: object) -> l
         *_address_problems(addresses, known),
         *(() if task is None else _task_problems(task, addresses)),
         *_control_problems(control, known, _chief_place(addresses)),
+        *(_file_problems(control) if isinstance(control, Mapping) else ()),
     ]
 
 
@@ -105,6 +110,9 @@ def _chief_place(addresses: Mapping[object, object]) -> str | None:
 
 def _control_problems(control: object, known: Mapping[str, Address], chief_place: str | None) -> Iterator[Problem]:
     chief = None if chief_place is None else known.get(chief_place)
+    place = "control"
+    if isinstance(control, Mapping):
+        place, control = "control.address", control.get("address")
     if control is None:
         if chief is None or len(known) == 1:
             return
@@ -112,17 +120,31 @@ def _control_problems(control: object, known: Mapping[str, Address], chief_place
             what = f"no port is left above {HIGHEST_PORT} for the chief's control service"
             yield Problem("control", what, f'add control: "{chief.host}:PORT" with a free port')
         return
-    address = read_address("control", control)
+    address = read_address(place, control)
     if isinstance(address, Problem):
         yield address
         return
     twin = next((place for place, other in known.items() if other.listener == address.listener), None)
     if twin is not None and address.port:
         what = f"{control} is the address of {twin} already"
-        yield Problem("control", what, "give the control service a port of its own")
+        yield Problem(place, what, "give the control service a port of its own")
     if chief is not None and address.machine != chief.machine:
         what = f"{address.host} is not the chief's host; {chief_place} is on {chief.host}"
-        yield Problem("control", what, f'write "{chief.host}:{address.port}"; the chief runs this service')
+        yield Problem(place, what, f'write "{chief.host}:{address.port}"; the chief runs this service')
+
+
+def _file_problems(control: Mapping[object, object]) -> Iterator[Problem]:
+    """What is wrong with the names of files; nobody looks at the files, which may be on another machine."""
+    for key, path in control.items():
+        if key not in CONTROL_KEYS:
+            yield unknown(f"control.{key}", str(key), CONTROL_KEYS, "key")
+        elif key in FILE_KEYS and not (path is None or (isinstance(path, str) and path and "\0" not in path)):
+            yield Problem(f"control.{key}", f"{path!r} is no path of a file", "write the path, or leave the key out")
+    given = {key for key in FILE_KEYS if control.get(key) is not None}
+    for key, needed in (("certificate", "key"), ("key", "certificate"), ("authority", "certificate")):
+        if key in given and needed not in given:
+            what = f"there is no control.{needed} to go with it"
+            yield Problem(f"control.{key}", what, f"name the {needed} too, or leave control.{key} out")
 
 
 def _is_row(row: object) -> TypeGuard[Sequence[object]]:

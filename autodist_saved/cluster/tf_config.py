@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from autodist_saved.cluster.control_files import ControlFiles
 from autodist_saved.cluster.description import KEYS, Description, describe
 from autodist_saved.cluster.task import Task
 from autodist_saved.cluster.wording import kind
@@ -25,11 +26,14 @@ def read_tf_config(text: str) -> Description | None:
     return describe(ours, "TF_CONFIG", needs_task=True)
 
 
-def write_tf_config(addresses: Mapping[str, tuple[str, ...]], task: Task, control: str | None) -> str:
+def write_tf_config(
+    addresses: Mapping[str, tuple[str, ...]], task: Task, control: str | None, control_files: ControlFiles
+) -> str:
     """The JSON text from which :func:`read_tf_config` reads the same again."""
     own = {"type": task.type, "index": task.index}
     config: dict[str, object] = {"cluster": addresses, "task": own}
-    return json.dumps(config if control is None else config | {"control": control})
+    described = control_files.beside(control)
+    return json.dumps(config if described is None else config | {"control": described})
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ def read_yaml_file(path: Path, *, task: Task | str | None = None) -> Description
     Raises:
         ClusterConfigError: the file cannot be read or describes no usable cluster.
     """
-    return describe(_parsed(path), str(path), path=str(path), task=task)
+    return describe(_parsed(path), str(path), path=str(path), folder=path.absolute().parent, task=task)
 
 
 class _Loader(yaml.SafeLoader):

@@ -6,20 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from dataclasses import replace
 
 import grpc
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.credentials import Credentials
+from autodist_saved.control.lobby import Lobby
+from autodist_saved.control.refusals import Refusals
 from autodist_saved.control.roster import Member, MemberState, Parking, Workers
-from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
+from autodist_saved.control.server import make_server
+from autodist_saved.control.wire import job_digest
 from autodist_saved.errors import ClusterConfigError, Problem
 from autodist_saved.patience import Patience
 
 FAREWELL_SECS = 10.0
-HELLO_SECS = 5.0
+NAME_CHARACTERS_MAX = 100  # of what strangers call themselves
 # A parameter server that was only cut off is back sooner than this.
 PARAMETER_SERVER_GRACE_SECS = 2.0
 
@@ -33,7 +36,12 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
     """
 
     def __init__(self, cluster: Cluster, on_parameter_server_lost: Callable[[str], None] = lambda _: None) -> None:
-        """``on_parameter_server_lost`` is told, in a thread of its own, which one has lost what it held."""
+        """``on_parameter_server_lost`` is told, in a thread of its own, which one has lost what it held.
+
+        Raises:
+            ClusterConfigError: as :meth:`Credentials.read` does.
+        """
+        self._credentials = Credentials.read(cluster, serves=True)
         self._on_parameter_server_lost = on_parameter_server_lost
         self._lost_lives: set[str] = set()
         self._address = cluster.control_address
@@ -44,11 +52,9 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         self._over: control_pb2.JobOver | None = None
         self._parking: Parking | None = None
         self._changed = threading.Condition()
-        # A stream holds a thread for its whole life, and a member that comes back may meet its own old stream.
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(2 * len(self._members) + 4, thread_name_prefix="control"),
-            options=CHANNEL_OPTIONS,
-        )
+        self._lobby = Lobby()
+        self._refusals = Refusals()
+        self._server = make_server(len(self._members), self._credentials, self._refusals)
         control_pb2_grpc.add_ControlServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
 
     def start(self) -> None:
@@ -58,7 +64,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
             ClusterConfigError: the address cannot be bound, for instance because it is taken.
         """
         try:
-            self._server.add_insecure_port(self._address)
+            self._credentials.listen(self._server, str(self._address))
         except RuntimeError as error:
             raise ClusterConfigError(
                 "the control service cannot listen",
@@ -151,22 +157,16 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
     ) -> Iterator[control_pb2.ChiefMessage]:
         """One member's stream. Called by gRPC."""
-        # Whoever says nothing would hold a thread that a member needs.
-        silence = threading.Timer(HELLO_SECS, context.cancel)
-        silence.daemon = True
-        silence.start()
-        try:
+        with self._lobby.wait(context):
             hello = next(requests, control_pb2.MemberMessage()).hello
-        finally:
-            silence.cancel()
         member = self._members.get(hello.task)
         if member is None or hello.job != self._digest:
             reason = (
-                f"{hello.task!r} is no task of the chief's cluster"
+                f"{hello.task[:NAME_CHARACTERS_MAX]!r} is no task of the chief's cluster"
                 if member is None
                 else f"{hello.task} has another description of the cluster than the chief"
             )
-            log.warning("turned away %s: %s", context.peer(), reason)
+            self._refusals.note(context.peer(), reason)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
             return  # abort() raises; type checkers do not know
         with self._changed:

@@ -7,6 +7,7 @@ import logging
 import os
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,8 @@ import grpc
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.connection_failure import connection_failure
+from autodist_saved.control.credentials import Credentials
 from autodist_saved.control.wire import CHANNEL_OPTIONS, job_digest
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -28,6 +31,7 @@ from autodist_saved.patience import Patience
 
 GOODBYE_SECS = 5.0
 HEARTBEAT_SECS = 2.0
+RETRY_SECS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,11 @@ class Membership:
             on_parameter_server_lost: told which one has lost what it held.
             give_copies: told the address to dial, and the token to say there, when an export wants copies.
             gate: where the training steps of this process pass; cuts close it.
+
+        Raises:
+            ClusterConfigError: as :meth:`Credentials.read` does.
         """
+        self._credentials = Credentials.read(cluster, serves=False)
         self._gate = gate or Gate()
         self._parked_for = control_pb2.Park()
         self._on_parameter_server_lost = on_parameter_server_lost
@@ -73,7 +81,7 @@ class Membership:
         self._hello = control_pb2.MemberMessage(
             hello=control_pb2.Hello(job=job_digest(cluster), task=self._task, pid=os.getpid(), life=uuid.uuid4().hex)
         )
-        self._channel = grpc.insecure_channel(cluster.control_address, options=CHANNEL_OPTIONS)
+        self._channel = self._credentials.channel(str(cluster.control_address), CHANNEL_OPTIONS)
         self._stub = control_pb2_grpc.ControlStub(self._channel)  # type: ignore[no-untyped-call]
         self._outbox: queue.SimpleQueue[control_pb2.MemberMessage | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
@@ -91,7 +99,7 @@ class Membership:
         """
         self._thread.start()
         # The thread ends the wait when the time is over; patience only says so.
-        patience = Patience(self._options.start_timeout_secs + 1, lambda: f"{self._task} waits for {self._chief}")
+        patience = Patience(self._options.start_timeout_secs + 2, lambda: f"{self._task} waits for {self._chief}")
         with self._changed:
             patience.wait_for(self._changed, lambda: self._state is not _State.JOINING)
         self.is_over()
@@ -115,7 +123,9 @@ class Membership:
 
     def leave(self, *, finished: bool = True) -> None:
         """Close the stream, with a goodbye if this task has done its part; else the chief counts it as lost."""
-        self._leaving = True
+        with self._changed:
+            self._leaving = True
+            self._changed.notify_all()
         if finished:
             self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye()))
             self._outbox.put(None)
@@ -124,26 +134,41 @@ class Membership:
 
     def _take_part(self) -> None:
         patience_secs = self._options.start_timeout_secs
+        heard_at = time.monotonic()
         while self._state is not _State.ENDED and not self._leaving:
-            self._hold_stream(patience_secs)
-            patience_secs = self._options.chief_timeout_secs
+            if self._hold_stream(patience_secs, heard_at):
+                patience_secs = self._options.chief_timeout_secs
+                heard_at = time.monotonic()
+            else:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._leaving or self._state is _State.ENDED, RETRY_SECS)
 
-    def _hold_stream(self, patience_secs: float) -> None:
-        """One stream, from hello to its end; the chief has ``patience_secs`` to say welcome."""
+    def _hold_stream(self, patience_secs: float, heard_at: float) -> bool:
+        """One stream, from hello to its end.
+
+        Args:
+            patience_secs: the chief has so long to say welcome,
+            heard_at: from this moment on, by ``time.monotonic``.
+
+        Returns:
+            whether it has said anything.
+        """
+        heard = False
         outbox = self._outbox = queue.SimpleQueue()
-        call = self._stub.Join(self._outgoing(outbox), wait_for_ready=True)
+        call = self._stub.Join(self._outgoing(outbox), wait_for_ready=True, metadata=self._credentials.metadata)
         out_of_patience = threading.Event()
 
         def give_up() -> None:
             out_of_patience.set()
             call.cancel()
 
-        timer = threading.Timer(patience_secs, give_up)
+        timer = threading.Timer(max(0.0, heard_at + patience_secs - time.monotonic()), give_up)
         timer.daemon = True
         timer.start()
         try:
             for message in call:
                 timer.cancel()
+                heard = True
                 match message.WhichOneof("kind"):
                     case "welcome":
                         self._welcomed()
@@ -161,14 +186,17 @@ class Membership:
                         self._end(None if over.succeeded else self._job_failed(over.reason))
         except grpc.RpcError as error:
             if out_of_patience.is_set():
-                self._end(self._chief_gone(patience_secs))
+                self._end(self._chief_gone(patience_secs, self._why_not()))
+            elif error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                self._end(self._token_refused(error.details()))
             elif error.code() is grpc.StatusCode.PERMISSION_DENIED:
                 self._end(JobError(f"the chief turned this task away: {error.details()}", task=self._task))
-            elif not self._leaving:
+            elif heard and not self._leaving:
                 log.warning("%s lost its connection to %s and tries again", self._task, self._chief)
         finally:
             timer.cancel()
             outbox.put(None)
+        return heard
 
     def _outgoing(
         self, outbox: queue.SimpleQueue[control_pb2.MemberMessage | None]
@@ -219,15 +247,26 @@ class Membership:
     def _job_failed(self, reason: str) -> JobFailedError:
         return JobFailedError(f"the chief ended the job: {reason}", task=self._task)
 
-    def _chief_gone(self, patience_secs: float) -> AutodistSavedError:
+    def _why_not(self) -> str:
+        return connection_failure(self._channel, tls=self._credentials.certificate is not None)
+
+    def _token_refused(self, details: str | None) -> JobError:
+        path = self._credentials.files.token_file
+        fix = "name the chief's token file in control.token_file" if path is None else "copy it from the chief's host"
+        return JobError(
+            f"the chief turned this task away: {details}; control.token_file is {path or 'not set'} here: {fix}",
+            task=self._task,
+        )
+
+    def _chief_gone(self, patience_secs: float, failure: str) -> AutodistSavedError:
         if self._state is _State.JOINING:
             return TaskUnreachableError(
-                f"{self._task} waited {patience_secs:g} s for {self._chief} in vain; start the chief, check that the "
-                "cluster description is the same on every task, or raise start_timeout_secs",
+                f"{self._task} waited {patience_secs:g} s for {self._chief} in vain{failure}; start the chief, check "
+                "that the cluster description is the same on every task, or raise start_timeout_secs",
                 task=self._task,
             )
         return ChiefLostError(
-            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up; start the job "
-            "again, it goes on from the last checkpoint",
+            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up{failure}; start the "
+            "job again, it goes on from the last checkpoint",
             task=self._task,
         )

@@ -27,6 +27,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_http_proxy", 0),
     ("grpc.so_reuseport", 0),
+    # A member's connection is its own, with room for its streams whatever else its process does.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

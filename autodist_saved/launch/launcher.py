@@ -18,7 +18,12 @@ from autodist_saved.launch.running_tasks import RunningTasks
 from autodist_saved.launch.signals import signal_numbers
 from autodist_saved.launch.task_output import TaskOutput
 
-_CHILD_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "COLUMNS": "100", "TF_CPP_MIN_LOG_LEVEL": "2"}
+_CHILD_ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    "COLUMNS": "100",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "GRPC_VERBOSITY": "ERROR",  # of every stranger's handshake it would say a line
+}
 
 
 def launch(

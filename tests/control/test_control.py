@@ -220,7 +220,7 @@ def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: Control
 def test_strangers_that_say_nothing_do_not_keep_members_out(
     cluster: Cluster, chief: ControlServer, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autodist_saved.control.chief.HELLO_SECS", 0.5)
+    monkeypatch.setattr("autodist_saved.control.lobby.HELLO_SECS", 0.5)
     silence = threading.Event()
 
     def say_nothing() -> Iterator[control_pb2.MemberMessage]:

@@ -1,0 +1,28 @@
+"""Why a channel does not come up, in words; gRPC keeps it to itself from calls that wait until it does."""
+
+from __future__ import annotations
+
+import grpc
+
+# The channel knows already how its last attempt ended.
+ASKING_SECS = 0.5
+
+
+def connection_failure(channel: grpc.Channel, *, tls: bool) -> str:
+    """What a member's last attempt ended with, to be put behind "in vain"; empty where nobody was there at all."""
+    try:
+        channel.unary_unary("/autodist_saved.control.Control/None")(b"", timeout=ASKING_SECS)
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return ""
+        what = str(error.details()).rpartition("last error: ")[2]
+        if "handshake failed" in what:
+            return f": the TLS handshake failed ({what}); compare control.certificate and authority on both ends"
+        # The chief tells nobody why it does not take a certificate.
+        if "Socket closed" in what and tls:
+            return ": the TLS handshake failed, the chief hung up; see whether control.authority is the same there"
+        if "Socket closed" in what:
+            return ": it hangs up; see whether its control service has a certificate, and this task has none"
+    except ValueError:  # closed meanwhile
+        pass
+    return ""

@@ -1,0 +1,40 @@
+"""The gRPC server of the control service, and what it grants to those who are no members."""
+
+from __future__ import annotations
+
+from concurrent import futures
+
+import grpc
+
+from autodist_saved.control import lobby
+from autodist_saved.control.credentials import Credentials
+from autodist_saved.control.doorkeeper import Doorkeeper
+from autodist_saved.control.refusals import Refusals
+from autodist_saved.control.wire import CHANNEL_OPTIONS
+
+# Of connections beyond those of members. Far below the 1024 files that a process may usually open.
+STRANGERS_MAX = 256
+HANDSHAKE_MSECS = 5_000
+IDLE_MSECS = 10_000
+_SPARE_THREADS = 4
+
+
+def make_server(members: int, credentials: Credentials, refusals: Refusals) -> grpc.Server:
+    """A server for so many members, which does not listen yet.
+
+    A stream holds a thread for its whole life, and a member that comes back may meet its own old stream. Streams
+    that have not said who they are hold those of the lobby and no more, so a thread is left for every member.
+    """
+    threads = 2 * members + lobby.STREAMS_MAX + _SPARE_THREADS
+    return grpc.server(
+        futures.ThreadPoolExecutor(threads, thread_name_prefix="control"),
+        interceptors=[Doorkeeper(credentials.token, refusals)],
+        options=[
+            *CHANNEL_OPTIONS,
+            ("grpc.max_allowed_incoming_connections", 2 * members + STRANGERS_MAX),
+            ("grpc.max_concurrent_streams", 4),  # of one connection
+            ("grpc.max_connection_idle_ms", IDLE_MSECS),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MSECS),
+        ],
+        maximum_concurrent_rpcs=threads + STRANGERS_MAX,
+    )
