@@ -157,8 +157,9 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
     ) -> Iterator[control_pb2.ChiefMessage]:
         """One member's stream. Called by gRPC."""
-        with self._lobby.wait(context):
-            hello = next(requests, control_pb2.MemberMessage()).hello
+        hello = self._lobby.hear(requests, context)
+        if hello is None:
+            return
         member = self._members.get(hello.task)
         if member is None or hello.job != self._digest:
             reason = (
@@ -221,6 +222,9 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
                         self._set_state(task, context, MemberState.FINISHED)
                     case "progress":
                         self._hear(task, context, message.progress)
+                    case None:
+                        self._refusals.note(context.peer(), f"{task} sent what is no message of this version")
+                        context.cancel()
         except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
             log.debug("stream of %s ended: %s", task, error)
 

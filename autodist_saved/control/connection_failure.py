@@ -9,20 +9,23 @@ ASKING_SECS = 0.5
 
 
 def connection_failure(channel: grpc.Channel, *, tls: bool) -> str:
-    """What a member's last attempt ended with, to be put behind "in vain"; empty where nobody was there at all."""
+    """What a member's last attempt ended with, to be put behind "in vain"; empty where nobody listens."""
     try:
         channel.unary_unary("/autodist_saved.control.Control/None")(b"", timeout=ASKING_SECS)
     except grpc.RpcError as error:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             return ""
         what = str(error.details()).rpartition("last error: ")[2]
-        if "handshake failed" in what:
+        if "Connection refused" in what:
+            return ""
+        if "handshake failed" in what or "verification check failed" in what:
             return f": the TLS handshake failed ({what}); compare control.certificate and authority on both ends"
         # The chief tells nobody why it does not take a certificate.
         if "Socket closed" in what and tls:
             return ": the TLS handshake failed, the chief hung up; see whether control.authority is the same there"
         if "Socket closed" in what:
             return ": it hangs up; see whether its control service has a certificate, and this task has none"
+        return f": {what}"
     except ValueError:  # closed meanwhile
         pass
     return ""

@@ -112,38 +112,32 @@ def _exposure(cluster: Cluster) -> list[Problem]:
 
 def _read(name: str, path: str, problems: list[Problem]) -> bytes | None:
     """The contents of a file; None, and one problem more, where they cannot be used."""
-    place, quoted = f"control.{name}, {path}", shlex.quote(path)
+    place = f"control.{name}, {path}"
     absent = f"copy it to this machine, or correct control.{name}"
     if name == "token_file":
         absent += f"; `{MAKE_A_TOKEN}` makes one, the same for all tasks"
     try:
         # A pipe without a writer would otherwise be waited for.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            contents = file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(status.st_mode) else b""
+            mode = os.fstat(file.fileno()).st_mode
+            contents = file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(mode) else b""
     except FileNotFoundError:
-        problems.append(Problem(place, "there is no such file", absent))
-        return None
+        what, fix = "there is no such file", absent
     except OSError as error:
-        fix = "let the user who runs the task own it, with mode 0600"
-        problems.append(Problem(place, f"it cannot be read: {error.strerror}", fix))
-        return None
-    mode = stat.S_IMODE(status.st_mode)
-    if not stat.S_ISREG(status.st_mode):
-        problem = Problem(place, "it is not a file", f"correct control.{name}")
-    elif name in _PRIVATE and mode & 0o077:
-        problem = Problem(
-            place,
-            f"others than its owner may use it (mode {mode:04o})",
-            f"chmod 600 {quoted}; make a new one if you do not trust everybody who could read it",
-        )
-    elif not contents.strip():
-        problem = Problem(place, "it is empty", absent)
-    elif len(contents) > FILE_BYTES_MAX:
-        problem = Problem(place, f"it is longer than {FILE_BYTES_MAX} bytes", f"correct control.{name}")
+        what, fix = f"it cannot be read: {error.strerror}", f"correct control.{name}, or chown the file to this user"
     else:
-        return contents
-    problems.append(problem)
+        if not stat.S_ISREG(mode):
+            what, fix = "it is not a file", f"correct control.{name}"
+        elif name in _PRIVATE and mode & 0o077:
+            what = f"others than its owner may use it (mode {stat.S_IMODE(mode):04o})"
+            fix = f"chmod 600 {shlex.quote(path)}; make a new one if you do not trust everybody who could read it"
+        elif not contents.strip():
+            what, fix = "it is empty", absent
+        elif len(contents) > FILE_BYTES_MAX:
+            what, fix = f"it is longer than {FILE_BYTES_MAX} bytes", f"correct control.{name}"
+        else:
+            return contents
+    problems.append(Problem(place, what, fix))
     return None
 
 
@@ -153,7 +147,7 @@ def _token(contents: bytes | None, files: ControlFiles, problems: list[Problem])
         return None
     token = contents.strip()
     if not all(0x21 <= byte <= 0x7E for byte in token):
-        what = "it holds more than one line of plain letters, digits and signs"
+        what = "it is not one line of letters, digits and signs"
     elif not TOKEN_CHARACTERS_MIN <= len(token) <= TOKEN_CHARACTERS_MAX:
         what = f"it holds {len(token)} characters, not {TOKEN_CHARACTERS_MIN} to {TOKEN_CHARACTERS_MAX}"
     else:

@@ -64,9 +64,9 @@ def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("utf-8", "replace")
 
 
-def _read_message(data: bytes) -> control_pb2.MemberMessage | None:
-    """None ends the stream, without the traceback that gRPC would log for an error."""
+def _read_message(data: bytes) -> control_pb2.MemberMessage:
+    """Empty where it is no message. An error would have gRPC log a traceback, and keep the stream for ever."""
     try:
         return control_pb2.MemberMessage.FromString(data)
     except DecodeError:
-        return None
+        return control_pb2.MemberMessage()

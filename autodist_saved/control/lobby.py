@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterator
 
 import grpc
+
+from autodist_saved.control import control_pb2
 
 HELLO_SECS = 5.0
 # A member says hello with its call; who is displaced by so many others in between was not going to.
@@ -20,9 +21,10 @@ class Lobby:
         self._lock = threading.Lock()
         self._waiting: dict[grpc.ServicerContext, None] = {}  # the longest waiting first
 
-    @contextlib.contextmanager
-    def wait(self, context: grpc.ServicerContext) -> Iterator[None]:
-        """A scope in which a stream is cancelled when it takes too long, or too many others come."""
+    def hear(
+        self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
+    ) -> control_pb2.Hello | None:
+        """The first message of a stream, empty if there is another or none; None where the stream has ended."""
         silence = threading.Timer(HELLO_SECS, context.cancel)
         silence.daemon = True
         silence.start()
@@ -33,7 +35,11 @@ class Lobby:
         if displaced is not None:
             displaced.cancel()
         try:
-            yield
+            return next(requests, control_pb2.MemberMessage()).hello
+        except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
+            # gRPC keeps the error with the stream, and the stream would be kept by the error.
+            error.__traceback__ = None
+            return None
         finally:
             silence.cancel()
             with self._lock:

@@ -266,7 +266,7 @@ class Membership:
                 task=self._task,
             )
         return ChiefLostError(
-            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up{failure}; start the "
-            "job again, it goes on from the last checkpoint",
+            f"{self._task} has not heard from {self._chief} for {patience_secs:g} s and gives up; start the job "
+            "again, it goes on from the last checkpoint",
             task=self._task,
         )

@@ -33,4 +33,4 @@ class Refusals:
                 return
             untold, self._untold = self._untold, 0
         more = f"; {untold} more before, not named here" if untold else ""
-        log.warning("turned away %s: %s%s", peer, reason, more)
+        log.warning("turned away %s: %s%s", peer or "somebody who is gone", reason, more)
