@@ -8,7 +8,7 @@ import grpc
 
 from autodist_saved.control import lobby
 from autodist_saved.control.credentials import Credentials
-from autodist_saved.control.doorkeeper import Doorkeeper
+from autodist_saved.control.doorkeeper import CALLS_MAX, Doorkeeper
 from autodist_saved.control.refusals import Refusals
 from autodist_saved.control.wire import CHANNEL_OPTIONS
 
@@ -16,6 +16,7 @@ from autodist_saved.control.wire import CHANNEL_OPTIONS
 STRANGERS_MAX = 256
 HANDSHAKE_MSECS = 5_000
 IDLE_MSECS = 10_000
+STREAMS_MAX = 16  # of one connection
 _SPARE_THREADS = 4
 
 
@@ -32,9 +33,9 @@ def make_server(members: int, credentials: Credentials, refusals: Refusals) -> g
         options=[
             *CHANNEL_OPTIONS,
             ("grpc.max_allowed_incoming_connections", 2 * members + STRANGERS_MAX),
-            ("grpc.max_concurrent_streams", 4),  # of one connection
+            ("grpc.max_concurrent_streams", STREAMS_MAX),
             ("grpc.max_connection_idle_ms", IDLE_MSECS),
             ("grpc.server_handshake_timeout_ms", HANDSHAKE_MSECS),
         ],
-        maximum_concurrent_rpcs=threads + STRANGERS_MAX,
+        maximum_concurrent_rpcs=threads + 2 * CALLS_MAX + STRANGERS_MAX,
     )

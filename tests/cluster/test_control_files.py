@@ -132,7 +132,7 @@ def test_a_bad_mapping_in_tf_config_is_refused_too() -> None:
 
 
 def test_free_ports_and_other_tasks_keep_the_files() -> None:
-    files = ControlFiles(token_file="/token")
+    files = ControlFiles("/token")
     cluster = Cluster({"worker": ("localhost:0",), "ps": ("localhost:0",)}, control_files=files)
     assert cluster.with_free_ports().for_task(Task("ps", 0)).control_files == files
 

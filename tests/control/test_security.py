@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from autodist_saved.cluster import Cluster, ControlFiles, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc, lobby
 from autodist_saved.control.chief import ControlServer, MemberState
 from autodist_saved.control.credentials import MAKE_A_TOKEN, Credentials
-from autodist_saved.control.doorkeeper import BACKLOG
+from autodist_saved.control.doorkeeper import CALLS_MAX
 from autodist_saved.control.member import Membership
 from autodist_saved.control.refusals import LINES_MAX, Refusals
 from autodist_saved.control.wire import job_digest
@@ -27,7 +28,7 @@ from autodist_saved.options import SessionOptions
 from tests.control.certificates import Authority
 
 TOKEN = "k7aT0bY2xQ9mZ4cV1nR8"  # noqa: S105 - of tests
-BRIEF = SessionOptions(start_timeout_secs=2)
+BRIEF = SessionOptions(start_timeout_secs=1)
 PATIENT = SessionOptions(start_timeout_secs=20)
 
 
@@ -256,7 +257,7 @@ def test_strangers_without_a_token_take_no_threads_and_few_lines(
 
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         stub = control_pb2_grpc.ControlStub(channel)
-        streams = [stub.Join(say_nothing(), wait_for_ready=True, timeout=30) for _ in range(2 * BACKLOG)]
+        streams = [stub.Join(say_nothing(), wait_for_ready=True, timeout=30) for _ in range(2 * CALLS_MAX)]
         codes = {stream.code() for stream in streams}
         assert codes <= {
             grpc.StatusCode.UNAUTHENTICATED,
@@ -324,7 +325,7 @@ def test_who_does_not_prove_itself_is_told_that_the_handshake_failed(
         "no certificate": ControlFiles(certificate=authority.path, key=authority.path),
         "no TLS": ControlFiles(),
     }[files]
-    with pytest.raises(TaskUnreachableError, match=rf"waited 2 s for chief:0 .* in vain: {why}.*; start the chief"):
+    with pytest.raises(TaskUnreachableError, match=rf"waited 1 s for chief:0 .* in vain: {why}.*; start the chief"):
         join(cluster, shown, BRIEF)
     assert chief.workers(MemberState.EXPECTED) == ("worker:0",)
 
@@ -390,6 +391,34 @@ def test_the_stream_that_has_been_silent_longest_makes_room(
     for stream, channel in zip(streams, channels, strict=True):
         stream.cancel()
         channel.close()
+
+
+def test_calls_of_another_service_take_no_thread_that_members_need(cluster: Cluster) -> None:
+    chief = ControlServer(cluster)
+    ends = threading.Event()
+
+    def endless(request: bytes, context: grpc.ServicerContext) -> bytes:
+        ends.wait(60)
+        return threading.current_thread().name.encode()
+
+    handlers = {"Endless": grpc.unary_unary_rpc_method_handler(endless, request_deserializer=bytes)}
+    chief._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Another", handlers)])
+    chief.start()
+    channels = [
+        grpc.insecure_channel(str(cluster.control_address), [("grpc.use_local_subchannel_pool", 1)])
+        for _ in range(CALLS_MAX // 2)
+    ]
+    calls = [channel.unary_unary("/test.Another/Endless").future(b"", timeout=30) for channel in 3 * channels]
+    join(cluster, ControlFiles())
+    ends.set()
+    codes = Counter(call.code() for call in calls)
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNIMPLEMENTED}
+    assert codes[grpc.StatusCode.OK] >= CALLS_MAX
+    answers = {call.result().partition(b"_")[0] for call in calls if call.code() is grpc.StatusCode.OK}
+    assert answers == {b"control-console"}
+    for channel in channels:
+        channel.close()
+    chief.end_job(succeeded=False, reason="the test is over")
 
 
 def test_a_member_that_sends_what_is_no_message_loses_its_stream_and_no_other_does(
