@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autodist_saved.builder import SavedModelBuilder
-    from autodist_saved.cluster import Cluster, Task
+    from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
     from autodist_saved.options import ExportOptions, SessionOptions
     from autodist_saved.report import ExportReport
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "AutodistSavedError": "errors",
     "Cluster": "cluster",
+    "ControlFiles": "cluster",
     "DistributedSession": "session",
     "ExportOptions": "options",
     "ExportReport": "report",
@@ -36,6 +37,7 @@ _HOME = {
 __all__ = [
     "AutodistSavedError",
     "Cluster",
+    "ControlFiles",
     "DistributedSession",
     "ExportOptions",
     "ExportReport",

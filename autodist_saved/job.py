@@ -57,7 +57,7 @@ class Job:
     def meet_at(self, target: str) -> None:
         """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
         if self._server is not None:
-            self._meeting = Meeting(self.cluster.control_host, self._server.ask_for_copies)
+            self._meeting = Meeting(self.cluster.control_host, self._server.ask_for_copies, self._server.tls)
             self._meeting.register(target)
 
     def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:

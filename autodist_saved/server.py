@@ -40,7 +40,8 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
         )
 
     def give_copies(address: tuple[str, int], token: bytes) -> None:
-        threading.Thread(target=hold, args=(address, token, copies.open), name="copies", daemon=True).start()
+        wanted = (address, token, copies.open, membership.tls)
+        threading.Thread(target=hold, args=wanted, name="copies", daemon=True).start()
 
     membership = Membership(cluster, options or SessionOptions(), give_copies=give_copies)
     copies = HeldCopies(start_tensorflow_server(cluster), cluster.task.device)

@@ -33,6 +33,9 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
     """Serves the control service in the chief's process, from :meth:`start` to :meth:`end_job`.
 
     All methods may be called from any thread.
+
+    Attributes:
+        tls: for other connections of the job that the chief accepts; None without TLS.
     """
 
     def __init__(self, cluster: Cluster, on_parameter_server_lost: Callable[[str], None] = lambda _: None) -> None:
@@ -42,6 +45,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
             ClusterConfigError: as :meth:`Credentials.read` does.
         """
         self._credentials = Credentials.read(cluster, serves=True)
+        self.tls = self._credentials.for_sockets(serves=True)
         self._on_parameter_server_lost = on_parameter_server_lost
         self._lost_lives: set[str] = set()
         self._address = cluster.control_address

@@ -93,6 +93,23 @@ class Credentials:
         )
         return grpc.secure_channel(address, proven, options)
 
+    def for_sockets(self, *, serves: bool) -> ssl.SSLContext | None:
+        """The same TLS for connections of Python's own, at the chief's end or at a member's; None without TLS."""
+        files = self.files
+        if files.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if serves else ssl.PROTOCOL_TLS_CLIENT)
+        if files.authority is not None:
+            context.load_verify_locations(files.authority)
+            context.verify_mode = ssl.CERT_REQUIRED
+        elif not serves:
+            context.load_verify_locations(files.certificate)
+        if serves or files.authority is not None:
+            context.load_cert_chain(files.certificate, files.key)
+        # As gRPC does: what is named is trusted, even where it was issued by another.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
 
 def _exposure(cluster: Cluster) -> list[Problem]:
     if not cluster.control_is_exposed or cluster.control_files.keep_strangers_out:

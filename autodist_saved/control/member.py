@@ -47,6 +47,9 @@ class Membership:
 
     A chief that is away for ``options.chief_timeout_secs`` is given up. One that comes back within that time,
     as a restarted process too, finds its members again.
+
+    Attributes:
+        tls: for other connections of the job that this task dials; None without TLS.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Membership:
             ClusterConfigError: as :meth:`Credentials.read` does.
         """
         self._credentials = Credentials.read(cluster, serves=False)
+        self.tls = self._credentials.for_sockets(serves=False)
         self._gate = gate or Gate()
         self._parked_for = control_pb2.Park()
         self._on_parameter_server_lost = on_parameter_server_lost

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ _STEP_BYTES = 2**18
 log = logging.getLogger(__name__)
 
 
-def hold(address: tuple[str, int], token: bytes, open_copies: Open) -> None:
+def hold(address: tuple[str, int], token: bytes, open_copies: Open, tls: ssl.SSLContext | None = None) -> None:
     """Serve one export: dial the chief, answer it until it hangs up, then let go of the copies.
 
-    Called in a thread of its own. What fails is told to the chief where that is still possible, and logged.
+    Called in a thread of its own. What fails is told to the chief where that is still possible, and logged. With
+    ``tls``, for a member's end, the connection is encrypted and the chief has to prove its host.
     """
     try:
-        with socket.create_connection(address, DIAL_SECS) as connection:
+        with _dialed(address, tls) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PING_SECS)
@@ -51,6 +53,11 @@ def hold(address: tuple[str, int], token: bytes, open_copies: Open) -> None:
             _Holder(connection, open_copies).answer_all()
     except OSError as error:
         log.warning("the connection to the chief at %s:%d failed: %s", *address, error)
+
+
+def _dialed(address: tuple[str, int], tls: ssl.SSLContext | None) -> socket.socket:
+    connection = socket.create_connection(address, DIAL_SECS)
+    return connection if tls is None else tls.wrap_socket(connection, server_hostname=address[0])
 
 
 class _Holder:

@@ -7,6 +7,7 @@ import logging
 import secrets
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -26,13 +27,17 @@ _by_target: dict[str, Meeting] = {}
 class Meeting:
     """Has parameter servers dial in. Belongs to the chief, for as long as the job runs."""
 
-    def __init__(self, host: str, invite: Callable[[str, int, bytes], bool]) -> None:
+    def __init__(
+        self, host: str, invite: Callable[[str, int, bytes], bool], tls: ssl.SSLContext | None = None
+    ) -> None:
         """Touches no network.
 
         Args:
             host: name or address of this machine by which the other tasks know it, without brackets.
             invite: tells a task to dial a port and to say a token; False where it is not in the job now.
+            tls: for the chief's end of connections, where they are to be encrypted.
         """
+        self._tls = tls
         self._host = host
         self._invite = invite
 
@@ -66,7 +71,7 @@ class Meeting:
             tokens = {secrets.token_bytes(TOKEN_BYTES): task for task in tasks}
             tokens = {token: task for token, task in tokens.items() if self._invite(task, port, token)}
             lines: dict[str, Line] = {}
-            for task, connection in _introduced(listener, tokens):
+            for task, connection in _introduced(listener, tokens, self._tls):
                 lines[task] = Line(task, stack.enter_context(connection))
                 if len(lines) == len(tokens):
                     break
@@ -83,7 +88,9 @@ class Meeting:
         return lines
 
 
-def _introduced(listener: socket.socket, tokens: dict[bytes, str]) -> Iterator[tuple[str, socket.socket]]:
+def _introduced(
+    listener: socket.socket, tokens: dict[bytes, str], tls: ssl.SSLContext | None
+) -> Iterator[tuple[str, socket.socket]]:
     """Who dials in and says a token, each task once, until the time is over. Strangers hold nobody up."""
     deadline = time.monotonic() + MEETING_SECS
     said: dict[socket.socket, bytes] = {}
@@ -96,14 +103,20 @@ def _introduced(listener: socket.socket, tokens: dict[bytes, str]) -> Iterator[t
                     if key.fileobj is listener:
                         try:
                             connection, _ = listener.accept()
+                            connection.setblocking(False)
+                            if tls is not None:  # the handshake is part of hearing
+                                connection = tls.wrap_socket(
+                                    connection, server_side=True, do_handshake_on_connect=False
+                                )
                         except OSError:  # gone again, or no descriptor is free now
                             continue
-                        connection.setblocking(False)
                         said[connection] = b""
                         selector.register(connection, selectors.EVENT_READ)
                         continue
                     connection = key.fileobj  # type: ignore[assignment]
                     heard = _hear(connection, TOKEN_BYTES - len(said[connection]))
+                    if heard is None:
+                        continue
                     said[connection] += heard
                     if heard and len(said[connection]) < TOKEN_BYTES:
                         continue
@@ -119,9 +132,12 @@ def _introduced(listener: socket.socket, tokens: dict[bytes, str]) -> Iterator[t
                 _turn_away(connection)
 
 
-def _hear(connection: socket.socket, nbytes: int) -> bytes:
+def _hear(connection: socket.socket, nbytes: int) -> bytes | None:
+    """What has come, empty at the end; None where what has come is not enough for TLS to say."""
     try:
         return connection.recv(nbytes)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return None
     except OSError:
         return b""
 

@@ -1,0 +1,93 @@
+"""Connections of an export that are encrypted, and prove who is at either end."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.cluster import Cluster, ControlFiles
+from autodist_saved.control.credentials import Credentials
+from autodist_saved.transport import meeting as meeting_module
+from autodist_saved.transport.holder import hold
+from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.transport.meeting import Meeting
+from tests.control.certificates import Authority
+
+COPY = np.random.default_rng(7).integers(0, 256, 5_000_001, np.uint8)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> ControlFiles:
+    return Authority(tmp_path, "ours").issue("task")
+
+
+def tls(files: ControlFiles, *, serves: bool) -> ssl.SSLContext | None:
+    cluster = Cluster({"chief": ("localhost:1",), "ps": ("localhost:2",)}, control_files=files)
+    return Credentials.read(cluster, serves=serves).for_sockets(serves=serves)
+
+
+def met(chief: ControlFiles, member: ControlFiles) -> dict[str, Line]:
+    threads: list[threading.Thread] = []
+
+    def invite(task: str, port: int, token: bytes) -> bool:
+        wanted = (("localhost", port), token, lambda _: [COPY], tls(member, serves=False))
+        threads.append(threading.Thread(target=hold, args=wanted, daemon=True))
+        threads[-1].start()
+        return True
+
+    return Meeting("localhost", invite, tls(chief, serves=True)).call_in(["ps:0"])
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+def test_what_is_sent_arrives(ours: ControlFiles, tmp_path: Path, mutual: bool) -> None:
+    files = ours if mutual else replace(ours, authority=None)
+    (line,) = met(files, files).values()
+    assert line.attach([("a", "uint8")]) == [COPY.shape]
+    path = tmp_path / "data"
+    path.touch()
+    crcs = [crc for batch in line.receive([CopySpan(0, 0, COPY.nbytes, 0)], path) for crc in batch]
+    line.close()
+    assert path.read_bytes() == COPY.tobytes()
+    assert crcs == [crc32c.extend(0, COPY)]
+
+
+def test_it_is_encrypted(ours: ControlFiles) -> None:
+    """What dials in hears and says no token on the wire."""
+    with socket.create_server(("localhost", 0)) as listener:
+        wanted = (listener.getsockname()[:2], b"t" * 32, lambda _: [COPY], tls(ours, serves=False))
+        threading.Thread(target=hold, args=wanted, daemon=True).start()
+        connection, _ = listener.accept()
+    with connection:
+        assert connection.recv(1) == b"\x16", "the beginning of a handshake"
+
+
+@pytest.mark.parametrize("who", ["a stranger", "nobody", "no TLS"])
+def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
+    ours: ControlFiles,
+    tmp_path: Path,
+    who: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(meeting_module, "MEETING_SECS", 1.0)
+    (tmp_path / "theirs").mkdir()
+    shown = {
+        "a stranger": replace(Authority(tmp_path / "theirs", "theirs").issue("theirs-1"), authority=ours.authority),
+        "nobody": ControlFiles(certificate=ours.authority, key="/nowhere"),
+        "no TLS": ControlFiles(),
+    }[who]
+    assert met(ours, shown) == {}
+    assert "turned away a connection" in caplog.text
+
+
+def test_a_chief_of_another_host_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    authority = Authority(tmp_path, "ours")
+    assert met(authority.issue("chief", host="nowhere.example.com"), authority.issue("task")) == {}
+    assert "Hostname mismatch" in caplog.text
