@@ -14,6 +14,7 @@ from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
@@ -140,8 +141,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "optimizer's too",
                 ", ".join(late),
             )
-        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options)
-        self._export.capture(request, source, cut_of(session, self._options))
+        cut = cut_of(session, self._options)
+        journal = session.job.journal if isinstance(session, GatedSession) else None
+        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
+        self._export.capture(request, source, cut)
 
     def add_meta_graph(
         self,

@@ -1,6 +1,6 @@
 """The one pipeline that every export walks, from whatever front door.
 
-    plan -> describe -> cut -> stage -> release -> stream -> verify -> commit
+    plan -> describe -> open -> connect -> cut -> stage -> release -> stream -> verify -> commit
 
 :meth:`Export.capture` goes from ``plan`` to ``stream`` and :meth:`Export.publish` from ``verify`` to ``commit``;
 between the two a front door may add further meta graphs on the same variables. Planning and describing only read, so
@@ -13,17 +13,18 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 
+from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
-from autodist_saved.errors import AutodistSavedError, InconsistentError, UsageError
+from autodist_saved.errors import UsageError
 from autodist_saved.foreign import translated
 from autodist_saved.graph.describe import describe
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
+from autodist_saved.journal import Journal
 from autodist_saved.options import ExportOptions
-from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
@@ -31,8 +32,6 @@ from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
-from autodist_saved.stream import Streamed, stream
-from autodist_saved.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +39,17 @@ log = logging.getLogger(__name__)
 class Export:
     """One export on the chief. Whatever fails, nothing is visible and nothing is left behind."""
 
-    def __init__(self, task: str, target: Target, options: ExportOptions) -> None:
-        """Touches no file. ``task`` is the chief's name for reports."""
+    def __init__(self, task: str, target: Target, options: ExportOptions, journal: Journal | None = None) -> None:
+        """Touches no file.
+
+        Args:
+            task: the chief's name for reports.
+            target: where the model is to be.
+            options: how to export.
+            journal: of the job; told how it goes.
+        """
+        self._journal = journal or Journal()
+        self._number = self._journal.begin(target.path)
         self._target = target
         self._options = options
         self._graphs = SavedModelGraphs()
@@ -68,15 +76,24 @@ class Export:
         with self._phase("describe"):
             meta_graph = describe(request, SCOPES_COLLECTION)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
-        with self._all_or_nothing(), self._discarding(source):
-            plan, witness = self._staged(plan, source, cut)
-            with self._phase("stream"):
+        with self._all_or_nothing():
+            with self._phase("open"):
                 self._files = self._target.open()
-                streamed = self._stream(plan, source, self._files)
+                if plan.variables:
+                    self._files.variables.mkdir()
+            prefix = self._files.variables_prefix
+            captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
+            with self._phase("stream"):
                 self._copy_assets(meta_graph.assets, self._files)
         self._graphs.add(meta_graph.proto)
+        staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
-            self._report, plan=plan, witness=witness, nbytes=streamed.nbytes, transport=streamed.ways
+            self._report,
+            plan=staged.plan,
+            witness=witness,
+            nbytes=streamed.nbytes,
+            transport=streamed.ways,
+            staging=dict(staged.ways),
         )
 
     def add(self, request: MetaGraphRequest) -> None:
@@ -115,35 +132,9 @@ class Export:
                 write_manifest(files, self.report)
                 path = self._target.commit()
         self._report = replace(self._report, path=path)
+        self._journal.note(self._number, path=path)
         log.info("%s", self.report)
         return f"{path}/{graph_file.name}"
-
-    def _staged(self, plan: ExportPlan, source: Source, cut: Cut) -> tuple[ExportPlan, Witness]:
-        with self._phase("cut"):
-            cut.acquire()
-        try:
-            with self._phase("stage"):
-                before = source.global_step()
-                plan = source.stage(plan)
-                after = source.global_step()
-        except BaseException:
-            with suppress(AutodistSavedError):
-                cut.release()
-            raise
-        with self._phase("release"):
-            seen = cut.release()
-        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
-        if witness.doubt:
-            if self._options.consistency == "step":
-                raise InconsistentError(f"{witness.doubt}; export again")
-            log.warning("the model may hold values of several steps: %s", witness.doubt)
-        return plan, witness
-
-    def _stream(self, plan: ExportPlan, source: Source, files: SavedModelFiles) -> Streamed:
-        if not plan.variables:
-            return Streamed(0, {})
-        files.variables.mkdir()
-        return stream(plan, source, files.variables_prefix, self._options, sync=True)
 
     def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
         for name, origin in assets.items():
@@ -158,20 +149,6 @@ class Export:
         return self._files
 
     @contextmanager
-    def _discarding(self, source: Source) -> Iterator[None]:
-        """Free the staged copies; a failure to do so never hides the failure that came first."""
-        try:
-            yield
-        except BaseException:
-            try:
-                source.discard()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the first failure is the one to tell
-                log.warning("the staged copies could not be freed: %s", error)
-            raise
-        with self._phase("discard"):
-            source.discard()
-
-    @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         try:
             yield
@@ -183,6 +160,11 @@ class Export:
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
-        with translated(name):
-            yield
+        self._journal.note(self._number, phase=name)
+        try:
+            with translated(name):
+                yield
+        except BaseException as error:
+            self._journal.note(self._number, error=f"{type(error).__name__}: {error}")
+            raise
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began

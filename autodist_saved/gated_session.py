@@ -10,12 +10,14 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.cut.cut import Cut
 from autodist_saved.gate import Gate
 from autodist_saved.graph_writes import GraphWrites
+from autodist_saved.journal import Journal
 
 
 class GatedJob(Protocol):
     """The job of a session: what a saver, which is handed nothing but the session, has to know of it."""
 
     gate: Gate
+    journal: Journal
 
     def cut(self, timeout_secs: float) -> Cut:
         """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import grpc
 import tensorflow as tf
@@ -19,6 +19,7 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
 from autodist_saved.errors import TaskUnreachableError, UsageError
 from autodist_saved.gate import Gate
+from autodist_saved.journal import Journal
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
 from autodist_saved.transport.meeting import Meeting
@@ -36,6 +37,7 @@ class Job:
     def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
         self.cluster = cluster
         self.gate = Gate()
+        self.journal = Journal()
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
@@ -47,7 +49,7 @@ class Job:
         if self.cluster.is_single:
             return
         if self.cluster.is_chief:
-            server = ControlServer(self.cluster, self._cancel)
+            server = ControlServer(self.cluster, self._cancel, self.gate, self.journal)
             server.start()
             self._server = server
         else:
@@ -57,7 +59,9 @@ class Job:
     def meet_at(self, target: str) -> None:
         """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
         if self._server is not None:
-            self._meeting = Meeting(self.cluster.control_host, self._server.ask_for_copies, self._server.tls)
+            self._meeting = Meeting(
+                self.cluster.control_host, self._server.ask_for_copies, self.workers_training, self._server.tls
+            )
             self._meeting.register(target)
 
     def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
@@ -100,6 +104,11 @@ class Job:
                 "of the job; save on the chief, or with ExportOptions(consistency='none')"
             )
         return GateCut(self.cluster, self.gate, self._server or NoWorkers(), timeout_secs)
+
+    def export_on_request(self, exporter: Callable[[str], object]) -> None:
+        """Let the console export. Does nothing on any task but the chief of a cluster."""
+        if self._server is not None:
+            self._server.console.export_with(exporter)
 
     def is_over(self) -> bool:
         """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""

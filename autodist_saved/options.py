@@ -10,6 +10,7 @@ from autodist_saved.errors import OptionsError, Problem
 
 MIB = 2**20
 Transport = Literal["auto", "stream", "shared"]
+Staging = Literal["auto", "memory", "parked"]
 
 
 class Options(BaseModel):
@@ -47,6 +48,12 @@ class ExportOptions(Options):
             reads all others. ``stream``: over the network, to the chief, who writes them. ``shared``: each parameter
             server writes its own into the export directory, which it has to see under the same path. ``auto``: shared
             where a parameter server sees that directory, else streamed.
+        staging: what parameter servers do with their variables while the job is stopped. ``memory``: copy them in
+            their own memory, and the job goes on while the copies are brought away. ``parked``: copy nothing; the job
+            goes on when all is brought away. ``auto``: memory where workers are training and the copies fit into what
+            a parameter server has free, else parked.
+        keep_staging_memory: parameter servers keep the memory of their copies for the next export, which is faster,
+            instead of freeing it.
         consistency: ``step`` stops all workers between two training steps while the variables are staged, so that
             the model is one moment in time, and gives up where that cannot be had. ``none`` stops nobody: the model
             may hold values of several steps; its witness says what is known.
@@ -60,6 +67,8 @@ class ExportOptions(Options):
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
     chunk_bytes: int = Field(default=32 * MIB, ge=1)
     transport: Transport = "auto"
+    staging: Staging = "auto"
+    keep_staging_memory: bool = False
     consistency: Literal["step", "none"] = "step"
     cut_timeout_secs: float = Field(default=30.0, gt=0)
     when_busy: Literal["refuse", "wait"] = "refuse"

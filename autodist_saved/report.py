@@ -24,6 +24,8 @@ class ExportReport:
         seconds: wall time by phase, in the order in which the phases began.
         transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
             ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
+        staging: for each of these tasks what it did while the job was stopped: ``memory``, it copied them, or
+            ``parked``, it did not, and the job was stopped until they had come.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
     """
@@ -34,6 +36,7 @@ class ExportReport:
     nbytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     transport: dict[str, str] = field(default_factory=dict)
+    staging: dict[str, str] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
 

@@ -12,14 +12,24 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.errors import NoVariablesError, PlanError, SaverTooLateError, UsageError
+from autodist_saved.bundle.files import remove_bundle
+from autodist_saved.capture import capture
+from autodist_saved.errors import (
+    CutTimeoutError,
+    InconsistentError,
+    NoVariablesError,
+    PlanError,
+    SaverTooLateError,
+    UsageError,
+)
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.options import ExportOptions
 from autodist_saved.restore import is_streamable, restore
+from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.own_scope import own_scope
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
 from autodist_saved.sources.staging import Staging, build_staging, unstageable
-from autodist_saved.stream import stream
 from autodist_saved.streamed_session import StreamedSession
 
 _PARAMETERS = inspect.signature(v1.train.Saver.__init__)
@@ -171,12 +181,16 @@ def _save(
         if not directory.parent.is_dir():
             raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
         directory.mkdir()
-    # Training should not fail because an export has the copies at this moment.
+    if not isinstance(session, GatedSession):
+        # TensorFlow's own sessions save as they always do, and are told what that may be.
+        options = options.model_copy(update={"consistency": "none"})
+    # Training should not fail because an export is under way at this moment.
     source = SessionSource(session, staging, wait=True)
     try:
-        stream(source.stage(source.plan()), source, prefix, options)
-    finally:
-        source.discard()
+        capture(source.plan(), source, cut_of(session, options), prefix, options)
+    except (CutTimeoutError, InconsistentError):
+        remove_bundle(prefix)
+        raise
     return prefix
 
 

@@ -11,8 +11,9 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control.member import Membership
 from autodist_saved.errors import ClusterConfigError, Problem, WrongTaskError
 from autodist_saved.options import SessionOptions
-from autodist_saved.sources.held_copies import HeldCopies
+from autodist_saved.sources.held_variables import HeldVariables
 from autodist_saved.transport.holder import hold
+from autodist_saved.transport.staging_memory import StagingMemory
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +39,14 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
             "call create_distributed_session() here",
             task=str(cluster.task),
         )
+    memory = StagingMemory()
 
     def give_copies(address: tuple[str, int], token: bytes) -> None:
-        wanted = (address, token, copies.open, membership.tls)
+        wanted = (address, token, variables.open, memory, membership.tls)
         threading.Thread(target=hold, args=wanted, name="copies", daemon=True).start()
 
     membership = Membership(cluster, options or SessionOptions(), give_copies=give_copies)
-    copies = HeldCopies(start_tensorflow_server(cluster), cluster.task.device)
+    variables = HeldVariables(start_tensorflow_server(cluster), cluster.task.device)
     membership.join()
     membership.wait_until_over()
     log.info("%s: the job is over", cluster.task)

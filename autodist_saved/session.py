@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -139,6 +139,15 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     def workers_training(self) -> tuple[str, ...]:
         """The workers that have a session at this moment, as the chief knows; empty on any other task."""
         return self._job.workers_training()
+
+    def export_on_request(self, exporter: Callable[[str], object]) -> None:
+        """Let ``autodist-saved export ADDRESS TARGET`` export from this job while it trains.
+
+        Args:
+            exporter: called on the chief, in a thread of its own, with the directory that was asked for. It makes a
+                builder for it, adds to it and saves it. Other tasks ignore it.
+        """
+        self._job.export_on_request(exporter)
 
     def close(self) -> None:
         """End this task's part, as leaving the ``with`` block does."""

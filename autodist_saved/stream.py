@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,14 +43,18 @@ def stream(plan: ExportPlan, source: Source, prefix: str, options: ExportOptions
     the memory that takes is bounded by the budget (or the longest row, or string variable). The bundle's index is
     written last; when an error is raised there is none.
 
+    Of no variables nothing is written at all.
+
     Args:
         plan: what the source has staged.
         source: where to read.
         prefix: of the bundle's files, in a directory that is there.
-        options: for transport, chunks and budget.
+        options: for chunks and budget.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
     """
-    carriers = source.carriers(Path(prefix).parent, options.transport)
+    if not plan.variables:
+        return Streamed(0, {})
+    carriers = source.carriers()
     carried = CarriedVariables(plan, carriers)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
     with BundleWriter(prefix, carried.data_files) as writer, Progress("streaming", plan.nbytes) as progress:

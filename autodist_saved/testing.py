@@ -13,19 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from autodist_saved.errors import TargetExistsError
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
-from autodist_saved.sources.source import Array, Source
+from autodist_saved.sources.source import Array, Source, Staged
 
 
 class ArraySource(Source):
-    """A source over arrays in memory. ``parts`` cuts a variable in so many pieces along its first dimension."""
+    """A source over arrays in memory."""
 
-    def __init__(self, arrays: Mapping[str, Array], *, parts: int = 1, global_step: int | None = None) -> None:
+    def __init__(
+        self, arrays: Mapping[str, Array], *, parts: int = 1, global_step: int | None = None, parked: bool = False
+    ) -> None:
+        """``parts``: pieces of each variable, along its first dimension. ``parked``: nothing is copied."""
         self.arrays = dict(arrays)
         self._parts = parts
         self._global_step = global_step
+        self._parked = parked
         self._plan = self._make_plan()
         self._staged: dict[int, Array] | None = None
 
@@ -35,13 +40,14 @@ class ArraySource(Source):
     def global_step(self) -> int | None:
         return self._global_step
 
-    def stage(self, plan: ExportPlan) -> ExportPlan:
-        self._staged = {
-            piece.index: self.arrays[variable.name][_window(piece)].copy()
+    def stage(self, plan: ExportPlan) -> Staged:
+        pieces = [
+            (piece.index, self.arrays[variable.name][_window(piece)])
             for variable in plan.variables
             for piece in variable.pieces
-        }
-        return plan
+        ]
+        self._staged = {index: array if self._parked else array.copy() for index, array in pieces}
+        return Staged(plan, dict.fromkeys(plan.tasks(), "parked" if self._parked else "memory"))
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         if self._staged is None:
@@ -94,9 +100,9 @@ class SourceConformance:
         """A source, and the value of each of its logical variables."""
         raise NotImplementedError
 
-    def test_every_row_reads_back(self) -> None:
+    def test_every_row_reads_back(self, tmp_path: Path) -> None:
         source, values = self.make()
-        plan = source.stage(source.plan())
+        plan = _staged(source, tmp_path).plan
         _check(sorted(values) == [variable.name for variable in plan.variables], "the plan names every variable")
         for variable in plan.variables:
             for piece in variable.pieces:
@@ -110,9 +116,9 @@ class SourceConformance:
                 _check(np.array_equal(source.read(piece, 0, rows), expected), variable.name)
         source.discard()
 
-    def test_pieces_of_a_pack_read_together(self) -> None:
+    def test_pieces_of_a_pack_read_together(self, tmp_path: Path) -> None:
         source, values = self.make()
-        plan = source.stage(source.plan())
+        plan = _staged(source, tmp_path).plan
         for batch in plan.batches(2**20):
             arrays = source.read_together([variable.pieces[0] for variable in batch])
             for variable, array in zip(batch, arrays, strict=True):
@@ -123,13 +129,34 @@ class SourceConformance:
         source, _ = self.make()
         _check(source.plan() == source.plan(), "two plans of one source are equal")
 
-    def test_copies_can_be_discarded_twice_and_staged_again(self) -> None:
+    def test_every_task_tells_how_it_staged(self, tmp_path: Path) -> None:
+        source, _ = self.make()
+        staged = _staged(source, tmp_path)
+        _check(sorted(staged.ways) == list(staged.plan.tasks()), "every task tells")
+        _check(set(staged.ways.values()) <= {"memory", "parked"}, "it is memory or parked")
+        source.discard()
+
+    def test_carriers_are_of_tasks_that_hold_pieces(self, tmp_path: Path) -> None:
+        source, _ = self.make()
+        plan = _staged(source, tmp_path).plan
+        _check(set(source.carriers()) <= set(plan.tasks()), "no task carries that holds nothing")
+        source.discard()
+
+    def test_copies_can_be_discarded_twice_and_staged_again(self, tmp_path: Path) -> None:
         source, values = self.make()
         source.discard()
-        source.stage(source.plan())
+        _staged(source, tmp_path)
         source.discard()
         source.discard()
-        plan = source.stage(source.plan())
+        plan = _staged(source, tmp_path).plan
+        _check(len(plan.variables) == len(values), "staging works again")
+        source.discard()
+
+    def test_what_was_only_connected_can_be_discarded(self, tmp_path: Path) -> None:
+        source, values = self.make()
+        source.connect(source.plan(), tmp_path, ExportOptions())
+        source.discard()
+        plan = _staged(source, tmp_path).plan
         _check(len(plan.variables) == len(values), "staging works again")
         source.discard()
 
@@ -177,6 +204,12 @@ class TargetConformance:
         except TargetExistsError:
             return
         raise AssertionError("check() did not see what is there")
+
+
+def _staged(source: Source, directory: Path) -> Staged:
+    plan = source.plan()
+    source.connect(plan, directory, ExportOptions())
+    return source.stage(plan)
 
 
 def _bounds(shape: tuple[int, ...], parts: int) -> list[tuple[int, int]]:

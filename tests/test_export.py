@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from autodist_saved.cut.cut import Cut, Standstill
 from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -26,20 +25,9 @@ from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
 from autodist_saved.witness import Witness
 from tests.meta_graphs import request
+from tests.recording_cut import RecordingCut
 
-PHASES = ["plan", "describe", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
-
-
-class RecordingCut(Cut):
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def acquire(self) -> None:
-        self.calls.append("acquire")
-
-    def release(self) -> Standstill:
-        self.calls.append("release")
-        return Standstill(epoch=3, steps={"worker:0": 8}, deaths=1)
+PHASES = ["plan", "describe", "open", "connect", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
 
 
 def source() -> ArraySource:
@@ -61,23 +49,37 @@ def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) ->
     assert report.path == str(tmp_path / "model")
     assert report.global_step == 7
     assert report.nbytes == 48
+    assert report.staging == {"ps:0": "memory", "ps:1": "memory"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_the_writers_go_on_before_anything_is_streamed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parked", [False, True])
+def test_the_writers_go_on_before_streaming_unless_nothing_was_copied(tmp_path: Path, parked: bool) -> None:
     cut = RecordingCut()
 
+    def called(name: str) -> Any:
+        def call(self, *arguments):
+            cut.calls.append(name)
+            return getattr(super(Source, self), name)(*arguments)
+
+        return call
+
     class Source(ArraySource):
-        def stage(self, plan):
-            cut.calls.append("stage")
-            return super().stage(plan)
+        connect, stage, global_step, read, discard = map(
+            called, ("connect", "stage", "global_step", "read", "discard")
+        )
 
-        def read(self, *arguments):
-            cut.calls.append("read")
-            return super().read(*arguments)
-
-    export(tmp_path / "model").capture(request(), Source({"w": np.zeros(2)}), cut)
-    assert cut.calls == ["acquire", "stage", "release", "read"]
+    held = Source({"w": np.zeros(2)}, global_step=3, parked=parked)
+    one = export(tmp_path / "model")
+    one.capture(request(), held, cut)
+    stage, stream = ["acquire", "global_step", "stage"], ["read"]
+    expected = (
+        [*stage, "extend", *stream, "discard", "global_step", "release"]
+        if parked
+        else [*stage, "global_step", "release", *stream]
+    )
+    assert cut.calls == ["connect", *expected, "discard"]
+    assert one.report.staging == {"ps:0": "parked" if parked else "memory"}
 
 
 def test_copies_are_freed_when_the_export_is_captured(tmp_path: Path) -> None:
@@ -86,9 +88,21 @@ def test_copies_are_freed_when_the_export_is_captured(tmp_path: Path) -> None:
     assert not held.holds_copies
 
 
-@pytest.mark.parametrize("method", ["global_step", "stage", "read"])
-def test_a_job_that_fails_leaves_nothing_and_lets_the_writers_go(tmp_path: Path, method: str) -> None:
-    broken, cut = source(), RecordingCut()
+@pytest.mark.parametrize("parked", [False, True])
+@pytest.mark.parametrize(
+    ("method", "phase"),
+    [
+        ("connect", "connect"),
+        ("global_step", "stage"),
+        ("stage", "stage"),
+        ("carriers", "stream"),
+        ("read", "stream"),
+    ],
+)
+def test_a_job_that_fails_leaves_nothing_and_lets_the_writers_go(
+    tmp_path: Path, method: str, phase: str, parked: bool
+) -> None:
+    broken, cut = ArraySource({"w": np.arange(6.0)}, global_step=7, parked=parked), RecordingCut()
 
     def fail(*_: object) -> None:
         raise OSError(5, "cable pulled")
@@ -96,8 +110,8 @@ def test_a_job_that_fails_leaves_nothing_and_lets_the_writers_go(tmp_path: Path,
     setattr(broken, method, fail)
     with pytest.raises(AutodistSavedError, match="cable pulled") as caught:
         export(tmp_path / "model").capture(request(), broken, cut)
-    assert caught.value.phase == ("stream" if method == "read" else "stage")
-    assert cut.calls == ["acquire", "release"]
+    assert caught.value.phase == phase
+    assert [call for call in cut.calls if call != "extend"] == ([] if method == "connect" else ["acquire", "release"])
     assert not broken.holds_copies
     assert not list(tmp_path.iterdir())
 

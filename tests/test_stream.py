@@ -36,7 +36,10 @@ def test_tensorflow_reads_what_was_streamed(tmp_path: Path, parts: int, chunk_by
     source = ArraySource(arrays, parts=parts)
     prefix = str(tmp_path / "variables")
     streamed = stream(
-        source.stage(source.plan()), source, prefix, ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+        source.stage(source.plan()).plan,
+        source,
+        prefix,
+        ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20),
     )
     assert streamed.nbytes == sum(path.stat().st_size for path in tmp_path.glob("*.data-*"))
     for name, array in arrays.items():
@@ -63,7 +66,10 @@ def test_any_grid_of_pieces_comes_out_row_major(
     source = _GridSource(variable, array)
     prefix = str(tmp_path_factory.mktemp("bundle") / "variables")
     stream(
-        source.stage(source.plan()), source, prefix, ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20)
+        source.stage(source.plan()).plan,
+        source,
+        prefix,
+        ExportOptions(chunk_bytes=chunk_bytes, memory_budget_bytes=2**20),
     )
     np.testing.assert_array_equal(read(prefix, "v"), array)
 
@@ -71,7 +77,7 @@ def test_any_grid_of_pieces_comes_out_row_major(
 @pytest.mark.parametrize("other", [np.zeros((3, 2), np.float32), np.zeros(3, np.float64)], ids=["shape", "dtype"])
 def test_what_is_not_as_it_was_planned_is_refused(tmp_path: Path, other: np.ndarray) -> None:
     source = ArraySource({"a": np.zeros(3, np.float32)})
-    plan = source.stage(source.plan())
+    plan = source.stage(source.plan()).plan
     source._staged = {0: other}
     with pytest.raises(
         ExportError, match=r"ps:0 holds float\d\d .* where float32 \[3\] was planned; check the slice"
@@ -82,7 +88,7 @@ def test_what_is_not_as_it_was_planned_is_refused(tmp_path: Path, other: np.ndar
 
 def test_a_source_that_breaks_leaves_no_bundle(tmp_path: Path) -> None:
     source = ArraySource({"a": np.zeros(3), "b": np.zeros(3)})
-    plan = source.stage(source.plan())
+    plan = source.stage(source.plan()).plan
     del source._staged[1]
     with pytest.raises(KeyError):
         stream(plan, source, str(tmp_path / "variables"), ExportOptions(chunk_bytes=64, memory_budget_bytes=2**20))

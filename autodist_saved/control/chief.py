@@ -12,6 +12,7 @@ import grpc
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.console import Console
 from autodist_saved.control.credentials import Credentials
 from autodist_saved.control.lobby import Lobby
 from autodist_saved.control.refusals import Refusals
@@ -19,6 +20,8 @@ from autodist_saved.control.roster import Member, MemberState, Parking, Workers
 from autodist_saved.control.server import make_server
 from autodist_saved.control.wire import job_digest
 from autodist_saved.errors import ClusterConfigError, Problem
+from autodist_saved.gate import Gate
+from autodist_saved.journal import Journal
 from autodist_saved.patience import Patience
 
 FAREWELL_SECS = 10.0
@@ -35,11 +38,24 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
     All methods may be called from any thread.
 
     Attributes:
+        console: for people and their tools.
         tls: for other connections of the job that the chief accepts; None without TLS.
     """
 
-    def __init__(self, cluster: Cluster, on_parameter_server_lost: Callable[[str], None] = lambda _: None) -> None:
-        """``on_parameter_server_lost`` is told, in a thread of its own, which one has lost what it held.
+    def __init__(
+        self,
+        cluster: Cluster,
+        on_parameter_server_lost: Callable[[str], None] = lambda _: None,
+        gate: Gate | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Listens not yet.
+
+        Args:
+            cluster: the job.
+            on_parameter_server_lost: told, in a thread of its own, which one has lost what it held.
+            gate: the chief's own; the console tells of it.
+            journal: of the job's exports; the console tells of them.
 
         Raises:
             ClusterConfigError: as :meth:`Credentials.read` does.
@@ -59,7 +75,9 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         self._lobby = Lobby()
         self._refusals = Refusals()
         self._server = make_server(len(self._members), self._credentials, self._refusals)
+        self.console = Console(str(cluster.chief), gate or Gate(), self, journal or Journal())
         control_pb2_grpc.add_ControlServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
+        control_pb2_grpc.add_ConsoleServicer_to_server(self.console, self._server)  # type: ignore[no-untyped-call]
 
     def start(self) -> None:
         """Listen on the cluster's control address.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
-import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -16,86 +15,101 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.errors import ExportError, UsageError
-from autodist_saved.options import Transport
-from autodist_saved.plan import ExportPlan, Piece, make_plan
+from autodist_saved.options import ExportOptions
+from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, Shape, make_plan
+from autodist_saved.sources.agents import Agents
 from autodist_saved.sources.carrier import Carrier
-from autodist_saved.sources.copy_carrier import CopyCarrier
 from autodist_saved.sources.restoring import RestoredPiece, Restoring
 from autodist_saved.sources.sink import Sink
-from autodist_saved.sources.source import Array, Source
+from autodist_saved.sources.source import Array, Source, Staged, misplanned
 from autodist_saved.sources.staging import Copy, Staging
-from autodist_saved.transport.line import Line
 from autodist_saved.transport.meeting import Meeting
 
 _CLOSED = "the session is closed; export inside its `with` block, or before close()"
 
 
 class SessionSource(Source):
-    """Stages and reads with ops that a :class:`~autodist_saved.Saver` has put into the session's graph."""
+    """The variables of a :class:`~autodist_saved.Saver`, which has put ops for them into the session's graph.
+
+    Parameter servers stage and give what they can by themselves; the ops are run for the rest.
+    """
 
     def __init__(self, session: v1.Session, staging: Staging, *, wait: bool = False) -> None:
-        """Runs nothing before :meth:`stage`.
+        """Runs nothing before :meth:`connect`.
 
         Args:
             session: a plain session (see :func:`plain_session`).
             staging: its saver's ops.
-            wait: wait in :meth:`stage` while another export of the same saver has its copies, instead of raising.
+            wait: wait in :meth:`connect` while another export of the same saver is under way, instead of raising.
         """
         self._wait = wait
         self._session = session
         self._staging = staging
+        self._agents = Agents(staging.pieces)
+        self._is_busy = False
         self._has_copies = False
-        self._staged: ExportPlan | None = None
-        self._lines: Mapping[str, Line] = {}
 
     def plan(self) -> ExportPlan:
         return self._staging.plan
+
+    def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
+        """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
+        if not self._is_busy and not self._staging.busy.acquire(blocking=self._wait):
+            raise ExportError("another export of this saver is under way; wait for it, then export again")
+        self._is_busy = True
+        self.global_step()  # TensorFlow prepares whatever it runs for the first time
+        meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
+        if options.staging == "auto" and meeting is not None and meeting.training() == ():
+            options = options.model_copy(update={"staging": "parked"})  # nobody is stopped who would wait for copies
+        self._agents.call_in(meeting, self._staging.held_by_servers(plan), directory, options)
 
     def global_step(self) -> int | None:
         step = v1.train.get_global_step(self._session.graph)
         return None if step is None else int(self._session.run(step))
 
-    def stage(self, plan: ExportPlan) -> ExportPlan:
-        """See :meth:`Source.stage`. Raises ``ExportError`` while another export of the same saver has its copies."""
-        if not self._has_copies and not self._staging.busy.acquire(blocking=self._wait):
-            raise ExportError("another export of this saver is under way; wait for it, then export again")
-        self._has_copies = True
-        pieces = [self._staging.pieces[piece.index] for variable in plan.variables for piece in variable.pieces]
-        copies = {piece.copy: self._staging.copies[piece.copy] for piece in pieces}
-        # One op for all is much faster to run than a list of all, and the list is for the exports of some.
-        everything = len(copies) == len(self._staging.copies)
-        stage = self._staging.stage if everything else [copy.stage for copy in copies.values()]
-        unknown = {number: copy.staged_shape for number, copy in copies.items() if copy.staged_shape is not None}
-        _, shapes = self._session.run((stage, unknown))
-        if unknown:
-            plan = make_plan(
-                variable.with_shape(tuple(shapes[self._staging.pieces[variable.pieces[0].index].copy].tolist()))
-                if variable.shape is None
-                else variable
-                for variable in plan.variables
-            )
-        self._staged = plan
-        return plan
+    def stage(self, plan: ExportPlan) -> Staged:
+        with ThreadPoolExecutor(1, thread_name_prefix="stage") as aside:
+            by_agents = aside.submit(self._agents.stage)
+            shapes = self._stage_others(plan)
+            ways, of_agents = by_agents.result()
+        shapes |= of_agents
+        if shapes:
+            plan = make_plan(self._with_shapes(variable, shapes) for variable in plan.variables)
+        return Staged(plan, {task: ways.get(task, "memory") for task in plan.tasks()})
 
-    def carriers(self, directory: Path, transport: Transport) -> Mapping[str, Carrier]:
-        meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
-        copies = {} if self._staged is None else self._staging.copies_of(self._staged)
-        self._lines = {} if meeting is None else meeting.call_in(copies)
-        seen_by = _tasks_that_see(directory, self._lines) if transport != "stream" else set()
-        if transport == "shared" and (blind := sorted(copies.keys() - seen_by)):
-            raise ExportError(
-                f"{', '.join(blind)} cannot write to {directory} of the chief, or not to the same; mount it there "
-                "with the same path, or export with transport='auto'",
-                path=str(directory),
-            )
-        return {
-            task: CopyCarrier(line, self._staging, copies[task], way="shared" if task in seen_by else "stream")
-            for task, line in self._lines.items()
-        }
+    def _stage_others(self, plan: ExportPlan) -> dict[int, Shape]:
+        """Copy what no agent stages. Returns shapes by the index of a piece, where they were not known before."""
+        pieces = [piece for variable in plan.variables for piece in variable.pieces if not self._agents.holds(piece)]
+        if not pieces:
+            return {}
+        self._has_copies = True
+        numbers = {self._staging.pieces[piece.index].copy: piece.index for piece in pieces}
+        # One op for all is much faster to run than a list of all, and the list is for some.
+        everything = len(numbers) == len(self._staging.copies)
+        stage = self._staging.stage if everything else [self._staging.copies[number].stage for number in numbers]
+        staged_shapes = {index: self._staging.copies[number].staged_shape for number, index in numbers.items()}
+        unknown = {index: shape for index, shape in staged_shapes.items() if shape is not None}
+        _, shapes = self._session.run((stage, unknown))
+        return {index: tuple(shape.tolist()) for index, shape in shapes.items()}
+
+    def _with_shapes(self, variable: LogicalVariable, shapes: Mapping[int, Shape]) -> LogicalVariable:
+        """A variable with what its pieces have told. Raises ``ExportError`` where it was planned otherwise."""
+        for piece in variable.pieces:
+            if piece.index not in shapes:
+                continue
+            if variable.shape is None:
+                return variable.with_shape(shapes[piece.index])
+            found, planned = (f"{variable.dtype} {list(shape)}" for shape in (shapes[piece.index], piece.shape))
+            raise misplanned(variable.name, piece, found, planned)
+        return variable
+
+    def carriers(self) -> Mapping[str, Carrier]:
+        return self._agents.carriers()
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        if self._agents.holds(piece):
+            return self._agents.read(piece, row_start, row_stop)
         staged = self._staging.pieces[piece.index]
         copy = self._staging.copies[staged.copy]
         rows = (piece.shape or (1,))[0]
@@ -109,6 +123,8 @@ class SessionSource(Source):
         return value[row_start:row_stop] if piece.shape else value
 
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
+        if any(map(self._agents.holds, pieces)):
+            return [self.read(piece, 0, (piece.shape or (1,))[0]) for piece in pieces]
         staged = [self._staging.pieces[piece.index] for piece in pieces]
         sizes = [math.prod(piece.shape) for piece in pieces]
         start = staged[0].packed_at or 0
@@ -126,16 +142,15 @@ class SessionSource(Source):
         return rows
 
     def discard(self) -> None:
-        for line in self._lines.values():
-            line.close()
-        self._lines = {}
-        if not self._has_copies:
-            return
+        self._agents.discard()
         try:
-            self._session.run(self._staging.discard)
+            if self._has_copies:
+                self._session.run(self._staging.discard)
         finally:
             self._has_copies = False
-            self._staging.busy.release()
+            if self._is_busy:
+                self._is_busy = False
+                self._staging.busy.release()
 
 
 class SessionSink(Sink):
@@ -180,20 +195,6 @@ class SessionSink(Sink):
                 return
             del self._waiting[restored.group]
         self._session.run(group.restore, {group.values[position]: value for position, value in values.items()})
-
-
-def _tasks_that_see(directory: Path, lines: Mapping[str, Line]) -> set[str]:
-    """Those that find a file which is put there for them just now, and may write it."""
-    if not lines:
-        return set()
-    probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
-    try:
-        with reporting_unwritable(probe):
-            probe.write_bytes(contents)
-        return {task for task, line in lines.items() if line.sees(probe, contents)}
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink()
 
 
 def plain_session(session: Any) -> v1.Session:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.errors import ExportError
-from autodist_saved.options import Transport
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, Piece
 from autodist_saved.sources.carrier import Carrier
 
@@ -26,6 +27,25 @@ def misplanned(variable: str, piece: Piece, found: str, planned: str) -> ExportE
     )
 
 
+@dataclass(frozen=True)
+class Staged:
+    """What has become of a plan when it was staged.
+
+    Attributes:
+        plan: the same, in which every shape is known now.
+        ways: for each task that holds pieces ``memory``, where it has copied them, or ``parked``, where it has not:
+            the writers have to stay stopped until all is read.
+    """
+
+    plan: ExportPlan
+    ways: Mapping[str, str]
+
+    @property
+    def parked(self) -> bool:
+        """Whether the writers have to stay stopped."""
+        return "parked" in self.ways.values()
+
+
 class Source(ABC):
     """The variables of one job, as an export sees them.
 
@@ -36,38 +56,38 @@ class Source(ABC):
     def plan(self) -> ExportPlan:
         """1. What there is. Pure: touches neither session nor network. Raises ``PlanError``."""
 
-    @abstractmethod
-    def global_step(self) -> int | None:
-        """2. and 4., around staging. The job's global step; None where it has none."""
-
-    @abstractmethod
-    def stage(self, plan: ExportPlan) -> ExportPlan:
-        """3. Copy the pieces of a plan beside themselves, each on the task that holds it.
+    def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
+        """2. Get ready to stage a plan. The writers go on meanwhile: whatever takes time belongs here.
 
         Args:
             plan: what :meth:`plan` gave, or some variables of it.
-
-        Returns:
-            the same plan, in which every shape is known now.
-        """
-
-    def carriers(self, directory: Path, transport: Transport) -> Mapping[str, Carrier]:
-        """5. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read.
-
-        Args:
-            directory: where the files are written. It is there.
-            transport: which way the carriers may take.
+            directory: where the files will be written. It is there, if the plan has variables.
+            options: for staging and transport.
 
         Raises:
-            ExportError: a task cannot take that way.
+            ExportError: a task cannot do what the options ask for.
             TaskUnreachableError: a task is gone.
         """
-        del directory, transport
+        del plan, directory, options
+
+    @abstractmethod
+    def global_step(self) -> int | None:
+        """3. and 5., around staging. The job's global step; None where it has none."""
+
+    @abstractmethod
+    def stage(self, plan: ExportPlan) -> Staged:
+        """4. Copy the pieces of the plan beside themselves, each on the task that holds it, or hold them as they are.
+
+        The writers are stopped meanwhile, where the cut can stop them.
+        """
+
+    def carriers(self) -> Mapping[str, Carrier]:
+        """6. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read."""
         return {}
 
     @abstractmethod
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        """6. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
+        """7. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
 
         Returns:
             an array of the piece's dtype (strings: objects of type ``bytes``), of shape
@@ -76,8 +96,8 @@ class Source(ABC):
 
     @abstractmethod
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        """6'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
+        """7'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
 
     @abstractmethod
     def discard(self) -> None:
-        """7. Free the staged copies. Called also when anything above has failed; may be called again."""
+        """8. Let go of what is staged. Called also when anything above has failed; may be called again."""

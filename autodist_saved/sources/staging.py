@@ -1,8 +1,8 @@
 """The ops that copy every piece of a saver's variables beside itself and let the copies be read in parts.
 
-They are made once, when the saver is made, because a session's graph is final. For every piece there is a
-variable of ours, its copy, on the task that holds the piece and in that task's ordinary memory. No copy holds
-memory outside an export.
+They are made once, when the saver is made, because a session's graph is final, and run for those pieces that no
+parameter server stages by itself. For every piece there is a variable of ours, its copy, on the task that holds the
+piece and in that task's ordinary memory. No copy holds memory outside an export.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from autodist_saved import tensorflow_private
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.sources.own_scope import has_rows, memory_of, own_container
+from autodist_saved.sources.server_variables import server_variable_of
+from autodist_saved.transport.server_variable import ServerVariable
 
 # Smaller variables are copied into one with their neighbours: a thousand reads would take longer than their bytes.
 PACK_BELOW_BYTES = 2**18
@@ -62,6 +64,7 @@ class StagedPiece:
         task: the task that holds piece and copy.
         copy: number of its copy in :attr:`Staging.copies`.
         packed_at: where its elements begin in the copy, which is flat and holds several pieces then; else None.
+        variable: how the parameter server that holds it can name it; None for what is no variable of one.
     """
 
     name: str
@@ -72,6 +75,7 @@ class StagedPiece:
     task: str
     copy: int
     packed_at: int | None = None
+    variable: ServerVariable | None = None
 
 
 @dataclass(frozen=True)
@@ -97,21 +101,21 @@ class Staging:
             by_name.setdefault(piece.name, []).append(index)
         return make_plan(self._variable(name, indices) for name, indices in by_name.items())
 
-    def copies_of(self, plan: ExportPlan) -> dict[str, dict[int, Piece]]:
-        """For each parameter server the copies of a plan, by number, that are plain memory; and a piece in each."""
-        return self._copies_of_all if plan is self.plan else self._find_copies_of(plan)
+    def held_by_servers(self, plan: ExportPlan) -> dict[str, list[Piece]]:
+        """For each parameter server the pieces of a plan that it can name, in the plan's order of places."""
+        return self._held_of_all if plan is self.plan else self._find_held(plan)
 
     @cached_property
-    def _copies_of_all(self) -> dict[str, dict[int, Piece]]:
-        return self._find_copies_of(self.plan)
+    def _held_of_all(self) -> dict[str, list[Piece]]:
+        return self._find_held(self.plan)
 
-    def _find_copies_of(self, plan: ExportPlan) -> dict[str, dict[int, Piece]]:
-        copies: dict[str, dict[int, Piece]] = {}
-        for variable in plan.variables:
+    def _find_held(self, plan: ExportPlan) -> dict[str, list[Piece]]:
+        held: dict[str, list[Piece]] = {}
+        for variable in plan.by_place:
             for piece in variable.pieces:
-                if piece.task.startswith("ps:") and has_rows(tf.as_dtype(variable.dtype), None):
-                    copies.setdefault(piece.task, {})[self.pieces[piece.index].copy] = piece
-        return copies
+                if self.pieces[piece.index].variable is not None:
+                    held.setdefault(piece.task, []).append(piece)
+        return held
 
     def _variable(self, name: str, indices: Sequence[int]) -> LogicalVariable:
         first = self.pieces[indices[0]]
@@ -168,8 +172,8 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
         scope: name of the open scope.
     """
     window = _RowWindow()
-    specs = [spec for saveable in saveables for spec in saveable.specs]
-    values = [_Value.of(spec) for spec in specs]
+    saved = [(saveable, spec) for saveable in saveables for spec in saveable.specs]
+    values = [_Value.of(spec) for _, spec in saved]
     names = f"{scope}{own_container()}/copy_"
     copies: list[Copy] = []
     pieces: dict[int, StagedPiece] = {}
@@ -180,7 +184,7 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
             copies.append(_copy(flat, dtype, f"{names}{len(copies)}", window))
         at = 0
         for index in members:
-            pieces[index] = values[index].piece(specs[index], len(copies) - 1, packed_at=at)
+            pieces[index] = values[index].piece(*saved[index], len(copies) - 1, packed_at=at)
             at += values[index].length
     for index, value in enumerate(values):
         if index not in pieces:
@@ -192,7 +196,7 @@ def build_staging(saveables: Iterable[Any], scope: str) -> Staging:
                     window,
                 )
             copies.append(copy)
-            pieces[index] = value.piece(specs[index], len(copies) - 1)
+            pieces[index] = value.piece(*saved[index], len(copies) - 1)
     return Staging(
         tuple(pieces[index] for index in range(len(values))),
         tuple(copies),
@@ -231,14 +235,15 @@ class _Value:
         # A reference would share the variable's memory, and change with it.
         return _deep_copy(self.tensor) if tensorflow_private.is_reference(self.tensor) else self.tensor
 
-    def piece(self, spec: Any, copy: int, packed_at: int | None = None) -> StagedPiece:
+    def piece(self, saveable: Any, spec: Any, copy: int, packed_at: int | None = None) -> StagedPiece:
         full_shape, offset, shape = self.shape, (0,) * len(self.shape or ()), self.shape
         if spec.slice_spec:
             full_shape, offset, shape = parse_slice_spec(spec.slice_spec)
         device = tf.DeviceSpec.from_string(self.memory)
         task = f"{device.job}:{device.task or 0}" if device.job else "local"
         dtype = self.tensor.dtype.base_dtype.name
-        return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, copy, packed_at)
+        variable = server_variable_of(saveable, shape)
+        return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, copy, packed_at, variable)
 
 
 def unstageable(saveables: Iterable[Any]) -> tuple[str, ...]:

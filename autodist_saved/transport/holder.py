@@ -1,4 +1,4 @@
-"""The parameter server's end: it holds staged copies ready and moves what the chief asks for."""
+"""The parameter server's end: it stages variables and moves what the chief asks for."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.files import write_all
+from autodist_saved.transport.copies import Copies, Open
 from autodist_saved.transport.messages import receive_message, send_message
-from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
-
-Array = npt.NDArray[Any]
-Bytes = npt.NDArray[np.uint8]
-# Gives copies, by name and type of each, as arrays that share their memory.
-Open = Callable[[Sequence[tuple[str, str]]], list[Array]]
+from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.staging_memory import Bytes, StagingMemory
+from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span, Variable
 
 DIAL_SECS = 10.0
 # While the chief is silent it is busy with another parameter server; when it is gone, TCP finds out.
@@ -35,8 +29,14 @@ _STEP_BYTES = 2**18
 log = logging.getLogger(__name__)
 
 
-def hold(address: tuple[str, int], token: bytes, open_copies: Open, tls: ssl.SSLContext | None = None) -> None:
-    """Serve one export: dial the chief, answer it until it hangs up, then let go of the copies.
+def hold(
+    address: tuple[str, int],
+    token: bytes,
+    open_variables: Open,
+    memory: StagingMemory,
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Serve one export: dial the chief, answer it until it hangs up, then let go of what was staged.
 
     Called in a thread of its own. What fails is told to the chief where that is still possible, and logged. With
     ``tls``, for a member's end, the connection is encrypted and the chief has to prove its host.
@@ -50,7 +50,11 @@ def hold(address: tuple[str, int], token: bytes, open_copies: Open, tls: ssl.SSL
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PINGS)
             connection.settimeout(None)
             connection.sendall(token)
-            _Holder(connection, open_copies).answer_all()
+            holder = _Holder(connection, Copies(open_variables, memory))
+            try:
+                holder.answer_all()
+            finally:
+                holder.copies.discard()
     except OSError as error:
         log.warning("the connection to the chief at %s:%d failed: %s", *address, error)
 
@@ -61,10 +65,9 @@ def _dialed(address: tuple[str, int], tls: ssl.SSLContext | None) -> socket.sock
 
 
 class _Holder:
-    def __init__(self, connection: socket.socket, open_copies: Open) -> None:
+    def __init__(self, connection: socket.socket, copies: Copies) -> None:
+        self.copies = copies
         self._connection = connection
-        self._open_copies = open_copies
-        self._copies: list[Bytes] = []
 
     def answer_all(self) -> None:
         while (request := receive_message(self._connection, Request)) is not None:
@@ -81,6 +84,11 @@ class _Holder:
         match request.WhichOneof("kind"):
             case "attach":
                 return self._attach(request.attach)
+            case "stage":
+                return self._stage()
+            case "discard":
+                self.copies.discard()
+                return Reply()
             case "probe":
                 return Reply(sees=_sees(request.probe))
             case "move":
@@ -89,9 +97,13 @@ class _Holder:
                 return Reply(error="this parameter server has another version of autodist_saved than the chief")
 
     def _attach(self, attach: Attach) -> Reply:
-        copies = self._open_copies([(copy.shared_name, copy.dtype) for copy in attach.copies])
-        self._copies = [copy.reshape(-1).view(np.uint8) for copy in copies]
-        return Reply(shapes=[Shape(extents=copy.shape) for copy in copies])
+        variables = [_server_variable(variable) for variable in attach.variables]
+        return Reply(absent=sorted(self.copies.attach(variables, attach.staging, keep=attach.keep)))
+
+    def _stage(self) -> Reply:
+        staged = self.copies.stage()
+        shapes = {number: Shape(extents=shape) for number, shape in staged.shapes.items()}
+        return Reply(parked=staged.parked, shapes=shapes)
 
     def _move(self, move: Move) -> Reply:
         spans = [self._bytes_of(span) for span in move.spans]
@@ -108,10 +120,7 @@ class _Holder:
         return Reply(crc32c=crcs)
 
     def _bytes_of(self, span: Span) -> Bytes:
-        data = self._copies[span.copy][span.start : span.start + span.nbytes]
-        if data.nbytes != span.nbytes:
-            raise ValueError(f"copy {span.copy} has no {span.nbytes} bytes from {span.start} on")
-        return data
+        return self.copies.bytes_of(span.variable, span.start, span.nbytes)
 
     def _send(self, data: Bytes) -> int:
         crc = 0
@@ -119,6 +128,11 @@ class _Holder:
             crc = crc32c.extend(crc, step)
             self._connection.sendall(step.data)
         return crc
+
+
+def _server_variable(variable: Variable) -> ServerVariable:
+    shape = tuple(variable.shape.extents) if variable.HasField("shape") else None
+    return ServerVariable(variable.name, variable.container, variable.dtype, variable.reference, shape)
 
 
 def _lock(file: int, move: Move) -> None:

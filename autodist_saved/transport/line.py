@@ -16,13 +16,29 @@ import numpy as np
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
+from autodist_saved.transport.copies import Staged
 from autodist_saved.transport.messages import receive_into, receive_message, send_message
-from autodist_saved.transport.transport_pb2 import Attach, Copy, Move, Probe, Reply, Request
+from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.staging_memory import Bytes
+from autodist_saved.transport.transport_pb2 import (
+    Attach,
+    Discard,
+    Move,
+    Probe,
+    Reply,
+    Request,
+    Shape,
+    Span,
+    Stage,
+    Variable,
+)
 
 # Nothing at all comes for so long: the parameter server is stopped or cut off.
 SILENCE_SECS = 60.0
 # Before it answers, it may have to flush gigabytes to a slow disk.
 FLUSHING_SECS = 900.0
+# Or TensorFlow has to prepare a graph of many thousand variables.
+ATTACHING_SECS = 600.0
 _STEP_BYTES = 2**20
 _BATCH_BYTES = 2**25
 # A request never fills the buffers of a connection on which both ends may be sending.
@@ -31,10 +47,10 @@ _BATCH_SPANS = 1024
 _BATCHES_AHEAD = 2
 
 
-class CopySpan(NamedTuple):
-    """A range of a copy and where it goes in a file; all in bytes."""
+class StagedSpan(NamedTuple):
+    """A range of a variable, given by its place in what was attached, and where it goes in a file; all in bytes."""
 
-    copy: int
+    variable: int
     start: int
     nbytes: int
     offset: int
@@ -55,19 +71,30 @@ class Line:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._turn = threading.Lock()
 
-    def attach(self, copies: Sequence[tuple[str, str]]) -> list[tuple[int, ...]]:
-        """Have copies held ready, by their ``shared_name`` and dtype. Returns the shape of each."""
-        request = Attach(copies=[Copy(shared_name=name, dtype=dtype) for name, dtype in copies])
-        shapes = [tuple(shape.extents) for shape in self._ask(Request(attach=request)).shapes]
-        if len(shapes) != len(copies):
-            raise ExportError(f"{self.task} attached {len(shapes)} of {len(copies)} copies", task=self.task)
-        return shapes
+    def attach(self, variables: Sequence[ServerVariable], staging: str, *, keep: bool) -> frozenset[int]:
+        """Have it get ready to stage variables. Otherwise as :meth:`Copies.attach`, which it calls there."""
+        attach = Attach(staging=staging, keep=keep)
+        for name, container, dtype, reference, shape in variables:
+            extents = None if shape is None else Shape(extents=shape)
+            attach.variables.append(
+                Variable(name=name, container=container, dtype=dtype, reference=reference, shape=extents)
+            )
+        return frozenset(self._ask(Request(attach=attach), ATTACHING_SECS).absent)
+
+    def stage(self) -> Staged:
+        """Have the attached variables staged."""
+        reply = self._ask(Request(stage=Stage()))
+        return Staged(reply.parked, {number: tuple(shape.extents) for number, shape in reply.shapes.items()})
+
+    def discard(self) -> None:
+        """Have it let go of what was staged; it has done so when this returns."""
+        self._ask(Request(discard=Discard()))
 
     def sees(self, path: Path, contents: bytes) -> bool:
         """Whether the parameter server finds this file, with these contents, and may write it."""
         return self._ask(Request(probe=Probe(path=os.fsencode(path), contents=contents))).sees
 
-    def receive(self, spans: Sequence[CopySpan], path: Path) -> Iterator[list[int]]:
+    def receive(self, spans: Sequence[StagedSpan], path: Path) -> Iterator[list[int]]:
         """Move ranges into a file, by this process.
 
         Args:
@@ -84,7 +111,7 @@ class Line:
             file = os.open(path, os.O_WRONLY)
         buffer = np.empty(_STEP_BYTES, np.uint8)
 
-        def take(batch: Sequence[CopySpan]) -> None:
+        def take(batch: Sequence[StagedSpan]) -> None:
             for offset, nbytes in _runs(batch):
                 for at in range(0, nbytes, _STEP_BYTES):
                     step = buffer[: nbytes - at]
@@ -99,7 +126,19 @@ class Line:
         finally:
             os.close(file)
 
-    def write(self, spans: Sequence[CopySpan], path: Path, *, sync: bool) -> Iterator[list[int]]:
+    def read(self, variable: int, start: int, nbytes: int) -> Bytes:
+        """A range of a staged variable."""
+        data = np.empty(nbytes, np.uint8)
+        move = Move(spans=[Span(variable=variable, start=start, nbytes=nbytes)])
+        with self._turn, self._reaching():
+            self._connection.settimeout(SILENCE_SECS)
+            send_message(self._connection, Request(move=move))
+            if nbytes and not receive_into(self._connection, data.data):
+                raise ConnectionError("the connection was closed")
+            self._good(self._reply())
+        return data
+
+    def write(self, spans: Sequence[StagedSpan], path: Path, *, sync: bool) -> Iterator[list[int]]:
         """Have ranges written by the parameter server itself. Otherwise as :meth:`receive`.
 
         Args:
@@ -118,24 +157,25 @@ class Line:
             yield list(reply.crc32c)
 
     def close(self) -> None:
-        """Hang up; the parameter server lets go of the copies then."""
+        """Hang up; the parameter server lets go of what was staged then, if it has not before."""
         self._connection.close()
 
-    def _ask(self, request: Request) -> Reply:
+    def _ask(self, request: Request, timeout_secs: float | None = None) -> Reply:
         with self._turn, self._reaching():
+            self._connection.settimeout(timeout_secs or SILENCE_SECS)
             send_message(self._connection, request)
             return self._good(self._reply())
 
     def _move(
         self,
-        spans: Sequence[CopySpan],
-        take: Callable[[Sequence[CopySpan]], None],
+        spans: Sequence[StagedSpan],
+        take: Callable[[Sequence[StagedSpan]], None],
         path: bytes = b"",
         *,
         sync: bool = False,
     ) -> Iterator[Reply]:
         """Ask for batch after batch, ``take`` what comes before each answer, and yield the answers."""
-        waiting: deque[Sequence[CopySpan]] = deque()
+        waiting: deque[Sequence[StagedSpan]] = deque()
 
         def answer() -> Reply:
             batch = waiting.popleft()
@@ -150,8 +190,8 @@ class Line:
         with self._turn, self._reaching():
             for number, batch in enumerate(batches, 1):
                 move = Move(path=path, sync=sync and number == len(batches))
-                for copy, start, nbytes, offset in batch:
-                    move.spans.add(copy=copy, start=start, nbytes=nbytes, offset=offset)
+                for variable, start, nbytes, offset in batch:
+                    move.spans.add(variable=variable, start=start, nbytes=nbytes, offset=offset)
                 send_message(self._connection, Request(move=move))
                 waiting.append(batch)
                 if len(waiting) == _BATCHES_AHEAD:
@@ -168,7 +208,7 @@ class Line:
     def _good(self, reply: Reply) -> Reply:
         if reply.error:
             raise ExportError(
-                f"{self.task} cannot give its copies: {reply.error}; see its own output", task=self.task
+                f"{self.task} cannot give its variables: {reply.error}; see its own output", task=self.task
             )
         return reply
 
@@ -182,13 +222,13 @@ class Line:
             if isinstance(error, AutodistSavedError) or not isinstance(error, OSError):
                 raise
             raise TaskUnreachableError(
-                f"{self.task} went away while it gave its copies ({error}); see its own output, and export again "
+                f"{self.task} went away while it gave its variables ({error}); see its own output, and export again "
                 "once the job goes on",
                 task=self.task,
             ) from error
 
 
-def _runs(spans: Sequence[CopySpan]) -> Iterator[tuple[int, int]]:
+def _runs(spans: Sequence[StagedSpan]) -> Iterator[tuple[int, int]]:
     """Offsets and lengths in the file, of spans that follow each other there."""
     start = stop = 0
     for span in spans:
@@ -199,9 +239,9 @@ def _runs(spans: Sequence[CopySpan]) -> Iterator[tuple[int, int]]:
     yield start, stop - start
 
 
-def _batches(spans: Sequence[CopySpan]) -> Iterator[list[CopySpan]]:
+def _batches(spans: Sequence[StagedSpan]) -> Iterator[list[StagedSpan]]:
     """Spans in portions that are asked for together."""
-    batch: list[CopySpan] = []
+    batch: list[StagedSpan] = []
     nbytes = 0
     for span in spans:
         if batch and (nbytes + span.nbytes > _BATCH_BYTES or len(batch) == _BATCH_SPANS):

@@ -28,18 +28,24 @@ class Meeting:
     """Has parameter servers dial in. Belongs to the chief, for as long as the job runs."""
 
     def __init__(
-        self, host: str, invite: Callable[[str, int, bytes], bool], tls: ssl.SSLContext | None = None
+        self,
+        host: str,
+        invite: Callable[[str, int, bytes], bool],
+        training: Callable[[], tuple[str, ...] | None] = lambda: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Touches no network.
 
         Args:
             host: name or address of this machine by which the other tasks know it, without brackets.
             invite: tells a task to dial a port and to say a token; False where it is not in the job now.
+            training: which other tasks are training when it is called; None where nobody knows.
             tls: for the chief's end of connections, where they are to be encrypted.
         """
         self._tls = tls
         self._host = host
         self._invite = invite
+        self.training = training
 
     @staticmethod
     def of(target: str) -> Meeting | None:

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 Kind = TypeVar("Kind", bound=Message)
 
 TOKEN_BYTES = 32
-MESSAGE_BYTES_MAX = 64 * 2**20  # some hundred thousand copies or spans
+MESSAGE_BYTES_MAX = 64 * 2**20  # some hundred thousand variables or spans
 _LENGTH = struct.Struct("<I")
 
 

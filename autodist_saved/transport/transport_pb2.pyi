@@ -7,28 +7,50 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Request(_message.Message):
-    __slots__ = ("attach", "probe", "move")
+    __slots__ = ("attach", "probe", "move", "stage", "discard")
     ATTACH_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
     attach: Attach
     probe: Probe
     move: Move
-    def __init__(self, attach: _Optional[_Union[Attach, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., move: _Optional[_Union[Move, _Mapping]] = ...) -> None: ...
+    stage: Stage
+    discard: Discard
+    def __init__(self, attach: _Optional[_Union[Attach, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., move: _Optional[_Union[Move, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., discard: _Optional[_Union[Discard, _Mapping]] = ...) -> None: ...
 
 class Attach(_message.Message):
-    __slots__ = ("copies",)
-    COPIES_FIELD_NUMBER: _ClassVar[int]
-    copies: _containers.RepeatedCompositeFieldContainer[Copy]
-    def __init__(self, copies: _Optional[_Iterable[_Union[Copy, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("variables", "staging", "keep")
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    STAGING_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    variables: _containers.RepeatedCompositeFieldContainer[Variable]
+    staging: str
+    keep: bool
+    def __init__(self, variables: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., staging: _Optional[str] = ..., keep: bool = ...) -> None: ...
 
-class Copy(_message.Message):
-    __slots__ = ("shared_name", "dtype")
-    SHARED_NAME_FIELD_NUMBER: _ClassVar[int]
+class Variable(_message.Message):
+    __slots__ = ("name", "container", "dtype", "reference", "shape")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
-    shared_name: str
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    container: str
     dtype: str
-    def __init__(self, shared_name: _Optional[str] = ..., dtype: _Optional[str] = ...) -> None: ...
+    reference: bool
+    shape: Shape
+    def __init__(self, name: _Optional[str] = ..., container: _Optional[str] = ..., dtype: _Optional[str] = ..., reference: bool = ..., shape: _Optional[_Union[Shape, _Mapping]] = ...) -> None: ...
+
+class Stage(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Discard(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Probe(_message.Message):
     __slots__ = ("path", "contents")
@@ -49,16 +71,16 @@ class Move(_message.Message):
     def __init__(self, spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ..., path: _Optional[bytes] = ..., sync: bool = ...) -> None: ...
 
 class Span(_message.Message):
-    __slots__ = ("copy", "start", "nbytes", "offset")
-    COPY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("variable", "start", "nbytes", "offset")
+    VARIABLE_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     NBYTES_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
-    copy: int
+    variable: int
     start: int
     nbytes: int
     offset: int
-    def __init__(self, copy: _Optional[int] = ..., start: _Optional[int] = ..., nbytes: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+    def __init__(self, variable: _Optional[int] = ..., start: _Optional[int] = ..., nbytes: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Shape(_message.Message):
     __slots__ = ("extents",)
@@ -67,13 +89,24 @@ class Shape(_message.Message):
     def __init__(self, extents: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("error", "shapes", "sees", "crc32c")
+    __slots__ = ("error", "absent", "sees", "crc32c", "parked", "shapes")
+    class ShapesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: Shape
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[_Union[Shape, _Mapping]] = ...) -> None: ...
     ERROR_FIELD_NUMBER: _ClassVar[int]
-    SHAPES_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
     SEES_FIELD_NUMBER: _ClassVar[int]
     CRC32C_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
+    SHAPES_FIELD_NUMBER: _ClassVar[int]
     error: str
-    shapes: _containers.RepeatedCompositeFieldContainer[Shape]
+    absent: _containers.RepeatedScalarFieldContainer[int]
     sees: bool
     crc32c: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, error: _Optional[str] = ..., shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ..., sees: bool = ..., crc32c: _Optional[_Iterable[int]] = ...) -> None: ...
+    parked: bool
+    shapes: _containers.MessageMap[int, Shape]
+    def __init__(self, error: _Optional[str] = ..., absent: _Optional[_Iterable[int]] = ..., sees: bool = ..., crc32c: _Optional[_Iterable[int]] = ..., parked: bool = ..., shapes: _Optional[_Mapping[int, Shape]] = ...) -> None: ...

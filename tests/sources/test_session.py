@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import Saver
 from autodist_saved.errors import ExportError, PlanError
+from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
 from autodist_saved.sources.session import SessionSource, plain_session
 from autodist_saved.testing import Array, SourceConformance
+from tests.sources.counting import CountingSession
 
 
 def every_kind() -> dict[str, Any]:
@@ -70,7 +73,7 @@ def test_what_is_staged_does_not_follow_the_variable(session: Any) -> None:
     sparse = [v1.scatter_add(variable, [0], [5.0]) for variable in kinds]
     session.run(v1.global_variables_initializer())
     source = SessionSource(session, saver.staging)
-    plan = source.stage(source.plan())
+    plan = source.stage(source.plan()).plan
     session.run([tensor.op for tensor in dense])
     session.run([tensor.op if hasattr(tensor, "op") else tensor for tensor in sparse])
     for variable in plan.variables:
@@ -117,7 +120,7 @@ def test_a_table_has_its_shape_only_when_it_is_staged(session: Any) -> None:
     session.run(add)
     source = SessionSource(session, saver.staging)
     assert [variable.shape for variable in source.plan().variables] == [None, None]
-    keys, values = source.stage(source.plan()).variables
+    keys, values = source.stage(source.plan()).plan.variables
     assert keys == LogicalVariable("table-keys", "string", (3,), keys.pieces)
     pairs = zip(source.read(keys.pieces[0], 0, 3), source.read(values.pieces[0], 0, 3), strict=True)
     assert dict(pairs) == {b"a": 1, b"b": 2, b"c": 3}
@@ -140,24 +143,6 @@ def _saveable(table: Any) -> Any:
     return TableSaveable(table.resource_handle, specs, "table")
 
 
-class CountingSession:
-    """A session that counts the bytes it gives back."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self.nbytes = 0
-        self.runs = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    def run(self, *arguments: Any) -> Any:
-        result = self._session.run(*arguments)
-        self.runs += 1
-        self.nbytes += result.nbytes if isinstance(result, np.ndarray) else 0
-        return result
-
-
 @pytest.mark.parametrize("known", [True, False], ids=["shape known", "shape unknown"])
 def test_only_the_rows_that_are_asked_for_travel(session: Any, known: bool) -> None:
     value = tf.zeros([100, 4])
@@ -168,24 +153,25 @@ def test_only_the_rows_that_are_asked_for_travel(session: Any, known: bool) -> N
     session.run(v1.global_variables_initializer())
     counting = CountingSession(session)
     source = SessionSource(counting, saver.staging)
-    (variable,) = source.stage(source.plan()).variables
+    (variable,) = source.stage(source.plan()).plan.variables
     assert variable.shape == (100, 4)
     assert source.read(variable.pieces[0], 40, 50).shape == (10, 4)
     assert counting.nbytes == 10 * 4 * 4
 
 
-def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any) -> None:
+def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path: Path) -> None:
     v1.get_variable("w", initializer=tf.ones([2]), use_resource=True)
     saver = Saver()
     session.run(v1.global_variables_initializer())
     first, second = (SessionSource(session, saver.staging) for _ in range(2))
-    (variable,) = first.stage(first.plan()).variables
+    first.connect(first.plan(), tmp_path, ExportOptions())
+    (variable,) = first.stage(first.plan()).plan.variables
     with pytest.raises(ExportError, match="another export of this saver is under way; wait for it"):
-        second.stage(second.plan())
+        second.connect(second.plan(), tmp_path, ExportOptions())
     second.discard()
     np.testing.assert_array_equal(first.read(variable.pieces[0], 0, 2), [1, 1])
     first.discard()
-    second.stage(second.plan())
+    second.connect(second.plan(), tmp_path, ExportOptions())
     second.discard()
 
 
@@ -204,7 +190,7 @@ def test_some_variables_can_be_staged_without_the_others(session: Any) -> None:
     saver = Saver()
     session.run(v1.global_variables_initializer())
     source = SessionSource(session, saver.staging)
-    plan = source.stage(ExportPlan(source.plan().variables[:1]))
+    plan = source.stage(ExportPlan(source.plan().variables[:1])).plan
     assert [variable.name for variable in plan.variables] == ["a"]
     source.read(saver.staging.plan.variables[0].pieces[0], 0, 2)
     with pytest.raises(tf.errors.OpError):
@@ -216,7 +202,7 @@ def test_copies_hold_no_memory_after_they_are_discarded(session: Any) -> None:
     saver = Saver()
     session.run(v1.global_variables_initializer())
     source = SessionSource(session, saver.staging)
-    (variable,) = source.stage(source.plan()).variables
+    (variable,) = source.stage(source.plan()).plan.variables
     source.discard()
     with pytest.raises(tf.errors.OpError):
         source.read(variable.pieces[0], 0, 4)
@@ -259,7 +245,7 @@ def test_small_variables_of_one_type_on_one_task_travel_together(session: Any) -
     assert len(saver.staging.copies) == 2
     counting = CountingSession(session)
     source = SessionSource(counting, saver.staging)
-    plan = source.stage(source.plan())
+    plan = source.stage(source.plan()).plan
     (batch,) = plan.batches(2**20)
     counting.runs = 0
     arrays = source.read_together([variable.pieces[0] for variable in batch])

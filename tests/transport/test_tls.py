@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,16 @@ from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.control.credentials import Credentials
 from autodist_saved.transport import meeting as meeting_module
 from autodist_saved.transport.holder import hold
-from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.transport.line import Line, StagedSpan
 from autodist_saved.transport.meeting import Meeting
+from autodist_saved.transport.staging_memory import StagingMemory
 from tests.control.certificates import Authority
+from tests.transport.test_transport import _ArrayReader, _variable
 
-COPY = np.random.default_rng(7).integers(0, 256, 5_000_001, np.uint8)
+ARRAY = np.random.default_rng(7).integers(0, 256, 5_000_001, np.uint8)
+
+
+open_array = partial(_ArrayReader, [ARRAY])
 
 
 @pytest.fixture
@@ -37,31 +43,32 @@ def met(chief: ControlFiles, member: ControlFiles) -> dict[str, Line]:
     threads: list[threading.Thread] = []
 
     def invite(task: str, port: int, token: bytes) -> bool:
-        wanted = (("localhost", port), token, lambda _: [COPY], tls(member, serves=False))
+        wanted = (("localhost", port), token, open_array, StagingMemory(), tls(member, serves=False))
         threads.append(threading.Thread(target=hold, args=wanted, daemon=True))
         threads[-1].start()
         return True
 
-    return Meeting("localhost", invite, tls(chief, serves=True)).call_in(["ps:0"])
+    return Meeting("localhost", invite, tls=tls(chief, serves=True)).call_in(["ps:0"])
 
 
 @pytest.mark.parametrize("mutual", [True, False])
 def test_what_is_sent_arrives(ours: ControlFiles, tmp_path: Path, mutual: bool) -> None:
     files = ours if mutual else replace(ours, authority=None)
     (line,) = met(files, files).values()
-    assert line.attach([("a", "uint8")]) == [COPY.shape]
+    assert not line.attach([_variable(0, ARRAY)], "memory", keep=False)
+    line.stage()
     path = tmp_path / "data"
     path.touch()
-    crcs = [crc for batch in line.receive([CopySpan(0, 0, COPY.nbytes, 0)], path) for crc in batch]
+    crcs = [crc for batch in line.receive([StagedSpan(0, 0, ARRAY.nbytes, 0)], path) for crc in batch]
     line.close()
-    assert path.read_bytes() == COPY.tobytes()
-    assert crcs == [crc32c.extend(0, COPY)]
+    assert path.read_bytes() == ARRAY.tobytes()
+    assert crcs == [crc32c.extend(0, ARRAY)]
 
 
 def test_it_is_encrypted(ours: ControlFiles) -> None:
     """What dials in hears and says no token on the wire."""
     with socket.create_server(("localhost", 0)) as listener:
-        wanted = (listener.getsockname()[:2], b"t" * 32, lambda _: [COPY], tls(ours, serves=False))
+        wanted = (listener.getsockname()[:2], b"t" * 32, open_array, StagingMemory(), tls(ours, serves=False))
         threading.Thread(target=hold, args=wanted, daemon=True).start()
         connection, _ = listener.accept()
     with connection:

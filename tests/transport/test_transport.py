@@ -27,8 +27,9 @@ from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreac
 from autodist_saved.transport import holder
 from autodist_saved.transport import line as line_module
 from autodist_saved.transport import meeting as meeting_module
-from autodist_saved.transport.holder import Open, hold
-from autodist_saved.transport.line import CopySpan, Line
+from autodist_saved.transport.copies import Open, Staged
+from autodist_saved.transport.holder import hold
+from autodist_saved.transport.line import Line, StagedSpan
 from autodist_saved.transport.meeting import Meeting
 from autodist_saved.transport.messages import (
     MESSAGE_BYTES_MAX,
@@ -37,12 +38,14 @@ from autodist_saved.transport.messages import (
     receive_message,
     send_message,
 )
-from autodist_saved.transport.transport_pb2 import Attach, Copy, Probe, Reply, Request
+from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.staging_memory import StagingMemory
+from autodist_saved.transport.transport_pb2 import Attach, Probe, Reply, Request, Variable
 
 Array = np.ndarray[Any, Any]
 # What a task does when it is told an address and a token.
 Dial = Callable[[tuple[str, int], bytes], None]
-Way = Callable[[Line, Sequence[CopySpan], Path], Iterator[list[int]]]
+Way = Callable[[Line, Sequence[StagedSpan], Path], Iterator[list[int]]]
 
 WAYS: dict[str, Way] = {
     "receive": lambda line, spans, path: line.receive(spans, path),
@@ -52,12 +55,35 @@ WAYS: dict[str, Way] = {
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-def _holding(*arrays: Array) -> Dial:
-    return partial(hold, open_copies=lambda copies: [arrays[int(name)] for name, _ in copies])
+class _ArrayReader:
+    """Reads arrays of this process, whose numbers are the variables' names."""
+
+    def __init__(self, arrays: Sequence[Array], variables: Sequence[ServerVariable]) -> None:
+        self._arrays = [arrays[int(variable.name)] if variable.name else None for variable in variables]
+        self.absent = frozenset(number for number, array in enumerate(self._arrays) if array is None)
+
+    def read(self) -> dict[int, Array]:
+        return {number: array for number, array in enumerate(self._arrays) if array is not None}
+
+    def close(self) -> None:
+        self._arrays.clear()
 
 
-def _opening(open_copies: Open) -> Dial:
-    return partial(hold, open_copies=open_copies)
+def _holding(*arrays: Array, memory: StagingMemory | None = None) -> Dial:
+    return _opening(partial(_ArrayReader, arrays), memory)
+
+
+def _opening(open_variables: Open, memory: StagingMemory | None = None) -> Dial:
+    return partial(hold, open_variables=open_variables, memory=memory or StagingMemory())
+
+
+def _variable(name: object, array: Array) -> ServerVariable:
+    return ServerVariable(str(name), "", array.dtype.name, reference=False, shape=array.shape)
+
+
+def _stage(line: Line, *arrays: Array, staging: str = "memory") -> Staged:
+    line.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
+    return line.stage()
 
 
 @contextmanager
@@ -82,9 +108,9 @@ def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[st
 
 
 @contextmanager
-def _attached(*arrays: Array) -> Iterator[Line]:
+def _staged(*arrays: Array, staging: str = "memory") -> Iterator[Line]:
     with _met({"ps:0": _holding(*arrays)}) as lines:
-        lines["ps:0"].attach([(str(number), array.dtype.name) for number, array in enumerate(arrays)])
+        _stage(lines["ps:0"], *arrays, staging=staging)
         yield lines["ps:0"]
 
 
@@ -121,60 +147,105 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a Path would open one more
 
 
-def test_attaching_tells_the_shape_of_each_copy() -> None:
-    arrays: list[Array] = [
-        np.zeros((3, 4), np.float32),
-        np.array(5, np.int64),
-        np.zeros((0, 2), np.int8),
-        np.ones(7, bool),
+def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_there() -> None:
+    asked: list[ServerVariable] = []
+
+    def open_variables(variables: Sequence[ServerVariable]) -> _ArrayReader:
+        asked.extend(variables)
+        return _ArrayReader([np.zeros(3), np.zeros(2)], variables)
+
+    variables = [
+        ServerVariable("1", "box", "float64", reference=False, shape=(2,)),
+        ServerVariable("", "", "float32", reference=True, shape=()),
+        ServerVariable("0", "", "float64", reference=False, shape=None),
     ]
-    asked: list[tuple[str, str]] = []
+    with _met({"ps:0": _opening(open_variables)}) as lines:
+        assert lines["ps:0"].attach(variables, "memory", keep=False) == {1}
+        assert lines["ps:0"].stage() == Staged(parked=False, shapes={2: (3,)})
+    assert asked == variables
 
-    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
-        asked.extend(copies)
-        return arrays
 
-    names = [(f"staged/{number}", array.dtype.name) for number, array in enumerate(arrays)]
-    with _met({"ps:0": _opening(open_copies)}) as lines:
-        assert lines["ps:0"].attach(names) == [(3, 4), (), (0, 2), (7,)]
-    assert asked == names
+@pytest.mark.parametrize("staging", ["memory", "parked"])
+def test_staging_tells_what_it_did_and_the_shapes_that_were_planned_otherwise(staging: str) -> None:
+    arrays: list[Array] = [np.zeros((3, 4), np.float32), np.array(5, np.int64), np.zeros((0, 2), np.int8)]
+    with _met({"ps:0": _holding(*arrays)}) as lines:
+        assert _stage(lines["ps:0"], *arrays, staging=staging) == Staged(staging == "parked", {})
+        variables = [_variable(number, array)._replace(shape=(4, 3)) for number, array in enumerate(arrays)]
+        lines["ps:0"].attach(variables, staging, keep=False)
+        assert lines["ps:0"].stage().shapes == {0: (3, 4), 1: (), 2: (0, 2)}
+
+
+@pytest.mark.parametrize("staging", ["memory", "parked"])
+def test_ranges_are_read_without_a_file(staging: str) -> None:
+    arrays = [_bytes(10_000), np.arange(6.0)]
+    with _staged(*arrays, staging=staging) as line:
+        assert line.read(0, 100, 50).tobytes() == arrays[0][100:150].tobytes()
+        assert line.read(1, 8, 16).view(np.float64).tolist() == [1, 2]
+        assert line.read(1, 48, 0).tobytes() == b""
+        assert line.read(0, 0, 10_000).tobytes() == arrays[0].tobytes()
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            line.read(0, 9_999, 2)
+
+
+def test_copies_do_not_follow_their_variable_and_parked_ones_do() -> None:
+    for staging, seen in (("memory", 1), ("parked", 2)):
+        array = np.ones(10, np.uint8)
+        with _staged(array, staging=staging) as line:
+            array[:] = 2
+            assert set(line.read(0, 0, 10).tolist()) == {seen}
+
+
+def test_what_was_discarded_is_there_no_more_and_can_be_staged_again() -> None:
+    array = _bytes(10)
+    with _staged(array) as line:
+        line.discard()
+        line.discard()
+        _stage(line, array)
+        assert line.read(0, 0, 10).tobytes() == array.tobytes()
+        line.discard()
+        with pytest.raises(ExportError, match="ps:0 .* nothing is attached"):
+            line.stage()
+    with _staged(array) as line:
+        line.discard()
+        with pytest.raises(TaskUnreachableError, match="ps:0"):
+            line.read(0, 0, 10)
 
 
 @pytest.mark.parametrize("array", [np.arange(6.0), np.array(3, np.int32), np.arange(12).reshape(3, 4).T], ids=repr)
 @every_way
 def test_a_copy_comes_row_major_however_it_lies_in_memory(tmp_path: Path, array: Array, way: Way) -> None:
     path = _file(tmp_path / "data", array.nbytes)
-    with _attached(array) as line:
-        list(way(line, [CopySpan(0, 0, array.nbytes, 0)], path))
+    with _staged(array) as line:
+        list(way(line, [StagedSpan(0, 0, array.nbytes, 0)], path))
     assert path.read_bytes() == array.tobytes()
 
 
-def _many_small_ones_side_by_side() -> list[CopySpan]:
-    return [CopySpan(number % 2, 7 * number, 7, 3 + 7 * number) for number in range(10_000)]
+def _many_small_ones_side_by_side() -> list[StagedSpan]:
+    return [StagedSpan(number % 2, 7 * number, 7, 3 + 7 * number) for number in range(10_000)]
 
 
-def _larger_than_a_batch() -> list[CopySpan]:
-    return [CopySpan(0, 5, 2**25 + 2**20, 0), CopySpan(1, 0, 4 * 2**20, 2**25 + 2**20)]
+def _larger_than_a_batch() -> list[StagedSpan]:
+    return [StagedSpan(0, 5, 2**25 + 2**20, 0), StagedSpan(1, 0, 4 * 2**20, 2**25 + 2**20)]
 
 
-def _several_batches() -> list[CopySpan]:
-    return [CopySpan(number % 2, 1, 12 * 2**20, number * 12 * 2**20) for number in range(4)]
+def _several_batches() -> list[StagedSpan]:
+    return [StagedSpan(number % 2, 1, 12 * 2**20, number * 12 * 2**20) for number in range(4)]
 
 
-def _backwards_with_gaps() -> list[CopySpan]:
-    return [CopySpan(0, 100 * number, 60, 100_000 - 100 * number) for number in range(900)]
+def _backwards_with_gaps() -> list[StagedSpan]:
+    return [StagedSpan(0, 100 * number, 60, 100_000 - 100 * number) for number in range(900)]
 
 
-def _any_order() -> list[CopySpan]:
+def _any_order() -> list[StagedSpan]:
     dice = np.random.default_rng(0)
     return [
-        CopySpan(int(dice.integers(2)), int(dice.integers(10**6)), int(dice.integers(3000)), 3000 * int(place))
+        StagedSpan(int(dice.integers(2)), int(dice.integers(10**6)), int(dice.integers(3000)), 3000 * int(place))
         for place in dice.permutation(500)
     ]
 
 
-def _some_of_nothing() -> list[CopySpan]:
-    return [CopySpan(0, 0, 0, 0), CopySpan(1, 4, 2, 8), CopySpan(0, 9, 0, 3), CopySpan(0, 9, 1, 10)]
+def _some_of_nothing() -> list[StagedSpan]:
+    return [StagedSpan(0, 0, 0, 0), StagedSpan(1, 4, 2, 8), StagedSpan(0, 9, 0, 3), StagedSpan(0, 9, 1, 10)]
 
 
 SPANS = {
@@ -193,15 +264,17 @@ SPANS = {
 @every_way
 @pytest.mark.parametrize("make", SPANS.values(), ids=SPANS)
 def test_spans_come_to_their_offsets_with_their_checksums(
-    tmp_path: Path, make: Callable[[], list[CopySpan]], way: Way
+    tmp_path: Path, make: Callable[[], list[StagedSpan]], way: Way
 ) -> None:
     spans = make()
     copies = [_bytes(max(span.start + span.nbytes for span in spans), seed) for seed in range(2)]
     expected = np.full(max(span.offset + span.nbytes for span in spans) + 5, 0xEE, np.uint8)
     for span in spans:
-        expected[span.offset : span.offset + span.nbytes] = copies[span.copy][span.start : span.start + span.nbytes]
+        expected[span.offset : span.offset + span.nbytes] = copies[span.variable][
+            span.start : span.start + span.nbytes
+        ]
     path = _file(tmp_path / "data", expected.nbytes)
-    with _attached(*copies) as line:
+    with _staged(*copies) as line:
         crcs = _flat(way(line, spans, path))
     assert np.array_equal(np.fromfile(path, np.uint8), expected)
     of_spans = [expected[span.offset : span.offset + span.nbytes] for span in spans]
@@ -211,13 +284,13 @@ def test_spans_come_to_their_offsets_with_their_checksums(
 @every_way
 def test_a_line_carries_one_export_after_the_other(tmp_path: Path, way: Way) -> None:
     copy = _bytes(100_000)
-    with _attached(copy) as line:
+    with _staged(copy) as line:
         assert not _flat(way(line, [], _file(tmp_path / "nothing", 0)))
         for number in range(5):
             path = _file(tmp_path / str(number), 50_000)
-            assert len(_flat(way(line, [CopySpan(0, number, 50_000, 0)], path))) == 1
+            assert len(_flat(way(line, [StagedSpan(0, number, 50_000, 0)], path))) == 1
             assert path.read_bytes() == copy[number : number + 50_000].tobytes()
-        assert line.attach([]) == []
+        assert line.attach([], "auto", keep=False) == set()
 
 
 def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
@@ -227,8 +300,8 @@ def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
     path = _file(tmp_path / "data", 10_000)
     monkeypatch.setattr(os, "fsync", lambda _: flushed.append(path.read_bytes()))
     copy = _bytes(10_000)
-    spans = [CopySpan(0, at, 1, at) for at in range(10_000)]
-    with _attached(copy) as line:
+    spans = [StagedSpan(0, at, 1, at) for at in range(10_000)]
+    with _staged(copy) as line:
         list(line.write(spans, path, sync=False))
         assert not flushed
         _file(path, 10_000)
@@ -243,18 +316,18 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
     def receive(line: Line, start: int) -> None:
         path = _file(tmp_path / str(start), 1000)
         for _ in range(50):
-            crcs = _flat(line.receive([CopySpan(0, start, 1000, 0)], path))
+            crcs = _flat(line.receive([StagedSpan(0, start, 1000, 0)], path))
             if path.read_bytes() != copy[start : start + 1000].tobytes() or len(crcs) != 1:
                 wrong.append(start)
             if not line.sees(path, path.read_bytes()):
                 wrong.append(start)
 
-    with _attached(copy) as line:
+    with _staged(copy) as line:
         threads = [threading.Thread(target=receive, args=(line, start)) for start in range(0, 8000, 1000)]
         for thread in threads:
             thread.start()
         path = _file(tmp_path / "data", copy.nbytes)
-        list(line.receive([CopySpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
+        list(line.receive([StagedSpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
         for thread in threads:
             thread.join()
     assert not wrong
@@ -264,7 +337,7 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
 def test_a_task_sees_a_file_only_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "probe").write_bytes(b"just now")
     (tmp_path / "other").write_bytes(b"just now, and more")
-    with _attached() as line:
+    with _staged() as line:
         assert line.sees(tmp_path / "probe", b"just now")
         assert not line.sees(tmp_path / "other", b"just now")
         assert not line.sees(tmp_path / "missing", b"just now")
@@ -294,9 +367,9 @@ def test_a_task_does_not_see_what_it_may_not_write() -> None:
 @every_way
 def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> None:
     path = _file(tmp_path / os.fsdecode(b"\xff and \xc3\xa4"), 10)
-    with _attached(_bytes(10)) as line:
+    with _staged(_bytes(10)) as line:
         assert line.sees(path, path.read_bytes())
-        list(way(line, [CopySpan(0, 0, 10, 0)], path))
+        list(way(line, [StagedSpan(0, 0, 10, 0)], path))
     assert path.read_bytes() == _bytes(10).tobytes()
 
 
@@ -304,82 +377,115 @@ def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> No
 @pytest.mark.parametrize("place", ["missing/data", "."], ids=["no such directory", "a directory"])
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, way: Way, place: str) -> None:
     path = tmp_path / place
-    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught:
-        list(way(line, [CopySpan(0, 0, 10, 0)], path))
+    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught:
+        list(way(line, [StagedSpan(0, 0, 10, 0)], path))
     assert caught.value.path == str(path)
 
 
 @pytest.mark.parametrize("sync", [False, True])
 def test_the_task_that_cannot_write_is_named(tmp_path: Path, sync: bool) -> None:
     with (
-        _attached(_bytes(10)) as line,
+        _staged(_bytes(10)) as line,
         pytest.raises(TargetUnwritableError, match=r"ps:0 cannot write .*No such file.*transport='stream'") as caught,
     ):
-        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
+        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
     assert (caught.value.task, caught.value.path) == ("ps:0", str(tmp_path / "missing" / "data"))
 
 
 def test_a_task_writes_through_no_link(tmp_path: Path) -> None:
     target = _file(tmp_path / "of somebody else", 10)
     (tmp_path / "data").symlink_to(target)
-    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="ps:0"):
-        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="ps:0"):
+        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert target.read_bytes() == b"\xee" * 10
 
 
 def test_a_task_creates_no_file_of_its_own(tmp_path: Path) -> None:
-    with _attached(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="No such file"):
-        list(line.write([CopySpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="No such file"):
+        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert not list(tmp_path.iterdir())
 
 
-def test_copies_that_cannot_be_opened_are_told_with_the_reason() -> None:
-    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
-        raise LookupError(f"there is no {copies[0][0]}")
+def test_variables_that_cannot_be_opened_are_told_with_the_reason() -> None:
+    def open_variables(variables: Sequence[ServerVariable]) -> _ArrayReader:
+        raise LookupError(f"there is no {variables[0].name}")
 
     with (
-        _met({"ps:3": _opening(open_copies)}) as lines,
-        pytest.raises(ExportError, match=r"ps:3 cannot give its copies: LookupError: there is no emb") as caught,
+        _met({"ps:3": _opening(open_variables)}) as lines,
+        pytest.raises(ExportError, match=r"ps:3 cannot give its variables: LookupError: there is no emb") as caught,
     ):
-        lines["ps:3"].attach([("emb", "float32")])
+        lines["ps:3"].attach([_variable("emb", np.zeros(1))], "memory", keep=False)
     assert caught.value.task == "ps:3"
 
 
 OUT_OF_BOUNDS = {
-    "more than it has": CopySpan(0, 0, 11, 0),
-    "past its end": CopySpan(0, 10, 1, 0),
-    "another copy": CopySpan(1, 0, 1, 0),
+    "more than it has": StagedSpan(0, 0, 11, 0),
+    "past its end": StagedSpan(0, 10, 1, 0),
+    "another copy": StagedSpan(1, 0, 1, 0),
 }
 
 
 @every_way
 @pytest.mark.parametrize("span", OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
-def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, way: Way, span: CopySpan) -> None:
+def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, way: Way, span: StagedSpan) -> None:
     path = _file(tmp_path / "data", 20)
-    with _attached(_bytes(10)) as line, pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"):
-        list(way(line, [CopySpan(0, 0, 5, 0), span], path))
+    with _staged(_bytes(10)) as line, pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"):
+        list(way(line, [StagedSpan(0, 0, 5, 0), span], path))
     assert path.read_bytes() == b"\xee" * 20
 
 
-def test_strings_cannot_be_attached() -> None:
-    with _met({"ps:0": _holding(np.array([b"a"], object))}) as lines, pytest.raises(ExportError, match="ps:0"):
-        lines["ps:0"].attach([("0", "string")])
+def test_strings_cannot_be_staged() -> None:
+    strings = np.array([b"a"], object)
+    with _met({"ps:0": _holding(strings)}) as lines, pytest.raises(ExportError, match="ps:0"):
+        _stage(lines["ps:0"], strings)
 
 
-def test_the_holder_lets_go_of_its_copies_when_the_line_is_closed(tmp_path: Path) -> None:
-    living: list[weakref.ref[Array]] = []
+class _Living:
+    """Opens arrays that are made to be read, and knows which of them are still held by somebody."""
 
-    def open_copies(copies: Sequence[tuple[str, str]]) -> list[Array]:
-        arrays = [_bytes(1000) for _ in copies]
-        living.extend(weakref.ref(array) for array in arrays)
+    absent: frozenset[int] = frozenset()
+
+    def __init__(self) -> None:
+        self._arrays: list[weakref.ref[Array]] = []
+        self.closed = 0
+
+    def open(self, variables: Sequence[ServerVariable]) -> _Living:
+        return self
+
+    def read(self) -> dict[int, Array]:
+        arrays = {number: _bytes(1000, number) for number in range(2)}
+        self._arrays = [weakref.ref(array) for array in arrays.values()]
         return arrays
 
-    with _met({"ps:0": _opening(open_copies)}) as lines:
-        lines["ps:0"].attach([("a", "uint8"), ("b", "uint8")])
-        list(lines["ps:0"].receive([CopySpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
-        assert [one() is None for one in living] == [False, False]
-    gc.collect()
-    assert [one() is None for one in living] == [True, True]
+    def close(self) -> None:
+        self.closed += 1
+
+    @property
+    def held(self) -> list[bool]:
+        return [one() is not None for one in self._arrays]
+
+
+def test_no_variable_is_held_any_more_when_copies_were_staged() -> None:
+    living = _Living()
+    with _met({"ps:0": _opening(living.open)}) as lines:
+        _stage(lines["ps:0"], _bytes(1000), _bytes(1000))
+        assert living.held == [False, False]
+        assert lines["ps:0"].read(1, 0, 1000).tobytes() == _bytes(1000, 1).tobytes()
+
+
+@pytest.mark.parametrize("how", ["discard", "close"])
+def test_parked_variables_are_held_until_they_are_discarded_or_the_line_is_closed(tmp_path: Path, how: str) -> None:
+    living = _Living()
+    with _met({"ps:0": _opening(living.open)}) as lines:
+        _stage(lines["ps:0"], _bytes(1000), _bytes(1000), staging="parked")
+        list(lines["ps:0"].receive([StagedSpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
+        assert living.held == [True, True]
+        getattr(lines["ps:0"], how)()
+        if how == "discard":
+            assert living.held == [False, False]
+            assert living.closed == 1
+    assert living.held == [False, False]
+    assert living.closed == 1
 
 
 def _answering_half(*, reset: bool) -> Dial:
@@ -400,34 +506,46 @@ def _answering_half(*, reset: bool) -> Dial:
 
 
 def _receive(line: Line, path: Path) -> None:
-    list(line.receive([CopySpan(0, 0, 1000, 0)], _file(path, 1000)))
+    list(line.receive([StagedSpan(0, 0, 1000, 0)], _file(path, 1000)))
 
 
 def _write(line: Line, path: Path) -> None:
-    list(line.write([CopySpan(0, 0, 1000, 0)], path, sync=False))
+    list(line.write([StagedSpan(0, 0, 1000, 0)], path, sync=False))
 
 
 def _attach(line: Line, path: Path) -> None:
-    line.attach([("a", "uint8")])
+    line.attach([], "auto", keep=False)
+
+
+def _stage_it(line: Line, path: Path) -> None:
+    line.stage()
+
+
+def _read_it(line: Line, path: Path) -> None:
+    line.read(0, 0, 1000)
+
+
+def _discard(line: Line, path: Path) -> None:
+    line.discard()
 
 
 def _see(line: Line, path: Path) -> None:
     line.sees(path, b"x")
 
 
-CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see)}
+CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see, _stage_it, _read_it, _discard)}
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-@pytest.mark.parametrize("call", [_receive, _write], ids=["receive", "write"])
+@pytest.mark.parametrize("call", [_receive, _write, _read_it], ids=["receive", "write", "read"])
 def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
     tmp_path: Path, call: Callable[[Line, Path], None], reset: bool
 ) -> None:
     with _met({"ps:1": _answering_half(reset=reset)}) as lines:
-        with pytest.raises(TaskUnreachableError, match="ps:1 went away while it gave its copies") as caught:
+        with pytest.raises(TaskUnreachableError, match="ps:1 went away while it gave its variables") as caught:
             call(lines["ps:1"], tmp_path / "data")
         assert caught.value.task == "ps:1"
-        for later in (_receive, _write, _attach, _see):
+        for later in CALLS.values():
             with pytest.raises(TaskUnreachableError, match="ps:1"):
                 later(lines["ps:1"], tmp_path / "data")
 
@@ -452,6 +570,7 @@ def test_a_task_that_falls_silent_is_given_up_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Line, Path], None]
 ) -> None:
     monkeypatch.setattr(line_module, "SILENCE_SECS", 0.1)
+    monkeypatch.setattr(line_module, "ATTACHING_SECS", 0.1)
 
     def dial(address: tuple[str, int], token: bytes) -> None:
         with socket.create_connection(address) as connection:
@@ -469,12 +588,12 @@ def test_a_task_that_falls_silent_is_given_up_for_good(
 
 @every_way
 def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way: Way) -> None:
-    with _attached(_bytes(10_000)) as line:
+    with _staged(_bytes(10_000)) as line:
         with pytest.raises(TargetUnwritableError):
-            list(way(line, [CopySpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
+            list(way(line, [StagedSpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
         path = _file(tmp_path / "data", 4)
         try:
-            list(line.receive([CopySpan(0, 0, 4, 0)], path))
+            list(line.receive([StagedSpan(0, 0, 4, 0)], path))
         except TaskUnreachableError:
             return
         assert path.read_bytes() == _bytes(4).tobytes()
@@ -482,8 +601,8 @@ def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way:
 
 @every_way
 def test_giving_up_halfway_hangs_up(tmp_path: Path, way: Way) -> None:
-    with _attached(_bytes(10_000)) as line:
-        batches = way(line, [CopySpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000))
+    with _staged(_bytes(10_000)) as line:
+        batches = way(line, [StagedSpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000))
         next(batches)
         del batches
         for later in CALLS.values():
@@ -503,7 +622,7 @@ def test_another_number_of_checksums_than_of_ranges_is_never_matched_up(tmp_path
             send_message(connection, Reply(crc32c=[1] * told))
             assert receive_message(connection, Request) is None
 
-    spans = [CopySpan(0, 0, 4, 0), CopySpan(0, 4, 4, 4)]
+    spans = [StagedSpan(0, 0, 4, 0), StagedSpan(0, 4, 4, 4)]
     with _met({"ps:0": dial}) as lines:
         with pytest.raises(TaskUnreachableError, match=rf"ps:0 .*{told} checksums came for 2 ranges"):
             list(WAYS[call](lines["ps:0"], spans, _file(tmp_path / "data", 8)))
@@ -562,10 +681,10 @@ def test_a_stranger_is_turned_away_while_the_task_gets_in(
     def dial_after_the_stranger(address: tuple[str, int], token: bytes) -> None:
         connections.append(socket.create_connection(address, 10))
         stranger(connections[0], token)
-        hold(address, token, lambda _: [np.zeros(3)])
+        _holding()(address, token)
 
     with _met({"ps:0": dial_after_the_stranger}) as lines:
-        assert lines["ps:0"].attach([("a", "float64")]) == [(3,)]
+        assert lines["ps:0"].attach([], "auto", keep=False) == set()
         with connections[0]:
             assert _is_closed_from_afar(connections[0])
     assert [record.message for record in caplog.records] == [
@@ -590,12 +709,12 @@ def test_any_number_of_slow_strangers_holds_nobody_up() -> None:
         dripping.append(threading.Thread(target=drip, args=(strangers[-1],)))
         dripping[0].start()
         assert dripped.wait(10)
-        hold(address, token, lambda _: [np.zeros(3)])
+        _holding()(address, token)
 
     begun = time.monotonic()
     with _met({"ps:0": dial_after_the_strangers}) as lines:
         assert time.monotonic() - begun < meeting_module.MEETING_SECS / 2
-        assert lines["ps:0"].attach([("a", "float64")]) == [(3,)]
+        assert lines["ps:0"].attach([], "auto", keep=False) == set()
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 6
         dripping[0].join(10)
         assert not dripping[0].is_alive()
@@ -663,7 +782,7 @@ def test_a_token_lets_in_once(caplog: pytest.LogCaptureFixture) -> None:
 
     def dial_late(address: tuple[str, int], token: bytes) -> None:
         second_was_turned_away.wait(10)
-        hold(address, token, lambda _: [])
+        _holding()(address, token)
 
     with _met({"ps:0": dial_twice, "ps:1": dial_late}) as lines:
         assert sorted(lines) == ["ps:0", "ps:1"]
@@ -692,7 +811,7 @@ def test_a_task_that_never_dials_is_named_and_the_others_get_in(
 
     with _met({"ps:0": cut_off, "ps:1": _holding(), "ps:2": cut_off}) as lines:
         assert list(lines) == ["ps:1"]
-        assert lines["ps:1"].attach([]) == []
+        assert lines["ps:1"].attach([], "auto", keep=False) == set()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert re.match(r"ps:0, ps:2 did not reach port \d+ of 127\.0\.0\.1, .* within 0\.2 s", record.message)
@@ -701,9 +820,8 @@ def test_a_task_that_never_dials_is_named_and_the_others_get_in(
 def test_every_line_leads_to_its_task() -> None:
     tasks = {f"ps:{number}": _holding(np.zeros(number)) for number in range(12)}
     with _met(tasks) as lines:
-        assert {task: line.attach([("0", "float64")]) for task, line in lines.items()} == {
-            f"ps:{number}": [(number,)] for number in range(12)
-        }
+        shapes = {task: _stage(line, np.zeros(99)).shapes for task, line in lines.items()}
+        assert shapes == {f"ps:{number}": {0: (number,)} for number in range(12)}
         assert {task: line.task for task, line in lines.items()} == {task: task for task in tasks}
 
 
@@ -713,13 +831,13 @@ def test_they_meet_over_ipv6_too() -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
     with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as lines:
-        assert lines["ps:0"].attach([("0", "float64")]) == [(2,)]
+        assert _stage(lines["ps:0"], np.zeros(2)) == Staged(parked=False, shapes={})
 
 
 def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-    hold(address, b"t" * TOKEN_BYTES, lambda _: [])
+    _holding()(address, b"t" * TOKEN_BYTES)
     assert f"the connection to the chief at 127.0.0.1:{address[1]} failed" in caplog.text
 
 
@@ -743,7 +861,7 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 def test_messages_come_one_after_the_other_and_then_none() -> None:
     here, there = _pair()
-    attach = Request(attach=Attach(copies=[Copy(shared_name="a", dtype="int8")] * 100))
+    attach = Request(attach=Attach(variables=[Variable(name="a", dtype="int8")] * 100))
     with there:
         with here:
             for message in (attach, Reply(), Reply(crc32c=[1, 2])):
@@ -793,11 +911,11 @@ def test_nothing_is_left_of_twenty_exports(tmp_path: Path) -> None:
 
     def export(number: int) -> None:
         with _met({"ps:0": _holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as lines:
-            lines["ps:0"].attach([("0", "uint8")])
+            _stage(lines["ps:0"], copy)
             for way in WAYS.values():
-                list(way(lines["ps:0"], [CopySpan(0, 0, 1000, 0)], path))
+                list(way(lines["ps:0"], [StagedSpan(0, 0, 1000, 0)], path))
             with pytest.raises(TargetUnwritableError):
-                list(list(WAYS.values())[number % 3](lines["ps:0"], [CopySpan(0, 0, 1000, 0)], tmp_path))
+                list(list(WAYS.values())[number % 3](lines["ps:0"], [StagedSpan(0, 0, 1000, 0)], tmp_path))
             with pytest.raises(TaskUnreachableError):
                 _receive(lines["ps:1"], path)
 

@@ -1,7 +1,9 @@
-"""Copies leave parameter servers over lines of our own: real servers, a real meeting, all in this process."""
+"""Parameter servers stage their variables and give them away: real servers, a real meeting, all in this process."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,16 +15,21 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import Saver
+from autodist_saved.capture import capture
 from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.options import ExportOptions, Transport
+from autodist_saved.options import ExportOptions, Staging, Transport
 from autodist_saved.sources.carrier import Span
-from autodist_saved.sources.held_copies import HeldCopies
+from autodist_saved.sources.held_variables import HeldVariables
 from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.source import Staged
 from autodist_saved.stream import stream
 from autodist_saved.transport import holder as holder_module
 from autodist_saved.transport.holder import hold
 from autodist_saved.transport.line import Line
 from autodist_saved.transport.meeting import Meeting
+from autodist_saved.transport.staging_memory import StagingMemory
+from tests.recording_cut import RecordingCut
+from tests.sources.counting import CountingSession
 from tests.sources.servers import start_parameter_servers
 
 TASKS = ("ps:0", "ps:1")
@@ -34,30 +41,43 @@ def servers() -> Any:
 
 
 class _Job:
-    """Variables on two parameter servers, staged, and what happens on the lines to them."""
+    """Variables on two parameter servers that dial in, and what happens on the lines to them."""
 
     def __init__(self, servers: Sequence[Any], session: v1.Session, variables: dict[str, Any]) -> None:
         self._target = servers[0].target
-        self._held = [HeldCopies(server.target, f"/job:ps/task:{n}") for n, server in enumerate(servers)]
+        self._held = [HeldVariables(server.target, f"/job:ps/task:{n}") for n, server in enumerate(servers)]
         self.variables, self.session, self.saver = variables, session, Saver()
         session.run(v1.global_variables_initializer())
+        self.memory = StagingMemory(lambda: self.free_bytes)
+        self.free_bytes = 2**40
+        self.training: tuple[str, ...] | None = None
         self.absent: set[str] = set()
         self.holders: list[threading.Thread] = []
-        self.meeting = Meeting("127.0.0.1", self._invite)
+        self.meeting = Meeting("127.0.0.1", self._invite, lambda: self.training)
         self.meeting.register(self._target)
-        self.source = SessionSource(session, self.saver.staging)
-        self.plan = self.source.stage(self.source.plan())
+        self.counting = CountingSession(session)
+        self.source = SessionSource(self.counting, self.saver.staging)
 
     def _invite(self, task: str, port: int, token: bytes) -> bool:
         if task in self.absent:
             return False
-        open_copies = self._held[TASKS.index(task)].open
-        self.holders.append(threading.Thread(target=hold, args=(("127.0.0.1", port), token, open_copies)))
+        opened = self._held[TASKS.index(task)].open
+        self.holders.append(threading.Thread(target=hold, args=(("127.0.0.1", port), token, opened, self.memory)))
         self.holders[-1].start()
         return True
 
+    def stage(self, directory: Path, **options: Any) -> Staged:
+        plan = self.source.plan()
+        self.source.connect(plan, directory, ExportOptions(**options))
+        self.counting.runs = 0
+        return self.source.stage(plan)
+
     def ways(self, directory: Path, transport: Transport) -> dict[str, str]:
-        return {task: carrier.way for task, carrier in self.source.carriers(directory, transport).items()}
+        self.stage(directory, transport=transport)
+        return {task: carrier.way for task, carrier in self.source.carriers().items()}
+
+    def values(self) -> dict[str, Any]:
+        return dict(self.session.run(self.variables))
 
     def discard(self) -> None:
         """The source lets go; every line is closed then, and every holder ends."""
@@ -88,7 +108,9 @@ def job(graph: tf.Graph, servers: Any) -> Iterator[_Job]:
             "small_too": v1.get_variable("small_too", [5], initializer=normal),
             "scalar": v1.get_variable("scalar", initializer=np.int64(5)),
             "half": v1.get_variable("half", [3], tf.bfloat16, v1.ones_initializer()),
-            "words": v1.get_variable("words", initializer=tf.constant([b"a", b"\xff\x00"]), use_resource=True),
+            "nothing": v1.get_variable("nothing", [0, 3]),
+            "reference": v1.get_variable("reference", [7, 3], initializer=normal, use_resource=False),
+            "old_scalar": v1.get_variable("old_scalar", initializer=np.float64(2.5), use_resource=False),
         }
     with v1.Session(servers[0].target, graph=graph) as session:
         made = _Job(servers, session, variables)
@@ -152,7 +174,7 @@ def test_tasks_that_do_not_share_the_directory_are_named_where_they_must(
 ) -> None:
     monkeypatch.setattr(holder_module, "_sees", lambda _: False)
     with pytest.raises(ExportError, match=r"^ps:0, ps:1 cannot write to .*transport='auto'") as caught:
-        job.source.carriers(tmp_path, "shared")
+        job.stage(tmp_path, transport="shared")
     assert caught.value.path == str(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -161,24 +183,23 @@ def test_a_task_that_did_not_come_is_blind(tmp_path: Path, job: _Job) -> None:
     job.absent = {"ps:1"}
     assert job.ways(tmp_path, "auto") == {"ps:0": "shared"}
     job.discard()
-    job.plan = job.source.stage(job.source.plan())
     with pytest.raises(ExportError, match="^ps:1 cannot write"):
-        job.source.carriers(tmp_path, "shared")
+        job.stage(tmp_path, transport="shared")
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_meeting_there_are_no_carriers(tmp_path: Path, job: _Job) -> None:
     job.meeting.unregister()
-    assert job.source.carriers(tmp_path, "auto") == {}
+    assert job.ways(tmp_path, "auto") == {}
     with pytest.raises(ExportError, match="^ps:0, ps:1 cannot write"):
-        job.source.carriers(tmp_path, "shared")
+        job.stage(tmp_path, transport="shared")
     assert not job.holders
 
 
 @pytest.mark.parametrize("transport", ["auto", "shared"])
 def test_a_directory_in_which_nothing_can_be_put_is_told(tmp_path: Path, job: _Job, transport: Transport) -> None:
     with pytest.raises(TargetUnwritableError, match="missing"):
-        job.source.carriers(tmp_path / "missing", transport)
+        job.stage(tmp_path / "missing", transport=transport)
     assert not list(tmp_path.iterdir())
 
 
@@ -190,15 +211,16 @@ def test_the_probe_is_gone_when_a_task_is_lost_meanwhile(
 
     monkeypatch.setattr(Line, "sees", lost)
     with pytest.raises(TaskUnreachableError, match="went away"):
-        job.source.carriers(tmp_path, "auto")
+        job.stage(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_discarding_closes_the_lines_and_the_holders_end(tmp_path: Path, job: _Job) -> None:
-    carriers = job.source.carriers(tmp_path, "stream")
+    plan = job.stage(tmp_path, transport="stream").plan
+    carriers = job.source.carriers()
     assert [holder.is_alive() for holder in job.holders] == [True, True]
     job.discard()
-    variable = next(variable for variable in job.plan.variables if variable.name == "spread")
+    variable = next(variable for variable in plan.variables if variable.name == "spread")
     piece = variable.pieces[0]
     path = tmp_path / "data"
     path.write_bytes(b"")
@@ -206,27 +228,133 @@ def test_discarding_closes_the_lines_and_the_holders_end(tmp_path: Path, job: _J
         list(carriers[piece.task].carry([Span(piece, 0, 4, 0)], path, sync=False))
 
 
-def test_copies_that_are_not_as_planned_are_refused(
-    tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attach = Line.attach
-    monkeypatch.setattr(Line, "attach", lambda line, copies: [(*shape, 1) for shape in attach(line, copies)])
-    with pytest.raises(ExportError, match=r"float32 \["):
-        job.source.carriers(tmp_path, "stream")
-
-
+@pytest.mark.parametrize("staging", ["memory", "parked"])
 @pytest.mark.parametrize("sync", [False, True])
 @pytest.mark.parametrize("transport", ["stream", "shared"])
-def test_tensorflow_reads_what_was_streamed(tmp_path: Path, job: _Job, transport: Transport, sync: bool) -> None:
-    values = job.session.run(job.variables)
+def test_tensorflow_reads_what_was_streamed(
+    tmp_path: Path, job: _Job, transport: Transport, sync: bool, staging: str
+) -> None:
+    values = job.values()
     for number in range(2):
-        plan = job.plan if not number else job.source.stage(job.source.plan())
+        staged = job.stage(tmp_path, transport=transport, staging=staging)
+        assert job.counting.runs == 0
         prefix = str(tmp_path / f"v{number}")
-        streamed = stream(plan, job.source, prefix, ExportOptions(transport=transport), sync=sync)
+        streamed = stream(staged.plan, job.source, prefix, ExportOptions(), sync=sync)
+        assert job.counting.runs == 0
         job.discard()
+        assert staged.ways == dict.fromkeys(TASKS, staging)
         assert streamed.ways == dict.fromkeys(TASKS, transport)
-        reader = tf.train.load_checkpoint(prefix)
-        assert sorted(reader.get_variable_to_shape_map()) == sorted(values)
-        for name, value in values.items():
-            np.testing.assert_array_equal(reader.get_tensor(name), value)
+        _check(prefix, values)
     assert not [path.name for path in tmp_path.iterdir() if not path.name.startswith("v")]
+
+
+def _check(prefix: str, values: dict[str, Any]) -> None:
+    reader = tf.train.load_checkpoint(prefix)
+    assert sorted(reader.get_variable_to_shape_map()) == sorted(values)
+    for name, value in values.items():
+        np.testing.assert_array_equal(reader.get_tensor(name), value)
+
+
+def test_a_parameter_server_that_cannot_dial_in_is_staged_and_read_over_the_session(
+    tmp_path: Path, job: _Job
+) -> None:
+    job.absent = {"ps:1"}
+    values = job.values()
+    staged = job.stage(tmp_path, staging="parked")
+    assert job.counting.runs == 1
+    assert staged.ways == {"ps:0": "parked", "ps:1": "memory"}
+    streamed = stream(staged.plan, job.source, str(tmp_path / "v"), ExportOptions())
+    assert streamed.ways == {"ps:0": "shared", "ps:1": "read"}
+    job.discard()
+    _check(str(tmp_path / "v"), values)
+
+
+def _all_updates(job: _Job, graph: tf.Graph) -> list[Any]:
+    """Dense and sparse updates of every variable."""
+    with graph.as_default():
+        return [
+            update
+            for variable in v1.global_variables()
+            if variable.dtype.base_dtype == tf.float32
+            for update in (
+                v1.assign_add(variable, tf.ones(variable.shape)).op,
+                v1.scatter_add(variable, [0], tf.ones([1, *variable.shape[1:]])).op if variable.shape[0] else None,
+            )
+            if update is not None
+        ]
+
+
+def test_copies_do_not_follow_the_variables(tmp_path: Path, job: _Job, graph: tf.Graph) -> None:
+    updates = _all_updates(job, graph)
+    values = job.values()
+    staged = job.stage(tmp_path, staging="memory")
+    for update in updates:
+        job.session.run(update)
+    stream(staged.plan, job.source, str(tmp_path / "v"), ExportOptions())
+    job.discard()
+    _check(str(tmp_path / "v"), values)
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "training", "way"),
+    [
+        (2**40, ("worker:0",), "memory"),
+        (2**40, None, "memory"),
+        (2**10, ("worker:0",), "parked"),
+        (2**40, (), "parked"),
+    ],
+    ids=["fits", "fits, for all we know", "does not fit", "nobody would wait for copies"],
+)
+def test_copies_are_made_where_somebody_waits_and_they_fit(
+    tmp_path: Path, job: _Job, free_bytes: int, training: tuple[str, ...] | None, way: str
+) -> None:
+    job.free_bytes, job.training = free_bytes, training
+    values = job.values()
+    staged = job.stage(tmp_path)
+    assert staged.ways == dict.fromkeys(TASKS, way)
+    assert staged.parked == (way == "parked")
+    stream(staged.plan, job.source, str(tmp_path / "v"), ExportOptions())
+    job.discard()
+    _check(str(tmp_path / "v"), values)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_memory_of_copies_is_kept_if_that_is_asked_for(tmp_path: Path, job: _Job, keep: bool) -> None:
+    for _ in range(2):
+        job.stage(tmp_path, staging="memory", keep_staging_memory=keep)
+        assert job.memory.kept_bytes == 0
+        job.source.discard()
+        assert (job.memory.kept_bytes >= sum(variable.nbytes for variable in job.source.plan().variables)) == keep
+        assert bool(job.memory.kept_bytes) == keep
+
+
+@pytest.mark.parametrize("at", ["attach", "stage", "move"])
+@pytest.mark.parametrize("staging", ["memory", "parked"])
+def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
+    tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch, at: str, staging: Staging
+) -> None:
+    answer = holder_module._Holder._answer
+    gone = threading.Event()
+
+    def vanish(holder: Any, request: Any) -> Any:
+        if request.WhichOneof("kind") == at and not gone.is_set():
+            gone.set()
+            holder._connection.shutdown(socket.SHUT_RDWR)
+        return answer(holder, request)
+
+    monkeypatch.setattr(holder_module._Holder, "_answer", vanish)
+    cut = RecordingCut()
+    options = ExportOptions(staging=staging, transport="stream", keep_staging_memory=True)
+    for number in range(2):
+        with (
+            pytest.raises(TaskUnreachableError, match="went away while it gave its variables")
+            if not number
+            else contextlib.nullcontext()
+        ):
+            capture(job.source.plan(), job.source, cut, str(tmp_path / "v"), options)
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+        assert bool(list(tmp_path.iterdir())) == bool(number)
+        assert not job.source._staging.busy.locked()
+        job.discard()
+    assert [call for call in cut.calls if call != "extend"] == ["acquire", "release"] * (1 if at == "attach" else 2)
+    assert bool(job.memory.kept_bytes) == (staging == "memory")

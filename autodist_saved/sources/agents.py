@@ -1,0 +1,131 @@
+"""The parameter servers that take part in an export: each stages its own variables and gives them over a line."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from autodist_saved.bundle.damage import reporting_unwritable
+from autodist_saved.bundle.dtypes import item_bytes, numpy_dtype
+from autodist_saved.errors import AutodistSavedError, ExportError
+from autodist_saved.options import ExportOptions, Transport
+from autodist_saved.plan import Piece, Shape
+from autodist_saved.sources.carrier import Carrier
+from autodist_saved.sources.line_carrier import LineCarrier
+from autodist_saved.sources.source import Array
+from autodist_saved.sources.staging import StagedPiece
+from autodist_saved.transport.line import Line
+from autodist_saved.transport.meeting import Meeting
+
+Result = TypeVar("Result")
+
+
+class Agents:
+    """Asks parameter servers, all of them at once. One thread may call, but :meth:`read` and :meth:`holds` any."""
+
+    def __init__(self, pieces: Sequence[StagedPiece]) -> None:
+        """Nobody takes part before :meth:`call_in`. ``pieces`` are the saver's."""
+        self._pieces = pieces
+        self._lines: dict[str, Line] = {}
+        self._seen_by: set[str] = set()
+        self._held: Mapping[str, Sequence[Piece]] = {}
+        # For each task, by the index of a piece, its place in what was attached.
+        self._places: dict[str, dict[int, int]] = {}
+
+    def call_in(
+        self, meeting: Meeting | None, held: Mapping[str, Sequence[Piece]], directory: Path, options: ExportOptions
+    ) -> None:
+        """Have them dial in and get ready. Those that do not come take no part.
+
+        Args:
+            meeting: of the job; None where it has none.
+            held: for each parameter server the pieces that it may stage, in the order in which it does.
+            directory: where the files will be written.
+            options: for staging and transport.
+
+        Raises:
+            ExportError: a task cannot do what the options ask for.
+            TaskUnreachableError: a task is gone.
+        """
+        self._held = held
+        self._lines = {} if meeting is None else meeting.call_in(held)
+        self._seen_by = _tasks_that_see(directory, self._lines, options.transport)
+        if options.transport == "shared" and (blind := sorted(held.keys() - self._seen_by)):
+            raise ExportError(
+                f"{', '.join(blind)} cannot write to {directory} of the chief, or not to the same; mount it there "
+                "with the same path, or export with transport='auto'",
+                path=str(directory),
+            )
+
+        def attach(task: str, line: Line) -> dict[int, int]:
+            variables = [variable for piece in held[task] if (variable := self._pieces[piece.index].variable)]
+            absent = line.attach(variables, options.staging, keep=options.keep_staging_memory)
+            return {piece.index: place for place, piece in enumerate(held[task]) if place not in absent}
+
+        self._places = self._of_each(attach)
+
+    def holds(self, piece: Piece) -> bool:
+        """Whether a parameter server stages this piece by itself."""
+        return piece.index in self._places.get(piece.task, {})
+
+    def stage(self) -> tuple[dict[str, str], dict[int, Shape]]:
+        """Have them stage what they hold.
+
+        Returns:
+            for each task ``memory`` or ``parked``; and shapes by the index of a piece, where they are not as planned.
+        """
+        answers = self._of_each(lambda _, line: line.stage())
+        shapes = {
+            self._held[task][place].index: shape
+            for task, answer in answers.items()
+            for place, shape in answer.shapes.items()
+        }
+        return {task: "parked" if answer.parked else "memory" for task, answer in answers.items()}, shapes
+
+    def carriers(self) -> dict[str, Carrier]:
+        """A carrier for each task."""
+        return {
+            task: LineCarrier(line, self._places[task], way="shared" if task in self._seen_by else "stream")
+            for task, line in self._lines.items()
+        }
+
+    def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        """Rows of a piece that is held. Otherwise as :meth:`Source.read`."""
+        dtype = self._pieces[piece.index].dtype
+        row_bytes = math.prod(piece.shape[1:]) * (item_bytes(dtype) or 0)
+        place = self._places[piece.task][piece.index]
+        data = self._lines[piece.task].read(place, row_start * row_bytes, (row_stop - row_start) * row_bytes)
+        rows = (row_stop - row_start, *piece.shape[1:]) if piece.shape else ()
+        return data.view(numpy_dtype(dtype)).reshape(rows)
+
+    def discard(self) -> None:
+        """Have them let go, and hang up. What is gone already has let go."""
+        lines, self._lines, self._places = self._lines, {}, {}
+        for line in lines.values():
+            with contextlib.suppress(AutodistSavedError):
+                line.discard()
+            line.close()
+
+    def _of_each(self, ask: Callable[[str, Line], Result]) -> dict[str, Result]:
+        with ThreadPoolExecutor(max(1, len(self._lines)), thread_name_prefix="agents") as pool:
+            answers = pool.map(ask, self._lines.keys(), self._lines.values())
+            return dict(zip(self._lines, answers, strict=True))
+
+
+def _tasks_that_see(directory: Path, lines: Mapping[str, Line], transport: Transport) -> set[str]:
+    """Those that find a file which is put there for them just now, and may write it, if that is of use."""
+    if not lines or transport == "stream":
+        return set()
+    probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
+    try:
+        with reporting_unwritable(probe):
+            probe.write_bytes(contents)
+        return {task for task, line in lines.items() if line.sees(probe, contents)}
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
