@@ -105,12 +105,13 @@ def test_the_report_tells_where_every_piece_was(job: Job, model: str) -> None:
     assert report["witness"]["training"] == []
     assert report["witness"]["global_step_before"] == report["witness"]["global_step_after"] >= 60
     assert report["transport"] == {"ps:0": "shared", "ps:1": "shared"}
+    assert report["staging"] == {"ps:0": "parked", "ps:1": "parked"}, "nobody trained any more who would have waited"
     by_name = {variable["name"]: variable for variable in report["plan"]["variables"]}
     assert {piece["task"] for piece in by_name["rows"]["pieces"]} == {"ps:0", "ps:1"}
     assert report["nbytes"] == sum(reader_bytes(model, name) for name in by_name), (
         "bytes are those of the tensors written"
     )
-    assert list(report["seconds"])[:5] == ["plan", "describe", "cut", "stage", "release"]
+    assert list(report["seconds"])[:6] == ["plan", "describe", "open", "connect", "cut", "stage"]
     manifest = ExportReport.from_json(Path(model, "assets.extra/autodist_saved/manifest.json").read_text())
     assert manifest.path is None, "models are moved"
     assert manifest.plan is not None

@@ -18,28 +18,26 @@ from autodist_saved.plan import Piece, Shape
 from autodist_saved.sources.carrier import Carrier
 from autodist_saved.sources.line_carrier import LineCarrier
 from autodist_saved.sources.source import Array
-from autodist_saved.sources.staging import StagedPiece
 from autodist_saved.transport.line import Line
 from autodist_saved.transport.meeting import Meeting
+from autodist_saved.transport.server_variable import ServerVariable
 
 Result = TypeVar("Result")
+Held = Mapping[str, Sequence[tuple[Piece, ServerVariable]]]
 
 
 class Agents:
     """Asks parameter servers, all of them at once. One thread may call, but :meth:`read` and :meth:`holds` any."""
 
-    def __init__(self, pieces: Sequence[StagedPiece]) -> None:
-        """Nobody takes part before :meth:`call_in`. ``pieces`` are the saver's."""
-        self._pieces = pieces
+    def __init__(self) -> None:
+        """Nobody takes part before :meth:`call_in`."""
         self._lines: dict[str, Line] = {}
         self._seen_by: set[str] = set()
-        self._held: Mapping[str, Sequence[Piece]] = {}
+        self._held: Held = {}
         # For each task, by the index of a piece, its place in what was attached.
         self._places: dict[str, dict[int, int]] = {}
 
-    def call_in(
-        self, meeting: Meeting | None, held: Mapping[str, Sequence[Piece]], directory: Path, options: ExportOptions
-    ) -> None:
+    def call_in(self, meeting: Meeting | None, held: Held, directory: Path, options: ExportOptions) -> None:
         """Have them dial in and get ready. Those that do not come take no part.
 
         Args:
@@ -63,9 +61,9 @@ class Agents:
             )
 
         def attach(task: str, line: Line) -> dict[int, int]:
-            variables = [variable for piece in held[task] if (variable := self._pieces[piece.index].variable)]
+            variables = [variable for _, variable in held[task]]
             absent = line.attach(variables, options.staging, keep=options.keep_staging_memory)
-            return {piece.index: place for place, piece in enumerate(held[task]) if place not in absent}
+            return {piece.index: place for place, (piece, _) in enumerate(held[task]) if place not in absent}
 
         self._places = self._of_each(attach)
 
@@ -81,7 +79,7 @@ class Agents:
         """
         answers = self._of_each(lambda _, line: line.stage())
         shapes = {
-            self._held[task][place].index: shape
+            self._held[task][place][0].index: shape
             for task, answer in answers.items()
             for place, shape in answer.shapes.items()
         }
@@ -96,9 +94,9 @@ class Agents:
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         """Rows of a piece that is held. Otherwise as :meth:`Source.read`."""
-        dtype = self._pieces[piece.index].dtype
-        row_bytes = math.prod(piece.shape[1:]) * (item_bytes(dtype) or 0)
         place = self._places[piece.task][piece.index]
+        dtype = self._held[piece.task][place][1].dtype
+        row_bytes = math.prod(piece.shape[1:]) * (item_bytes(dtype) or 0)
         data = self._lines[piece.task].read(place, row_start * row_bytes, (row_stop - row_start) * row_bytes)
         rows = (row_stop - row_start, *piece.shape[1:]) if piece.shape else ()
         return data.view(numpy_dtype(dtype)).reshape(rows)

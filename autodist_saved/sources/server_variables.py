@@ -10,9 +10,6 @@ from autodist_saved import tensorflow_private
 from autodist_saved.sources.own_scope import has_rows
 from autodist_saved.transport.server_variable import ServerVariable
 
-# A resource without a name of its own has this one, which nobody else can look up.
-_ANONYMOUS = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
-
 
 def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVariable | None:
     """The name of what a ``SaveableObject`` saves, for the parameter server that holds it in its own memory.
@@ -32,19 +29,14 @@ def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVa
         return None
     if op.type not in ({"VariableV2", "Variable"} if reference else {"VarHandleOp"}):
         return None
-    dtype = op.get_attr("dtype")
+    dtype = op.get_attr("dtype").base_dtype
     if not has_rows(dtype, None) or not _is_on_parameter_server(op.device):
         return None
-    # One that is there too soon, because we have looked for it, must be as the job will make it.
-    if reference and (
-        shape is None or tf.TensorShape(op.get_attr("shape")).as_proto() != tf.TensorShape(shape).as_proto()
-    ):
+    # A parameter server that looks for one before the job has made it makes it itself, and must make the same.
+    if reference and (shape is None or op.get_attr("shape") != tf.TensorShape(shape).as_proto()):
         return None
     name = tf.compat.as_text(op.get_attr("shared_name")) or (op.name if reference else "")
-    if name in {"", _ANONYMOUS}:
-        return None
-    container = tf.compat.as_text(op.get_attr("container"))
-    return ServerVariable(name, container, dtype.base_dtype.name, reference, shape)
+    return ServerVariable(name, tf.compat.as_text(op.get_attr("container")), dtype.name, reference, shape)
 
 
 def _is_on_parameter_server(device: str) -> bool:

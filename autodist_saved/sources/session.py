@@ -46,7 +46,7 @@ class SessionSource(Source):
         self._wait = wait
         self._session = session
         self._staging = staging
-        self._agents = Agents(staging.pieces)
+        self._agents = Agents()
         self._is_busy = False
         self._has_copies = False
 
@@ -66,7 +66,12 @@ class SessionSource(Source):
 
     def global_step(self) -> int | None:
         step = v1.train.get_global_step(self._session.graph)
-        return None if step is None else int(self._session.run(step))
+        if step is None:
+            return None
+        try:
+            return int(self._session.run(step))
+        except tf.errors.FailedPreconditionError:  # it has no value, and may be none of what is exported
+            return None
 
     def stage(self, plan: ExportPlan) -> Staged:
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as aside:

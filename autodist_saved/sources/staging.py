@@ -101,20 +101,21 @@ class Staging:
             by_name.setdefault(piece.name, []).append(index)
         return make_plan(self._variable(name, indices) for name, indices in by_name.items())
 
-    def held_by_servers(self, plan: ExportPlan) -> dict[str, list[Piece]]:
+    def held_by_servers(self, plan: ExportPlan) -> dict[str, list[tuple[Piece, ServerVariable]]]:
         """For each parameter server the pieces of a plan that it can name, in the plan's order of places."""
         return self._held_of_all if plan is self.plan else self._find_held(plan)
 
     @cached_property
-    def _held_of_all(self) -> dict[str, list[Piece]]:
+    def _held_of_all(self) -> dict[str, list[tuple[Piece, ServerVariable]]]:
         return self._find_held(self.plan)
 
-    def _find_held(self, plan: ExportPlan) -> dict[str, list[Piece]]:
-        held: dict[str, list[Piece]] = {}
-        for variable in plan.by_place:
-            for piece in variable.pieces:
-                if self.pieces[piece.index].variable is not None:
-                    held.setdefault(piece.task, []).append(piece)
+    def _find_held(self, plan: ExportPlan) -> dict[str, list[tuple[Piece, ServerVariable]]]:
+        held: dict[str, list[tuple[Piece, ServerVariable]]] = {}
+        for logical in plan.by_place:
+            for piece in logical.pieces:
+                variable = self.pieces[piece.index].variable
+                if variable is not None:
+                    held.setdefault(piece.task, []).append((piece, variable))
         return held
 
     def _variable(self, name: str, indices: Sequence[int]) -> LogicalVariable:

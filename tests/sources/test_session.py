@@ -175,6 +175,15 @@ def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path:
     second.discard()
 
 
+def test_a_global_step_without_a_value_is_none(session: Any) -> None:
+    source = SessionSource(session, Saver([v1.get_variable("w", [2])]).staging)
+    assert source.global_step() is None
+    step = v1.train.create_global_step()
+    assert source.global_step() is None
+    session.run(step.initializer)
+    assert source.global_step() == 0
+
+
 def test_pieces_that_disagree_about_the_whole_are_refused(graph: tf.Graph) -> None:
     for number, rows in enumerate((4, 5)):
         piece = v1.get_variable(f"piece_{number}", [2, 2])
