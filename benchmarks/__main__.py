@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from benchmarks.consistency import consistency
 from benchmarks.gather import gather
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-app.callback()(lambda: None)
-app.command()(gather)
+for command in (gather, consistency):
+    app.command()(command)
 
 if __name__ == "__main__":
     app()

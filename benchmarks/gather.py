@@ -17,6 +17,7 @@ from rich.table import Table
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.options import ExportOptions
+from benchmarks.arguments import Directory, JsonFile
 from benchmarks.job import measure
 from benchmarks.memory import MIB
 
@@ -28,8 +29,8 @@ def gather(
     ps: Annotated[int, typer.Option(help="parameter servers")] = 2,
     variables: Annotated[int, typer.Option(help="how many variables; 1 is partitioned")] = 1,
     rounds: Annotated[int, typer.Option(help="saves per method; figures are medians")] = 7,
-    directory: Annotated[Path | None, typer.Option(help="where to write; a temporary directory if absent")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    directory: Directory = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Stock savers and ours, side by side in one run: one after the other, each in processes of its own.
 

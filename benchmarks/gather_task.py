@@ -13,16 +13,14 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from benchmarks.memory import MIB, PeakGrowth
+from benchmarks.task import take_part
 
 COLUMNS = 256
 
 
 def main(result: Path, method: str, mib: int, variables: int, rounds: int, directory: Path) -> None:
-    v1.disable_eager_execution()
-    v1.enable_resource_variables()
-    cluster = ads.Cluster.from_tf_config()
-    if cluster.task is not None and cluster.task.type == "ps":
-        ads.serve(cluster)
+    cluster = take_part()
+    if cluster is None:
         return
     with v1.Graph().as_default(), cluster.device_scope():
         build(mib, variables, len(cluster.addresses["ps"]))
