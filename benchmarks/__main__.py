@@ -5,10 +5,11 @@ from __future__ import annotations
 import typer
 
 from benchmarks.consistency import consistency
+from benchmarks.gate import gate
 from benchmarks.gather import gather
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-for command in (gather, consistency):
+for command in (gather, consistency, gate):
     app.command()(command)
 
 if __name__ == "__main__":
