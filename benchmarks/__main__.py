@@ -7,9 +7,10 @@ import typer
 from benchmarks.consistency import consistency
 from benchmarks.gate import gate
 from benchmarks.gather import gather
+from benchmarks.stall import stall
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-for command in (gather, consistency, gate):
+for command in (gather, consistency, gate, stall):
     app.command()(command)
 
 if __name__ == "__main__":
