@@ -26,7 +26,7 @@ class Consistency(StrEnum):
 def consistency(
     exports: Annotated[int, typer.Option(help="how many models are exported, and checkpoints saved by stock")] = 200,
     consistency: Annotated[Consistency, typer.Option(help="as in ExportOptions")] = Consistency.STEP,
-    mib: Annotated[float, typer.Option(help="size of the model, MiB")] = 32,
+    mib: Annotated[float, typer.Option(help="size of the model, MiB")] = 16,
     directory: Directory = None,
     json_file: JsonFile = None,
 ) -> None:
