@@ -19,8 +19,11 @@ class GatedJob(Protocol):
     gate: Gate
     journal: Journal
 
-    def cut(self, timeout_secs: float) -> Cut:
-        """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief."""
+    def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
+        """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief.
+
+        There is one at a time; ``wait`` says whether it waits for another one, instead of raising.
+        """
 
     def workers_training(self) -> tuple[str, ...]:
         """The workers that train at this moment, as far as this task knows."""

@@ -38,6 +38,7 @@ class Job:
         self.cluster = cluster
         self.gate = Gate()
         self.journal = Journal()
+        self._cutting = threading.Lock()
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
@@ -92,8 +93,12 @@ class Job:
             logging.shutdown()
             os._exit(EXIT_STATUS_LAST_RESORT)
 
-    def cut(self, timeout_secs: float) -> Cut:
+    def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
         """A cut of the whole job, for the chief; see :class:`~autodist_saved.cut.gates.GateCut`.
+
+        Args:
+            timeout_secs: how long it lasts at most.
+            wait: wait while another cut is on, instead of raising.
 
         Raises:
             UsageError: this task is not the chief.
@@ -103,7 +108,9 @@ class Job:
                 f"{self.cluster.chief} alone can stop the other tasks, so {self.cluster.task} cannot save one moment "
                 "of the job; save on the chief, or with ExportOptions(consistency='none')"
             )
-        return GateCut(self.cluster, self.gate, self._server or NoWorkers(), timeout_secs)
+        return GateCut(
+            self.cluster, self.gate, self._server or NoWorkers(), timeout_secs, turn=self._cutting, wait=wait
+        )
 
     def export_on_request(self, exporter: Callable[[str], object]) -> None:
         """Let the console export. Does nothing on any task but the chief of a cluster."""

@@ -185,6 +185,7 @@ def _save(
         # TensorFlow's own sessions save as they always do, and are told what that may be.
         options = options.model_copy(update={"consistency": "none"})
     # Training should not fail because an export is under way at this moment.
+    options = options.model_copy(update={"when_busy": "wait"})
     source = SessionSource(session, staging, wait=True)
     try:
         capture(source.plan(), source, cut_of(session, options), prefix, options)

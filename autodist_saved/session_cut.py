@@ -27,7 +27,7 @@ def cut_of(session: v1.Session, options: ExportOptions) -> Cut:
     if options.consistency == "none":
         return NoCut(lambda: _others(session))
     if isinstance(session, GatedSession):
-        return session.job.cut(options.cut_timeout_secs)
+        return session.job.cut(options.cut_timeout_secs, wait=options.when_busy == "wait")
     others = _others(session)
     if others is None or others:
         who = "tasks that nobody can name" if others is None else ", ".join(others)

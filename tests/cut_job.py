@@ -94,7 +94,9 @@ class CutJob(Job):
     def longest_standstill(self, task: str, since: float) -> float:
         """The longest time that a task's gate was closed, from a moment on."""
         noted = pairwise(self._numbers_in(f"standstills-{task}"))
-        ended = [end - begin for (begin, closed), (end, still_closed) in noted if closed > still_closed and end >= since]
+        ended = [
+            end - begin for (begin, closed), (end, still_closed) in noted if closed > still_closed and end >= since
+        ]
         return max(ended, default=0.0)
 
     def wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float = 60) -> None:

@@ -13,7 +13,7 @@ from autodist_saved.cluster import Cluster, Task
 from autodist_saved.cluster.address import Address
 from autodist_saved.control.roster import Member, MemberState, Workers
 from autodist_saved.cut.cut import Cut, Standstill
-from autodist_saved.errors import CutTimeoutError, InconsistentError, UsageError
+from autodist_saved.errors import CutTimeoutError, ExportError, InconsistentError, UsageError
 from autodist_saved.gate import Gate, Standing
 
 # A parked worker that hears nothing of its chief for so long goes on by itself.
@@ -31,7 +31,16 @@ class GateCut(Cut):
     One that has joined and does not answer counts, and so does one that is merely cut off.
     """
 
-    def __init__(self, cluster: Cluster, gate: Gate, workers: Workers, timeout_secs: float) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        gate: Gate,
+        workers: Workers,
+        timeout_secs: float,
+        *,
+        turn: threading.Lock | None = None,
+        wait: bool = False,
+    ) -> None:
         """Stops nobody yet.
 
         Args:
@@ -39,15 +48,18 @@ class GateCut(Cut):
             gate: the chief's own.
             workers: the others, as the chief's control service knows them.
             timeout_secs: how long training may stand still in all, unless :meth:`extend` is called.
+            turn: shared by all cuts of the job, for there is one at a time.
+            wait: wait in :meth:`acquire` while another one is on, instead of raising.
         """
         self._cluster = cluster
         self._chief = str(cluster.task or cluster.chief)
         self._gate = gate
         self._workers = workers
         self._timeout_secs = timeout_secs
+        self._turn = turn or threading.Lock()
+        self._wait = wait
         self._lease_secs = min(LEASE_SECS, timeout_secs + 0.5)
-        # Numbers of one chief grow, and those of a chief that was restarted go on above them.
-        self._epoch = time.time_ns()
+        self._epoch = 0
         self._deadline = 0.0
         self._steps = 0
         self._acquired = False
@@ -63,14 +75,16 @@ class GateCut(Cut):
                 "an export within a training step would hold half of that step; export after the `with gate.step():` "
                 "block"
             )
-        self._deadline = time.monotonic() + self._timeout_secs
-        self._gate.park(self._epoch, self._lease_secs)
-        self._workers.park(self._epoch, self._lease_secs)
-        self._keeper.start()
+        if not self._turn.acquire(blocking=self._wait):
+            raise ExportError(
+                "another export stops the workers at this moment; wait for it, then export again, or export with "
+                "ExportOptions(when_busy='wait')"
+            )
         try:
-            self._wait_until_parked()
+            self._park()
         except BaseException:
             self._let_go()
+            self._turn.release()
             raise
         self._acquired = True
 
@@ -78,6 +92,12 @@ class GateCut(Cut):
         self._extended = True
 
     def release(self) -> Standstill:
+        try:
+            return self._release()
+        finally:
+            self._turn.release()
+
+    def _release(self) -> Standstill:
         held_until = time.monotonic()
         roster = self._workers.roster()
         own = self._let_go()
@@ -102,6 +122,15 @@ class GateCut(Cut):
         steps = {str(member.task): member.steps for member in roster if member.is_parked(self._epoch)}
         deaths = sum(member.deaths + (member.state is MemberState.LOST) for member in roster if member.trains)
         return Standstill((), self._epoch, {self._chief: self._steps, **steps}, deaths)
+
+    def _park(self) -> None:
+        # Numbers of one chief grow, and those of a chief that was restarted go on above them.
+        self._epoch = time.time_ns()
+        self._deadline = time.monotonic() + self._timeout_secs
+        self._gate.park(self._epoch, self._lease_secs)
+        self._workers.park(self._epoch, self._lease_secs)
+        self._keeper.start()
+        self._wait_until_parked()
 
     def _wait_until_parked(self) -> None:
         gone: set[tuple[Task, str]] = set()

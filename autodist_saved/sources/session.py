@@ -56,7 +56,10 @@ class SessionSource(Source):
     def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
         """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
         if not self._is_busy and not self._staging.busy.acquire(blocking=self._wait):
-            raise ExportError("another export of this saver is under way; wait for it, then export again")
+            raise ExportError(
+                "another export of this saver is under way; wait for it, then export again, or export with "
+                "ExportOptions(when_busy='wait')"
+            )
         self._is_busy = True
         self.global_step()  # TensorFlow prepares whatever it runs for the first time
         meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
