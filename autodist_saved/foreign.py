@@ -6,6 +6,7 @@ Classes are told by name, so that nothing is imported that is not there already.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -37,6 +38,9 @@ _MISFIT = (
 )
 _FILES = (TargetError, "TensorFlow could not read or write a file; look at the path in the message below")
 _BROKEN = (JobError, "the runtime failed; the message below is its own")
+
+# How TensorFlow names a task that it has called in vain, and how a session of ours does that has lost one.
+_UNREACHABLE = re.compile(r"remote target /job:(\w+)/replica:\d+/task:(\d+)|^(\w+):(\d+) is lost")
 
 TENSORFLOW: dict[str, _Translation] = {
     "AbortedError": _GONE,
@@ -102,7 +106,9 @@ def translate(error: BaseException) -> AutodistSavedError | None:
             (TENSORFLOW[name] for module, name in classes if module == "tensorflow" and name in TENSORFLOW),
             _BROKEN,
         )
-        return make(f"{what} ({type(error).__name__}: {_first_line(getattr(error, 'message', ''))})")
+        text = str(getattr(error, "message", ""))
+        unreachable = ", ".join(dict.fromkeys(":".join(filter(None, found)) for found in _UNREACHABLE.findall(text)))
+        return make(f"{what} ({type(error).__name__}: {_first_line(text)})", task=unreachable or None)
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
@@ -128,6 +134,7 @@ def translated(phase: str) -> Iterator[None]:
         raise ours from error
 
 
-def _first_line(text: object) -> str:
-    lines = str(text).strip().splitlines()
+def _first_line(text: str) -> str:
+    """The first one that is more than a heading."""
+    lines = [line for line in text.splitlines() if line.strip("= ") and not line.rstrip().endswith(":")]
     return lines[0][:300] if lines else "no message"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cut.cut import Cut
@@ -37,6 +38,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     """
 
     job: GatedJob
+    lost: str = ""  # the parameter server whose loss has ended this session
     _writes: GraphWrites
 
     @classmethod
@@ -53,11 +55,17 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         return self.job.gate
 
     def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
-        """See ``tf.compat.v1.Session.run``."""
-        if not self._writes.any_in(fetches):
-            return super().run(fetches, *args, **kwargs)
-        with self.gate.step():
-            return super().run(fetches, *args, **kwargs)
+        """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost."""
+        try:
+            if not self._writes.any_in(fetches):
+                return super().run(fetches, *args, **kwargs)
+            with self.gate.step():
+                return super().run(fetches, *args, **kwargs)
+        except (tf.errors.CancelledError, RuntimeError) as error:
+            # That it was closed is only what has become of it.
+            if self.lost:
+                raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from error
+            raise
 
     def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
         """See ``tf.compat.v1.Session.partial_run``. Each part is a step; put ``gate.step()`` around all of them."""

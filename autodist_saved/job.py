@@ -19,6 +19,7 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
 from autodist_saved.errors import TaskUnreachableError, UsageError
 from autodist_saved.gate import Gate
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.journal import Journal
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
@@ -80,6 +81,8 @@ class Job:
         session, coordinator = self._running
         if coordinator.joined:
             return
+        if isinstance(session, GatedSession):
+            session.lost = parameter_server
         error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
         coordinator.request_stop((type(error), error, None))
         closing = threading.Thread(target=session.close, daemon=True)

@@ -10,7 +10,13 @@ import pytest
 import tensorflow as tf
 
 from autodist_saved import foreign
-from autodist_saved.errors import AutodistSavedError, ExportError, JobError, TargetUnwritableError
+from autodist_saved.errors import (
+    AutodistSavedError,
+    ExportError,
+    JobError,
+    TargetUnwritableError,
+    TaskUnreachableError,
+)
 from autodist_saved.foreign import translate, translated
 
 TENSORFLOW_ERRORS = [
@@ -68,3 +74,25 @@ def test_the_phase_is_noted_and_the_cause_is_kept() -> None:
 def test_our_own_errors_get_the_phase_unless_they_have_one() -> None:
     with pytest.raises(ExportError, match="phase: plan"), translated("stream"), translated("plan"):
         raise ExportError("given up")
+
+
+def test_tasks_that_tensorflow_calls_in_vain_are_named() -> None:
+    message = """Graph execution error:
+
+=====================
+UNAVAILABLE: From /job:ps/replica:0/task:1:
+failed to connect to all addresses
+Additional GRPC error information from remote target /job:ps/replica:0/task:1 while calling RunGraph:
+:UNKNOWN:Error received from peer
+Additional GRPC error information from remote target /job:ps/replica:0/task:0 while calling RunGraph:
+"""
+    error = translate(tf.errors.UnavailableError(None, None, message))
+    assert isinstance(error, TaskUnreachableError)
+    assert error.task == "ps:1, ps:0"
+    assert "UnavailableError: failed to connect to all addresses" in str(error)
+
+
+def test_a_parameter_server_that_has_ended_a_session_is_named() -> None:
+    error = translate(tf.errors.AbortedError(None, None, "ps:1 is lost, and what it held"))
+    assert isinstance(error, TaskUnreachableError)
+    assert error.task == "ps:1"
