@@ -45,7 +45,7 @@ class CutJob(Job):
                 self.begin(task)
         now = time.monotonic()
         for task in self.trainers:
-            self.wait_until(lambda task=task: self.steps(task)[-1:] > [now], f"step of {task}")  # type: ignore[misc]
+            self.wait_until(lambda task=task: self.steps(task)[-1:] > [now], f"step of {task}")
 
     def lose(self, task: str) -> None:
         """Kill a task, which :meth:`train` starts again."""
@@ -94,10 +94,7 @@ class CutJob(Job):
     def longest_standstill(self, task: str, since: float) -> float:
         """The longest time that a task's gate was closed, from a moment on."""
         noted = pairwise(self._numbers_in(f"standstills-{task}"))
-        ended = [
-            end - begin for (begin, closed), (end, still_closed) in noted if closed > still_closed and end >= since
-        ]
-        return max(ended, default=0.0)
+        return max((end - begin for (begin, closed), (end, _) in noted if closed and end >= since), default=0.0)
 
     def wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float = 60) -> None:
         self._wait_until(holds, what, timeout_secs)
@@ -141,8 +138,12 @@ class AskedExport:
         found: dict[str, Any] = self.job.wait_for(f"exported-{self.name}")
         return found
 
-    def succeed(self) -> dict[str, Any]:
-        """What it says it has done. Every piece is of the global step that it says."""
+    def succeed(self, *, exact: bool = True) -> dict[str, Any]:
+        """What it says it has done. Every piece is of the global step that it says.
+
+        Args:
+            exact: False where the job has been restored while its workers trained on, or a step was cut in two.
+        """
         found = self.found()
         assert found["error"] is None, f"{found}\n{self.job.logs()}"
         report: dict[str, Any] = found["report"]
@@ -151,7 +152,8 @@ class AskedExport:
         assert witness["global_step_before"] == witness["global_step_after"]
         reader = tf.train.load_checkpoint(f"{report['path']}/variables/variables")
         assert reader.get_tensor("global_step") == witness["global_step_before"]
-        np.testing.assert_array_equal(reader.get_tensor("counter"), witness["global_step_before"])
+        if exact:
+            np.testing.assert_array_equal(reader.get_tensor("counter"), witness["global_step_before"])
         return report
 
     def fail(self, error: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_an_export_that_waits_for_another_one_to_stream_lets_everybody_train(job
     second.wait_until_taken()
     for task in job.trainers:
         count = len(job.steps(task))
-        job.wait_until(lambda task=task, count=count: len(job.steps(task)) > count + 20, f"steps of {task}")  # type: ignore[misc]
+        job.wait_until(lambda task=task, count=count: len(job.steps(task)) > count + 20, f"steps of {task}")
     first.go()
     first.succeed()
     second.succeed()

@@ -1,8 +1,8 @@
 """A job that trains on and exports whenever the test asks for it. Run by every task.
 
-The test leaves ``export-NAME.json`` for the chief, and may have the export halt at a point until it leaves ``go-NAME``.
-As long as there is ``hold-TASK``, the task is within a step. Every step leaves its moment in ``steps-TASK``, every
-standstill at the gate when it begins and ends in ``standstills-TASK``.
+The test leaves ``export-NAME`` for the chief, and may have the export halt at a point until it leaves ``go-NAME``.
+As long as there is ``hold-TASK``, the task is within a step. In ``steps-TASK`` is the moment of every step, in
+``standstills-TASK`` when its gate was closed and opened.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def trained_variables(step: tf.Variable, *, synchronous: bool) -> tuple[tf.Opera
 
 
 class Exports:
-    """What the test asks the chief for: inline exports wait for the training loop, the others have their own thread."""
+    """What the test asks the chief for. Inline exports wait for the training loop, others have their own thread."""
 
     def __init__(self, results: Path, session: Any, savers: list[ads.Saver]) -> None:
         self._results = results
