@@ -166,10 +166,11 @@ class Attacker:
             channel.close()
 
     def crowd(self, job: Cluster, times: int) -> None:
-        """So many connections at once to every address of the chief, which say nothing."""
-        for *_, address in socket.getaddrinfo(*_address(job), type=socket.SOCK_STREAM):
-            for _ in range(times):
-                self._open.append(socket.create_connection(address[:2], timeout=10).close)
+        """So many connections at once to either address that localhost may have, which say nothing."""
+        for host in ("127.0.0.1", "::1"):
+            with contextlib.suppress(OSError):  # a machine without the one or the other
+                for _ in range(times):
+                    self._open.append(socket.create_connection((host, _address(job)[1]), timeout=10).close)
 
     def _connect(self, job: Cluster | None = None) -> socket.socket:
         connection = socket.create_connection(_address(job or self._dice.choice(self._jobs.all)), timeout=10)
@@ -252,7 +253,7 @@ class Attacker:
         self._call(control_pb2.MemberMessage(hello=hello).SerializeToString())
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)  # for busy machines
 def test_ten_thousand_strangers_change_nothing(jobs: Jobs, chief: Chief) -> None:
     members = [Membership(job.for_task("ps:0"), SessionOptions()) for job in jobs.all]
     for member in members:
@@ -278,15 +279,16 @@ def test_ten_thousand_strangers_change_nothing(jobs: Jobs, chief: Chief) -> None
     assert "is lost" not in chief.log.read_text()
     assert min(attacker.done.values()) > ATTACKS / 15
 
-    attacker.crowd(jobs.token, STRANGERS_MAX + 50)
+    attacker.close()
+    attacker.crowd(jobs.tls, STRANGERS_MAX + 50)
     for job, member in zip(jobs.all, members, strict=True):
         # With more strangers there than may be, it has to wait until the first of them are hung up on.
-        newcomer = Membership(job.for_task("worker:0"), SessionOptions(start_timeout_secs=30))
+        newcomer = Membership(job.for_task("worker:0"), SessionOptions(start_timeout_secs=18))
         newcomer.join()
         assert not member.is_over()
         newcomer.leave()
         member.leave()
-    attacker.close()
+    attacker.stop()
 
 
 def _address(job: Cluster) -> tuple[str, int]:
