@@ -12,7 +12,7 @@ from autodist_saved.control.doorkeeper import CALLS_MAX, Doorkeeper
 from autodist_saved.control.refusals import Refusals
 from autodist_saved.control.wire import CHANNEL_OPTIONS
 
-# Of connections beyond those of members. Far below the 1024 files that a process may usually open.
+# Of connections beyond those of members, at each address of the host. Two addresses stay below the usual 1024 files.
 STRANGERS_MAX = 256
 HANDSHAKE_MSECS = 5_000
 IDLE_MSECS = 10_000
