@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from autodist_saved.cli.export import export
 from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
+from autodist_saved.cli.status import status
 from autodist_saved.errors import (
     AutodistSavedError,
     BundleError,
@@ -39,8 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(launch)
-app.command()(inspect)
+for command in (launch, status, export, inspect):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

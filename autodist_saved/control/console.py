@@ -72,6 +72,8 @@ class Console(control_pb2_grpc.ConsoleServicer):
     ) -> Iterator[control_pb2.ExportStatus]:
         """Called by gRPC."""
         exporter = self._exporter
+        if not request.target:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no target was named")
         if exporter is None:
             context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION,

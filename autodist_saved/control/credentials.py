@@ -47,7 +47,15 @@ class Credentials:
             ClusterConfigError: a file is absent, unreadable, open to others or no good, or strangers could come in
                 from other machines.
         """
-        files, problems = cluster.control_files, _exposure(cluster)
+        return cls._read(cluster.control_files, serves=serves, problems=_exposure(cluster))
+
+    @classmethod
+    def read_as_visitor(cls, files: ControlFiles) -> Credentials:
+        """Those of somebody who is no task; whether they will do, the chief says. Raises as :meth:`read`."""
+        return cls._read(files, serves=False, problems=[])
+
+    @classmethod
+    def _read(cls, files: ControlFiles, *, serves: bool, problems: list[Problem]) -> Credentials:
         shown_by_the_chief_alone = ("key",) if files.authority is None and not serves else ()
         contents = {
             name: _read(name, path, problems)

@@ -1,0 +1,51 @@
+"""How commands are told which running job they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from autodist_saved.control.visitor import Visitor
+
+Job = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="host:port of the chief's control service, or the job's cluster file (YAML).",
+        show_default=False,
+    ),
+]
+TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The job's token file.", show_default=False)]
+Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, in PEM.", show_default=False)]
+Key = Annotated[Path | None, typer.Option(metavar="FILE", help="Of the certificate.", show_default=False)]
+Authority = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="What the chief's certificate comes from.", show_default=False)
+]
+
+
+def visit(
+    job: str, token_file: Path | None, certificate: Path | None, key: Path | None, authority: Path | None
+) -> Visitor:
+    """Somebody who may ask the job. A cluster file names address and files; options go before what it names.
+
+    Raises:
+        ClusterConfigError: file or address are wrong.
+    """
+    from dataclasses import replace
+
+    from autodist_saved.cluster import Cluster, ControlFiles
+    from autodist_saved.cluster.address import read_address
+    from autodist_saved.control.visitor import Visitor
+    from autodist_saved.errors import ClusterConfigError, Problem
+
+    files, address = ControlFiles(), job
+    if Path(job).suffix in {".yaml", ".yml"}:
+        cluster = Cluster.from_yaml(job)
+        files, address = cluster.control_files, str(cluster.control_address)
+    elif isinstance(problem := read_address("ADDRESS", job), Problem):
+        raise ClusterConfigError("that is no job's address", problems=[problem])
+    given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}
+    return Visitor(address, replace(files, **{name: str(path) for name, path in given.items() if path is not None}))

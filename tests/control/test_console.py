@@ -1,0 +1,191 @@
+"""The console over real gRPC: what a job is doing, and exports on request, by hand and by the command line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from autodist_saved.cli.main import app
+from autodist_saved.cluster import Cluster, ControlFiles, Task
+from autodist_saved.control.chief import ControlServer
+from autodist_saved.control.member import Membership
+from autodist_saved.control.visitor import Visitor
+from autodist_saved.cut.none import NoCut
+from autodist_saved.errors import ClusterConfigError, ExportError, JobError, TaskUnreachableError
+from autodist_saved.export import Export
+from autodist_saved.gate import Gate
+from autodist_saved.journal import KEPT, Journal
+from autodist_saved.options import ExportOptions, SessionOptions
+from autodist_saved.publish.local import LocalTarget
+from autodist_saved.testing import ArraySource
+from tests.meta_graphs import request
+
+
+class Chief:
+    """A chief's console, and what it tells of."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster.local(ps=1, workers=1, chief=True)
+        self.gate, self.journal = Gate(), Journal()
+        self.server = ControlServer(self.cluster, gate=self.gate, journal=self.journal)
+        self.server.start()
+        self.address = str(self.cluster.control_address)
+
+    def export(self, target: str) -> None:
+        export = Export("chief:0", LocalTarget(target), ExportOptions(), self.journal)
+        export.capture(request(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
+        export.publish()
+
+
+@pytest.fixture
+def chief() -> Iterator[Chief]:
+    chief = Chief()
+    yield chief
+    chief.server.end_job(succeeded=False, reason="the test is over")
+
+
+@pytest.fixture
+def visitor(chief: Chief) -> Iterator[Visitor]:
+    with Visitor(chief.address, ControlFiles()) as visitor:
+        yield visitor
+
+
+def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: Visitor) -> None:
+    gate = Gate()
+    for some in (chief.gate, gate, gate):
+        with some.step():
+            pass
+    worker = Membership(chief.cluster.for_task(Task("worker", 0)), SessionOptions(start_timeout_secs=20), gate=gate)
+    worker.join()
+    chief.server.park(5, 60)
+    assert chief.server.wait_for_news(lambda roster: any(m.is_parked(5) for m in roster), 20)
+    tasks = {task.task: task for task in visitor.status().tasks}
+    worker.leave()
+    assert list(tasks) == ["chief:0", "worker:0", "ps:0"]
+    assert [tasks[name].state for name in tasks] == ["joined", "joined", "expected"]
+    assert (tasks["chief:0"].steps, tasks["worker:0"].steps) == (1, 2)
+    assert tasks["worker:0"].standing == 2, "parked"
+    assert tasks["worker:0"].silent_secs < 20
+    assert not tasks["ps:0"].HasField("silent_secs")
+
+
+def test_an_export_on_request_tells_how_it_goes_and_ends_with_the_path(
+    chief: Chief, visitor: Visitor, tmp_path: Path
+) -> None:
+    go_on = threading.Event()
+
+    def export(target: str) -> None:
+        assert go_on.wait(60)
+        chief.export(target)
+
+    chief.server.console.export_with(export)
+    statuses = visitor.export(str(tmp_path / "model"))
+    go_on.set()
+    *_, last = statuses
+    assert last.path == str(tmp_path / "model")
+    assert (tmp_path / "model" / "saved_model.pb").exists()
+    (entry,) = visitor.status().exports
+    assert (entry.target, entry.path, entry.error) == (last.path, last.path, "")
+
+
+def test_a_failed_export_says_why(chief: Chief, visitor: Visitor, tmp_path: Path) -> None:
+    chief.server.console.export_with(chief.export)
+    (tmp_path / "model").write_text("taken")
+    with pytest.raises(ExportError, match="the job did not export: TargetExistsError"):
+        list(visitor.export(str(tmp_path / "model")))
+    (entry,) = visitor.status().exports
+    assert "TargetExistsError" in entry.error
+    list(visitor.export(str(tmp_path / "other")))
+
+
+def test_a_job_that_does_not_export_says_so(chief: Chief, visitor: Visitor) -> None:
+    with pytest.raises(JobError, match=r"session\.export_on_request"):
+        list(visitor.export("/models/1"))
+    chief.server.console.export_with(lambda _: None)
+    with pytest.raises(ExportError, match="has returned without an export"):
+        list(visitor.export("/models/1"))
+    with pytest.raises(JobError, match="no target"):
+        list(visitor.export(""))
+
+
+def test_one_export_on_request_at_a_time(chief: Chief, visitor: Visitor, tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def export(target: str) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        chief.export(target)
+
+    chief.server.console.export_with(export)
+    first = threading.Thread(target=lambda: list(visitor.export(str(tmp_path / "first"))))
+    first.start()
+    assert begun.wait(60)
+    with pytest.raises(JobError, match="still under way"):
+        list(visitor.export(str(tmp_path / "second")))
+    go_on.set()
+    first.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_an_export_goes_on_when_who_asked_has_gone(chief: Chief, tmp_path: Path) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def export(target: str) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        chief.export(target)
+        done.set()
+
+    chief.server.console.export_with(export)
+    with Visitor(chief.address, ControlFiles()) as visitor:
+
+        def ask() -> None:
+            with pytest.raises(JobError):
+                list(visitor.export(str(tmp_path / "model")))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert begun.wait(60)
+    asking.join()
+    go_on.set()
+    assert done.wait(60)
+    assert (tmp_path / "model" / "saved_model.pb").exists()
+
+
+def test_nobody_at_the_address_is_told() -> None:
+    address = str(Cluster.local(ps=1, workers=1).control_address)
+    with Visitor(address, ControlFiles()) as visitor, pytest.raises(TaskUnreachableError, match=address):
+        visitor.status()
+
+
+def test_the_last_exports_are_kept() -> None:
+    journal = Journal()
+    for number in range(KEPT + 3):
+        journal.note(journal.begin(f"/models/{number}"), error="no")
+    assert [entry.number for entry in journal.entries()] == list(range(4, KEPT + 4))
+
+
+def test_the_command_line_shows_and_exports(chief: Chief, tmp_path: Path) -> None:
+    chief.server.console.export_with(chief.export)
+    exported = CliRunner().invoke(app, ["export", chief.address, str(tmp_path / "model")])
+    assert exported.exit_code == 0, exported.exception
+    assert exported.stdout == f"{tmp_path / 'model'}\n"
+    shown = CliRunner().invoke(app, ["status", chief.address], terminal_width=200)
+    assert shown.exit_code == 0
+    assert "chief:0" in shown.stdout
+    assert "committed" in shown.stdout
+    again = CliRunner().invoke(app, ["export", chief.address, str(tmp_path / "model")])
+    assert isinstance(again.exception, ExportError)
+
+
+def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(chief: Chief, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    rows = "".join(f"  {job}: {list(hosts)}\n" for job, hosts in chief.cluster.addresses.items())
+    path.write_text(f"cluster:\n{rows}control: '{chief.address}'\n")
+    assert "chief:0" in CliRunner().invoke(app, ["status", str(path)]).stdout
+    assert isinstance(CliRunner().invoke(app, ["status", "nowhere"]).exception, ClusterConfigError)
