@@ -255,6 +255,35 @@ def _check(prefix: str, values: dict[str, Any]) -> None:
         np.testing.assert_array_equal(reader.get_tensor(name), value)
 
 
+@pytest.mark.parametrize("staging", ["memory", "parked"])
+def test_a_variable_that_has_another_shape_by_now_is_refused(tmp_path: Path, job: _Job, staging: str) -> None:
+    small = job.variables["small"]
+    with small.graph.as_default():
+        value = v1.placeholder_with_default(tf.ones([9, 3]), None)
+        longer = tf.raw_ops.AssignVariableOp(resource=small.handle, value=value)
+    job.session.run(longer)
+    with pytest.raises(
+        ExportError, match=r"ps:0 holds float32 \[9, 3\] where float32 \[7, 3\] was planned"
+    ) as caught:
+        job.stage(tmp_path, staging=staging)
+    assert (caught.value.variable, caught.value.task) == ("small", "ps:0")
+
+
+@pytest.mark.parametrize("staging", ["memory", "parked"])
+def test_a_variable_of_unknown_shape_has_one_when_it_is_staged(tmp_path: Path, job: _Job, staging: str) -> None:
+    with job.session.graph.as_default(), tf.device("/job:ps/task:1"):
+        value = v1.placeholder_with_default(np.arange(6.0).reshape(3, 2), None)
+        late = v1.get_variable("late", initializer=value, validate_shape=False)
+        job.session.run(late.initializer)
+        job.source = SessionSource(job.counting, Saver({"late": late, "small": job.variables["small"]}).staging)
+    assert job.source.plan().variables[0].shape is None
+    staged = job.stage(tmp_path, staging=staging)
+    assert job.counting.runs == 0
+    assert staged.plan.variables[0].shape == (3, 2)
+    stream(staged.plan, job.source, str(tmp_path / "v"), ExportOptions())
+    _check(str(tmp_path / "v"), job.session.run({"late": late, "small": job.variables["small"]}))
+
+
 def test_a_parameter_server_that_cannot_dial_in_is_staged_and_read_over_the_session(
     tmp_path: Path, job: _Job
 ) -> None:
