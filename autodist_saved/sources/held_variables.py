@@ -53,15 +53,22 @@ class HeldVariables:
             reader = None
         if reader is None:
             reader = self._make(wanted, frozenset())
-        reader.look()
+        self._look(reader)
         if reader.absent:
             reader.end()
             reader = self._make(wanted, reader.absent)
-            reader.look()
+            self._look(reader)
         return reader
 
     def _make(self, variables: Variables, absent: frozenset[int]) -> VariableReader:
         return VariableReader(self._target, self._device, variables, absent, self._keep)
+
+    def _look(self, reader: VariableReader) -> None:
+        try:
+            reader.look()
+        except BaseException:
+            reader.end()
+            raise
 
     def _keep(self, reader: VariableReader) -> None:
         with self._lock:

@@ -35,8 +35,6 @@ class Copy:
     """A variable of ours beside the pieces that it is a copy of, and the ops on it.
 
     Attributes:
-        shared_name: of the variable on its task.
-        dtype: name of its element type.
         stage: makes the copy.
         discard: frees it, whether it is there or not.
         whole: all of it.
@@ -44,8 +42,6 @@ class Copy:
         staged_shape: its shape, known once it is staged; None where the plan tells it.
     """
 
-    shared_name: str
-    dtype: str
     stage: tf.Operation
     discard: tf.Operation
     whole: tf.Tensor
@@ -284,7 +280,7 @@ def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindo
         with tf.control_dependencies([stage]):
             staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), tf.int64)
     rows = window.of(whole) if has_rows(dtype, value.shape.rank) else None
-    return Copy(shared_name, dtype.name, stage, discard, whole, rows, staged_shape)
+    return Copy(stage, discard, whole, rows, staged_shape)
 
 
 def parse_slice_spec(

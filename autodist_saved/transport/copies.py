@@ -40,7 +40,7 @@ class Reader(Protocol):
 Open = Callable[[Sequence[ServerVariable]], Reader]
 
 
-class Staged(NamedTuple):
+class StageResult(NamedTuple):
     """How variables were staged.
 
     Attributes:
@@ -85,7 +85,7 @@ class Copies:
             self._buffer = self._memory.take(nbytes)
         return self._reader.absent
 
-    def stage(self) -> Staged:
+    def stage(self) -> StageResult:
         """Copy the variables, or hold them as they are. When it returns, no copied variable is held any more."""
         if self._reader is None:
             raise ValueError("nothing is attached")
@@ -98,7 +98,7 @@ class Copies:
                 self._buffer = self._memory.take(nbytes)
         parts = {number: array.reshape(-1).view(np.uint8) for number, array in arrays.items()}
         self._staged = parts if self._buffer is None else _side_by_side(parts, self._buffer)
-        return Staged(
+        return StageResult(
             bool(arrays) and self._buffer is None,
             {number: shape for number, shape in shapes.items() if shape != self._variables[number].shape},
         )

@@ -16,7 +16,7 @@ import numpy as np
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.transport.copies import Staged
+from autodist_saved.transport.copies import StageResult
 from autodist_saved.transport.messages import receive_into, receive_message, send_message
 from autodist_saved.transport.server_variable import ServerVariable
 from autodist_saved.transport.staging_memory import Bytes
@@ -81,10 +81,10 @@ class Line:
             )
         return frozenset(self._ask(Request(attach=attach), ATTACHING_SECS).absent)
 
-    def stage(self) -> Staged:
+    def stage(self) -> StageResult:
         """Have the attached variables staged."""
         reply = self._ask(Request(stage=Stage()))
-        return Staged(reply.parked, {number: tuple(shape.extents) for number, shape in reply.shapes.items()})
+        return StageResult(reply.parked, {number: tuple(shape.extents) for number, shape in reply.shapes.items()})
 
     def discard(self) -> None:
         """Have it let go of what was staged; it has done so when this returns."""

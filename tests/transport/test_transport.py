@@ -27,7 +27,7 @@ from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreac
 from autodist_saved.transport import holder
 from autodist_saved.transport import line as line_module
 from autodist_saved.transport import meeting as meeting_module
-from autodist_saved.transport.copies import Open, Staged
+from autodist_saved.transport.copies import Open, StageResult
 from autodist_saved.transport.holder import hold
 from autodist_saved.transport.line import Line, StagedSpan
 from autodist_saved.transport.meeting import Meeting
@@ -81,7 +81,7 @@ def _variable(name: object, array: Array) -> ServerVariable:
     return ServerVariable(str(name), "", array.dtype.name, reference=False, shape=array.shape)
 
 
-def _stage(line: Line, *arrays: Array, staging: str = "memory") -> Staged:
+def _stage(line: Line, *arrays: Array, staging: str = "memory") -> StageResult:
     line.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
     return line.stage()
 
@@ -161,7 +161,7 @@ def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_
     ]
     with _met({"ps:0": _opening(open_variables)}) as lines:
         assert lines["ps:0"].attach(variables, "memory", keep=False) == {1}
-        assert lines["ps:0"].stage() == Staged(parked=False, shapes={2: (3,)})
+        assert lines["ps:0"].stage() == StageResult(parked=False, shapes={2: (3,)})
     assert asked == variables
 
 
@@ -169,7 +169,7 @@ def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_
 def test_staging_tells_what_it_did_and_the_shapes_that_were_planned_otherwise(staging: str) -> None:
     arrays: list[Array] = [np.zeros((3, 4), np.float32), np.array(5, np.int64), np.zeros((0, 2), np.int8)]
     with _met({"ps:0": _holding(*arrays)}) as lines:
-        assert _stage(lines["ps:0"], *arrays, staging=staging) == Staged(staging == "parked", {})
+        assert _stage(lines["ps:0"], *arrays, staging=staging) == StageResult(staging == "parked", {})
         variables = [_variable(number, array)._replace(shape=(4, 3)) for number, array in enumerate(arrays)]
         lines["ps:0"].attach(variables, staging, keep=False)
         assert lines["ps:0"].stage().shapes == {0: (3, 4), 1: (), 2: (0, 2)}
@@ -831,7 +831,7 @@ def test_they_meet_over_ipv6_too() -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
     with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as lines:
-        assert _stage(lines["ps:0"], np.zeros(2)) == Staged(parked=False, shapes={})
+        assert _stage(lines["ps:0"], np.zeros(2)) == StageResult(parked=False, shapes={})
 
 
 def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogCaptureFixture) -> None:
