@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import tensorflow as tf
@@ -57,9 +59,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
         """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost."""
         try:
-            if not self._writes.any_in(fetches):
-                return super().run(fetches, *args, **kwargs)
-            with self.gate.step():
+            with self._step(fetches):
                 return super().run(fetches, *args, **kwargs)
         except (tf.errors.CancelledError, RuntimeError) as error:
             # That it was closed is only what has become of it.
@@ -79,7 +79,15 @@ class GatedSession(v1.Session):  # type: ignore[misc]
             return run  # type: ignore[no-any-return]
 
         def step(*args: Any, **kwargs: Any) -> Any:
-            with self.gate.step():
+            with self._step(fetches):
                 return run(*args, **kwargs)
 
         return step
+
+    def _step(self, fetches: Any) -> AbstractContextManager[None]:
+        """What a run of these fetches is, to the gate."""
+        if not self._writes.any_in(fetches):
+            return contextlib.nullcontext()
+        update_gate = self._writes.update_gate_in(fetches)
+        step = self.gate.step()
+        return step if update_gate is None else update_gate.passing(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
+from autodist_saved.update_gate import UpdateGate, update_gates
 
 # What keeps values from step to step and is saved. Queues, iterators, accumulators and the like do not, so that a
 # worker of SyncReplicasOptimizer, which only hands in its gradients, does not count: the chief's update does.
@@ -58,31 +59,49 @@ class GraphWrites:
         self._graph = graph
         self._functions: dict[str, Any] | None = None
         # By the identities of the fetches, which are held so that no other object can come to have them.
-        self._remembered: dict[tuple[int, ...], tuple[list[Any], bool]] = {}
+        self._remembered: dict[tuple[int, ...], tuple[list[Any], bool, UpdateGate | None]] = {}
 
     def any_in(self, fetches: Any) -> bool:
         """Whether a run of these fetches, as ``Session.run`` takes them, changes variables."""
+        return self._look(fetches)[1]
+
+    def update_gate_in(self, fetches: Any) -> UpdateGate | None:
+        """The gate that such a run passes before it changes the first variable, if it does so by itself."""
+        return self._look(fetches)[2]
+
+    def _look(self, fetches: Any) -> tuple[list[Any], bool, UpdateGate | None]:
         leaves = list(_leaves(fetches))
         key = tuple(map(id, leaves))
         known = self._remembered.get(key)
         if known is None:
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()
-            known = self._remembered[key] = leaves, self._find(leaves)
-        return known[1]
+            known = self._remembered[key] = leaves, *self._find(leaves)
+        return known
 
-    def _find(self, leaves: Iterable[Any]) -> bool:
+    def _find(self, leaves: Iterable[Any]) -> tuple[bool, UpdateGate | None]:
         try:
             elements = [self._graph.as_graph_element(leaf) for leaf in leaves]
         except (TypeError, ValueError, KeyError):
-            return True
+            return True, None
+        operations = {element if isinstance(element, tf.Operation) else element.op for element in elements}
+        if not self._any_before(operations, set()):
+            return False, None
+        for op, gate in update_gates(self._graph).items():
+            behind = _behind(op)
+            if not behind.isdisjoint(operations) and not self._any_before(operations, behind):
+                return True, gate
+        return True, None
+
+    def _any_before(self, ends: Iterable[tf.Operation], excluded: Set[tf.Operation]) -> bool:
         exempt = self._local_variables()
         own = tuple(self._graph.get_collection(SCOPES_COLLECTION))
-        operations = [element if isinstance(element, tf.Operation) else element.op for element in elements]
+        operations = list(ends)
         seen = set(operations)
         while operations:
             operation = operations.pop()
-            if not (own and operation.name.startswith(own)) and self._writes(operation, exempt):
+            ours = operation in excluded or (own and operation.name.startswith(own))
+            if not ours and self._writes(operation, exempt):
                 return True
             before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
             operations.extend(before - seen)
@@ -131,6 +150,18 @@ class GraphWrites:
             if any(self._function_writes(function, seen) for function in called):
                 return True
         return False
+
+
+def _behind(start: tf.Operation) -> Set[tf.Operation]:
+    """An op, and all that wait for it."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        operation = waiting.pop()
+        after = {consumer for tensor in operation.outputs for consumer in tensor.consumers()}
+        after |= set(tensorflow_private.control_outputs(operation))
+        waiting.extend(after - seen)
+        seen |= after
+    return seen
 
 
 def _called(node: Any) -> Iterator[str]:

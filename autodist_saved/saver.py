@@ -31,6 +31,7 @@ from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
 from autodist_saved.sources.staging import Staging, build_staging, unstageable
 from autodist_saved.streamed_session import StreamedSession
+from autodist_saved.update_gate import put_update_gates
 
 _PARAMETERS = inspect.signature(v1.train.Saver.__init__)
 _OPTIONS = inspect.Parameter(
@@ -92,6 +93,8 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                 if not self._unstageable:
                     self._staging = build_staging(saveables, scope)
                     self._restoring = build_restoring(saveables)
+            with own_scope(placed=True):
+                put_update_gates(v1.get_default_graph())
             self._variables_when_built = len(v1.global_variables())
 
     def save(self, sess: v1.Session, save_path: str, *args: Any, **kwargs: Any) -> str | None:

@@ -65,6 +65,16 @@ def is_reference(tensor: tf.Tensor) -> bool:
     return bool(tensor.dtype._is_ref_dtype)
 
 
+def control_outputs(operation: tf.Operation) -> list[tf.Operation]:
+    """The ops that wait for an op without taking anything of it."""
+    return list(operation._control_outputs)
+
+
+def add_control_input(operation: tf.Operation, before: tf.Operation) -> None:
+    """Have an op of a graph that no session has run yet wait for another one."""
+    operation._add_control_input(before)
+
+
 def reference_of(saveable: Any) -> tf.Tensor:
     """The reference tensor behind the saveable of a variable without resource handle."""
     return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op

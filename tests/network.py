@@ -1,4 +1,4 @@
-"""A network of tasks on machines of their own: network namespaces, the ways between which can be cut. Needs root."""
+"""A network of machines, for tests: network namespaces, whose ways to each other can be cut. Needs root."""
 
 from __future__ import annotations
 

@@ -62,3 +62,10 @@ def test_what_assign_returns_is_unwrapped(graph: tf.Graph) -> None:
     constant = tf.constant(1)
     assert private.unwrap_resource_assign(constant) is constant
     assert private.unwrap_resource_assign(None) is None
+
+
+def test_an_op_can_be_made_to_wait_for_another_one(graph: tf.Graph) -> None:
+    first, second = tf.no_op(), tf.no_op()
+    private.add_control_input(second, first)
+    assert second.control_inputs == [first]
+    assert private.control_outputs(first) == [second]

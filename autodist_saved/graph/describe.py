@@ -69,6 +69,10 @@ def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...
         return
     nodes = meta_graph.graph_def.node
     kept = [node for node in nodes if not node.name.startswith(scopes)]
+    for node in kept:
+        others = [name for name in node.input if not name.removeprefix("^").startswith(scopes)]
+        if len(others) < len(node.input):  # only update gates are waited for, and there is no cut of one machine
+            node.input[:] = others
     del nodes[:]
     nodes.extend(kept)
 

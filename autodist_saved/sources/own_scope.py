@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -17,14 +18,21 @@ SCOPES_COLLECTION = "autodist_saved.scopes"
 
 
 @contextmanager
-def own_scope() -> Iterator[str]:
+def own_scope(*, placed: bool = False) -> Iterator[str]:
     """Within it, ops are ours: on no device but those given inside, depending on nothing of the user's scopes.
+
+    Args:
+        placed: leave placing to the user's device scope, instead.
 
     Yields:
         the scope's name, unique in the graph and equal on every task that builds the same graph.
     """
     # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
-    with v1.name_scope(SCOPE) as scope, tf.device(None), tf.control_dependencies(None):
+    with (
+        v1.name_scope(SCOPE) as scope,
+        contextlib.nullcontext() if placed else tf.device(None),
+        tf.control_dependencies(None),
+    ):
         v1.add_to_collection(SCOPES_COLLECTION, scope)
         yield scope
 

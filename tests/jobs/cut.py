@@ -2,7 +2,7 @@
 
 The test leaves ``export-NAME`` for the chief, and may have the export halt at a point until it leaves ``go-NAME``.
 As long as there is ``hold-TASK``, the task is within a step. In ``steps-TASK`` is the moment of every step, in
-``standstills-TASK`` when its gate was closed and opened.
+``standstills-TASK`` when its gate was closed and opened. Nobody trains on from the step in ``last-step``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 import autodist_saved.builder
 from autodist_saved.gate import Gate, Standing
-from autodist_saved.options import Transport
 from autodist_saved.plan import ExportPlan
 from autodist_saved.sources.carrier import Carrier
 from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.source import Staged
 from tests.job import leave
 
 # A chief that is killed is back before it is given up: a process takes its time to load TensorFlow on a busy machine.
@@ -42,14 +42,14 @@ _exports = threading.local()
 class HaltingSource(SessionSource):
     """The source of a job whose exports halt where the test wants them to."""
 
-    def stage(self, plan: ExportPlan) -> ExportPlan:
+    def stage(self, plan: ExportPlan) -> Staged:
         _exports.halt("before staging")
-        plan = super().stage(plan)
+        staged = super().stage(plan)
         _exports.halt("after staging")
-        return plan
+        return staged
 
-    def carriers(self, directory: Path, transport: Transport) -> Mapping[str, Carrier]:
-        carriers = super().carriers(directory, transport)
+    def carriers(self) -> Mapping[str, Carrier]:
+        carriers = super().carriers()
         _exports.halt("streaming")
         return carriers
 
@@ -158,7 +158,7 @@ def main(results: Path) -> None:
     if task.startswith("ps"):
         ads.serve(cluster, options=OPTIONS)
         return
-    hold, stop = (results / f"{name}-{task}.json" for name in ("hold", "stop"))
+    hold, stop, last_step = (results / f"{name}.json" for name in (f"hold-{task}", f"stop-{task}", "last-step"))
     with tf.Graph().as_default(), cluster.device_scope():
         step = v1.train.get_or_create_global_step()
         train_op, hook = trained_variables(step, synchronous="SYNCHRONOUS" in os.environ)
@@ -182,6 +182,11 @@ def main(results: Path) -> None:
             while not sess.should_stop() and not stop.exists():
                 if exports:
                     exports.run_inline()
+                if last_step.exists() and sess.raw_session().run(step) >= json.loads(last_step.read_text()):
+                    if not exports:
+                        break
+                    time.sleep(LOOK_SECS)
+                    continue
                 with sess.gate.step() if hold.exists() else contextlib.nullcontext():
                     if hold.exists():
                         leave(results, f"held-{task}", sess.gate.steps)
