@@ -123,7 +123,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "`add_meta_graph()` instead."
             )
         session = plain_session(sess)
-        source = SessionSource(session, saver.staging, wait=self._options.when_busy == "wait")
+        source = SessionSource(session, saver.staging)
         request = self._request(
             session.graph,
             saver,

@@ -60,15 +60,31 @@ def capture(
         phase: is entered for each phase, by its name.
 
     Raises:
-        CutTimeoutError, InconsistentError: it could not be one moment. Where pieces stream while the writers are
-            stopped, files have been written by then.
+        CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.
     """
+    before: int | None = None
+    witness: Witness | None = None
+    is_stopped = True
 
-    def streaming(staged: Staged) -> Streamed:
+    def go_on() -> None:
+        nonlocal witness, is_stopped
+        with phase("stage"):
+            after = source.global_step()
+        is_stopped = False
+        with phase("release"):
+            seen = cut.release()
+        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
+        _check(witness, options)
+
+    def discard_and_go_on() -> None:
+        with phase("discard"):
+            source.discard()  # the writers would copy what is still held before they change it
+        go_on()
+
+    def streaming(staged: Staged, confirm: Callable[[], None] = lambda: None) -> Streamed:
         with phase("stream"):
-            return stream(staged.plan, source, prefix, options, sync=sync)
+            return stream(staged.plan, source, prefix, options, sync=sync, confirm=confirm)
 
-    streamed: Streamed | None = None
     with _discarding(source, phase):
         with phase("connect"):
             source.connect(plan, Path(prefix).parent, options)
@@ -80,21 +96,17 @@ def capture(
                 staged = source.stage(plan)
             if staged.parked:
                 cut.extend()
-                streamed = streaming(staged)
-                with phase("discard"):
-                    source.discard()  # the writers would copy what is still held before they change it
-            with phase("stage"):
-                after = source.global_step()
+                streamed = streaming(staged, discard_and_go_on)
+            else:
+                go_on()
         except BaseException:
-            with suppress(AutodistSavedError):  # the first failure is the one to tell
-                cut.release()
+            if is_stopped:
+                with suppress(AutodistSavedError):  # the first failure is the one to tell
+                    cut.release()
             raise
-        with phase("release"):
-            seen = cut.release()
-        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
-        _check(witness, options)
-        if streamed is None:
+        if not staged.parked:
             streamed = streaming(staged)
+    assert witness is not None  # noqa: S101 - go_on() has set it; type checkers do not know
     return Captured(staged, streamed, witness)
 
 

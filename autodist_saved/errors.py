@@ -152,7 +152,7 @@ class JobFailedError(JobError):
 
 
 class CutTimeoutError(JobError, TimeoutError):
-    """Workers did not stop between two steps within ``cut_timeout_secs``; the message names each. All train on."""
+    """Tasks did not stop between two steps, or staging did not end, within ``cut_timeout_secs``. All train on."""
 
 
 class ExportError(AutodistSavedError):
@@ -164,7 +164,7 @@ class PlanError(ProblemsError, ExportError):
 
 
 class InconsistentError(ExportError):
-    """Somebody changed variables while they were staged. Nothing of such an export becomes visible."""
+    """Somebody may have changed variables while they were staged. Nothing of such an export becomes visible."""
 
 
 class VerifyError(ProblemsError, ExportError):

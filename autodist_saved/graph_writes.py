@@ -12,25 +12,20 @@ from autodist_saved import tensorflow_private
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.update_gate import UpdateGate, update_gates
 
-# What keeps values from step to step and is saved. Queues, iterators, accumulators and the like do not, so that a
-# worker of SyncReplicasOptimizer, which only hands in its gradients, does not count: the chief's update does.
-_HOLDERS = frozenset(
-    {
-        *(
-            "VarHandleOp",
-            "VarHandlesOp",
-            "Variable",
-            "VariableV2",
-            "AutoReloadVariable",
-            "Placeholder",
-            "Arg",
-            "_Arg",
-        ),
-        *("MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"),
-        *("MutableDenseHashTable", "MutableDenseHashTableV2"),
-        *("AnonymousMutableHashTable", "AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable"),
-    }
+# What has handles and keeps nothing that is saved. So a worker of SyncReplicasOptimizer, which hands gradients to
+# accumulators, makes no step: the chief's update does. Handles of anything else are taken for a variable's.
+_KEEPS_NOTHING = (
+    "Queue",
+    "Accumulator",
+    "Iterator",
+    "Barrier",
+    "Stack",
+    "TensorArray",
+    "Reader",
+    "Dataset",
+    "Summary",
 )
+_FILLED_ONCE = frozenset({"HashTable", "HashTableV2", "AnonymousHashTable"})
 # What hands a reference or a handle on.
 _PASSES_ON = frozenset(
     {
@@ -122,7 +117,7 @@ class GraphWrites:
             return False
         takes_references = any(argument.is_ref for argument in operation.op_def.input_arg)
         takes_variables = any(
-            (holder := _holder(tensor)).type in _HOLDERS and holder.name not in exempt
+            (holder := _holder(tensor)).name not in exempt and _keeps_values(holder)
             for tensor in operation.inputs
             if tensor.dtype == tf.resource or (takes_references and tensorflow_private.is_reference(tensor))
         )
@@ -175,8 +170,13 @@ def _called(node: Any) -> Iterator[str]:
 def _holder(tensor: tf.Tensor) -> tf.Operation:
     operation = tensor.op
     while operation.type in _PASSES_ON:
-        operation = operation.inputs[0].op
+        chosen = 1 if operation.type in {"Select", "RefSelect"} else 0  # behind what chooses
+        operation = operation.inputs[chosen].op
     return operation
+
+
+def _keeps_values(holder: tf.Operation) -> bool:
+    return holder.type not in _FILLED_ONCE and not any(word in holder.type for word in _KEEPS_NOTHING)
 
 
 def _leaves(fetches: Any) -> Iterator[Any]:

@@ -58,8 +58,10 @@ class ExportOptions(Options):
             the model is one moment in time, and gives up where that cannot be had. ``none`` stops nobody: the model
             may hold values of several steps; its witness says what is known.
         cut_timeout_secs: how long training may stand still for an export; a worker that has not come to the end of
-            its step by then fails the export, not the training.
-        when_busy: what to do while another export of the same saver is under way: ``refuse`` or ``wait``.
+            its step by then fails the export, not the training. Where nothing is copied (``parked``), streaming comes
+            on top, without a limit.
+        when_busy: what to do while another export of the same saver, or another cut of the job, is under way:
+            ``refuse`` or ``wait``. A checkpoint always waits.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
             and checksums with the plan; ``none`` trusts the disk.
     """

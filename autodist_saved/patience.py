@@ -13,6 +13,14 @@ NEXT_SIGN_SECS = 30.0
 log = logging.getLogger(__name__)
 
 
+def acquire(lock: threading.Lock, describe: Callable[[], str]) -> None:
+    """Wait for a lock, however long it takes, with signs of life; ``describe`` as in :class:`Patience`."""
+    wait_secs = FIRST_SIGN_SECS
+    while not lock.acquire(timeout=wait_secs):
+        log.warning("%s", describe())
+        wait_secs = NEXT_SIGN_SECS
+
+
 class Patience:
     """A time limit that says, after 5 s and then every 30 s, who waits for whom and what is left of it."""
 

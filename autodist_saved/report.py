@@ -58,13 +58,12 @@ class ExportReport:
     def facts(self) -> list[tuple[str, str]]:
         """What people ask first, each with its name."""
         facts = [("exported by", self.task)]
-        if self.path:
-            facts.append(("path", self.path))
         if self.plan is not None:
             facts.append(("variables", f"{len(self.plan.variables)}, {self.nbytes:,} bytes"))
             facts.append(("held by", ", ".join(self.plan.tasks())))
-        if self.transport:
-            facts.append(("transport", ", ".join(f"{task} {way}" for task, way in self.transport.items())))
+        for name, ways in (("staging", self.staging), ("transport", self.transport)):
+            if ways:
+                facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
         if self.seconds:

@@ -12,11 +12,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.bundle.files import remove_bundle
 from autodist_saved.capture import capture
 from autodist_saved.errors import (
-    CutTimeoutError,
-    InconsistentError,
     NoVariablesError,
     PlanError,
     SaverTooLateError,
@@ -103,6 +100,13 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
         file system has to hold them. Partitioned ones are whole in the checkpoint, with ``sharded=True`` too. As with
         TensorFlow, flushing the files to the disk is left to the operating system.
+
+        In a session of :func:`create_distributed_session` it is one moment of the job, as an export is. In any other
+        one it stops nobody, and a warning tells where others may have trained on. It waits for exports under way.
+
+        Raises:
+            CutTimeoutError, InconsistentError: it could not be one moment; nothing was written.
+            UsageError: called on a worker of such a job, or within a training step.
         """
         path: str | None = super().save(self._streamed(sess), save_path, *args, **kwargs)
         return path
@@ -189,12 +193,8 @@ def _save(
         options = options.model_copy(update={"consistency": "none"})
     # Training should not fail because an export is under way at this moment.
     options = options.model_copy(update={"when_busy": "wait"})
-    source = SessionSource(session, staging, wait=True)
-    try:
-        capture(source.plan(), source, cut_of(session, options), prefix, options)
-    except (CutTimeoutError, InconsistentError):
-        remove_bundle(prefix)
-        raise
+    source = SessionSource(session, staging)
+    capture(source.plan(), source, cut_of(session, options), prefix, options)
     return prefix
 
 

@@ -144,8 +144,9 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
         """Let ``autodist-saved export ADDRESS TARGET`` export from this job while it trains.
 
         Args:
-            exporter: called on the chief, in a thread of its own, with the directory that was asked for. It makes a
-                builder for it, adds to it and saves it. Other tasks ignore it.
+            exporter: called on the chief, in a thread of its own, with the directory that was asked for. In that
+                thread it makes a builder for the directory, adds to it and saves it. It should refuse directories
+                that it does not like. Other tasks ignore it.
         """
         self._job.export_on_request(exporter)
 

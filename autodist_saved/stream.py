@@ -36,7 +36,15 @@ class Streamed:
     ways: dict[str, str]
 
 
-def stream(plan: ExportPlan, source: Source, prefix: str, options: ExportOptions, *, sync: bool = False) -> Streamed:
+def stream(
+    plan: ExportPlan,
+    source: Source,
+    prefix: str,
+    options: ExportOptions,
+    *,
+    sync: bool = False,
+    confirm: Callable[[], None] = lambda: None,
+) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
 
     What a carrier can bring goes into its place as a whole, all tasks at once. The rest is read here, band by band;
@@ -51,8 +59,10 @@ def stream(plan: ExportPlan, source: Source, prefix: str, options: ExportOptions
         prefix: of the bundle's files, in a directory that is there.
         options: for chunks and budget.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
+        confirm: called when all bytes are there, under other names still; when it raises, they are removed again.
     """
     if not plan.variables:
+        confirm()
         return Streamed(0, {})
     carriers = source.carriers()
     carried = CarriedVariables(plan, carriers)
@@ -61,6 +71,7 @@ def stream(plan: ExportPlan, source: Source, prefix: str, options: ExportOptions
         carried.carry(writer, progress, sync=sync)
         _read(rest, source, writer, progress, options)
         nbytes = writer.nbytes
+        confirm()
     return Streamed(nbytes, {task: carriers[task].way if task in carriers else "read" for task in plan.tasks()})
 
 

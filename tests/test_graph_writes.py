@@ -51,6 +51,15 @@ CHANGES = {
     "in a branch": lambda: in_a_branch(lambda variable: variable.assign_add(tf.ones([4, 2]))),
     "in a function": lambda: in_a_function(weight(use_resource=True)),
     "table": lambda: mutable_table().insert(tf.constant([1], tf.int64), tf.constant([2], tf.int64)),
+    "chosen reference": lambda: v1.assign(
+        tf.raw_ops.RefSelect(
+            index=0, inputs=[weight(use_resource=False)._ref(), weight("v", use_resource=False)._ref()]
+        ),
+        tf.ones([4, 2]),
+    ),
+    "handle out of an unknown op": lambda: tf.raw_ops.AssignVariableOp(
+        resource=tf.raw_ops.IdentityN(input=[weight(use_resource=True).handle])[0], value=tf.ones([4, 2])
+    ),
     "nested": lambda: {"loss": tf.constant(1.0), "ops": [(v1.assign(weight(), tf.ones([4, 2])),)]},
     "unknown kind of fetch": lambda: object(),
 }

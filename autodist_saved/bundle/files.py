@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,3 @@ def write_all(descriptor: int, data: npt.NDArray[Any], offset: int) -> None:
     while data.nbytes:
         written = os.pwrite(descriptor, data.data, offset)
         data, offset = data[written:], offset + written
-
-
-def remove_bundle(prefix: str) -> None:
-    """Remove the files of a bundle, the index first, so that nobody reads what is left."""
-    index_path(prefix).unlink(missing_ok=True)
-    for path in Path(prefix).parent.glob(f"{glob.escape(Path(prefix).name)}.data-*-of-*"):
-        path.unlink(missing_ok=True)

@@ -44,6 +44,9 @@ def visit(
     files, address = ControlFiles(), job
     if Path(job).suffix in {".yaml", ".yml"}:
         cluster = Cluster.from_yaml(job)
+        if cluster.is_single:
+            place = Problem(job, "its cluster is one task, and has no control service", "look at the task itself")
+            raise ClusterConfigError("nobody can be asked", problems=[place])
         files, address = cluster.control_files, str(cluster.control_address)
     elif isinstance(problem := read_address("ADDRESS", job), Problem):
         raise ClusterConfigError("that is no job's address", problems=[problem])

@@ -37,6 +37,8 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
+    from autodist_saved.errors import TaskUnreachableError
+
     console = Console()
     with visit(job, token_file, certificate, key, authority) as visitor:
         shown = _shown(visitor.status())
@@ -50,6 +52,8 @@ def status(
                     live.update(_shown(visitor.status()))
             except KeyboardInterrupt:
                 return
+            except TaskUnreachableError:
+                console.print("the job is over")
 
 
 def _shown(reply: StatusReply) -> Group:

@@ -139,7 +139,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
             self._parking = Parking(epoch, lease_secs)
             for member in self._members.values():
                 member.parked_until = 0.0
-        self.renew_parking()
+            self.renew_parking()
 
     def renew_parking(self) -> None:
         with self._changed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
 
+from autodist_saved import patience
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.cluster.address import Address
 from autodist_saved.control.roster import Member, MemberState, Workers
@@ -21,7 +23,10 @@ LEASE_SECS = 5.0
 # So long parameter servers may go on applying what a worker had sent before it died.
 DRAIN_SECS = 1.0
 _PROBE_SECS = 1.0
+_DEAD = "if it is dead, start it again there, or export with ExportOptions(consistency='none')"
 _LOOK_SECS = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class GateCut(Cut):
@@ -75,7 +80,9 @@ class GateCut(Cut):
                 "an export within a training step would hold half of that step; export after the `with gate.step():` "
                 "block"
             )
-        if not self._turn.acquire(blocking=self._wait):
+        if self._wait:
+            patience.acquire(self._turn, lambda: "an export waits until another one lets the workers go")
+        elif not self._turn.acquire(blocking=False):
             raise ExportError(
                 "another export stops the workers at this moment; wait for it, then export again, or export with "
                 "ExportOptions(when_busy='wait')"
@@ -90,6 +97,8 @@ class GateCut(Cut):
 
     def extend(self) -> None:
         self._extended = True
+        if self._workers.roster():
+            log.warning("every task stands still until the variables are streamed: they are not copied beforehand")
 
     def release(self) -> Standstill:
         try:
@@ -211,12 +220,12 @@ class GateCut(Cut):
         address = self._cluster.address(member.task)
         now = time.monotonic()
         if not member.heard_at:
-            return f"{member.task}: it has not joined this chief, and nothing tells that nobody runs at {address}"
+            return f"{member.task}: it has not joined, and nothing tells that nobody runs at {address}; {_DEAD}"
         heard = f"last heard of {now - member.heard_at:.1f} s ago, {member.standing.value} after {member.steps} steps"
         if member.state is MemberState.LOST:
             return (
                 f"{member.task}: its connection broke {now - member.lost_at:.1f} s ago, and nothing tells that its "
-                f"process at {address} has ended; {heard}"
+                f"process at {address} has ended; {heard}; {_DEAD}"
             )
         return f"{member.task} ({address}): {heard}"
 

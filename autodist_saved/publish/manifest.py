@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pydantic
 
-from autodist_saved.errors import BundleError
+from autodist_saved.errors import BundleError, UsageError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import ExportReport
@@ -22,16 +22,17 @@ def read_manifest(model: Path) -> ExportReport:
     """The report of a model.
 
     Raises:
-        BundleError: there is none, or it is damaged.
+        UsageError: there is none.
+        BundleError: it is damaged.
     """
     manifest = SavedModelFiles(model).manifest
     try:
         with translated("inspect"):
             text = manifest.read_bytes() if manifest.exists() else None
         if text is None:
-            raise BundleError(
-                f"there is no {manifest.relative_to(model)} in {model}: it was not exported by this package, or is "
-                "no SavedModel"
+            raise UsageError(
+                f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
+                "package has exported"
             )
         return ExportReport.from_json(text)
     except pydantic.ValidationError as error:

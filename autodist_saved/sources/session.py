@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
+from autodist_saved import patience, tensorflow_private
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, Shape, make_plan
@@ -35,15 +35,13 @@ class SessionSource(Source):
     Parameter servers stage and give what they can by themselves; the ops are run for the rest.
     """
 
-    def __init__(self, session: v1.Session, staging: Staging, *, wait: bool = False) -> None:
+    def __init__(self, session: v1.Session, staging: Staging) -> None:
         """Runs nothing before :meth:`connect`.
 
         Args:
             session: a plain session (see :func:`plain_session`).
             staging: its saver's ops.
-            wait: wait in :meth:`connect` while another export of the same saver is under way, instead of raising.
         """
-        self._wait = wait
         self._session = session
         self._staging = staging
         self._agents = Agents()
@@ -55,17 +53,24 @@ class SessionSource(Source):
 
     def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
         """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
-        if not self._is_busy and not self._staging.busy.acquire(blocking=self._wait):
-            raise ExportError(
-                "another export of this saver is under way; wait for it, then export again, or export with "
-                "ExportOptions(when_busy='wait')"
-            )
-        self._is_busy = True
+        if not self._is_busy:
+            self._take_turn(options.when_busy)
         self.global_step()  # TensorFlow prepares whatever it runs for the first time
         meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
         if options.staging == "auto" and meeting is not None and meeting.training() == ():
             options = options.model_copy(update={"staging": "parked"})  # nobody is stopped who would wait for copies
         self._agents.call_in(meeting, self._staging.held_by_servers(plan), directory, options)
+
+    def _take_turn(self, when_busy: str) -> None:
+        busy = self._staging.busy
+        if when_busy == "wait":
+            patience.acquire(busy, lambda: "an export waits until another one of the same saver is over")
+        elif not busy.acquire(blocking=False):
+            raise ExportError(
+                "another export of this saver is under way; wait for it, then export again, or export with "
+                "ExportOptions(when_busy='wait')"
+            )
+        self._is_busy = True
 
     def global_step(self) -> int | None:
         step = v1.train.get_global_step(self._session.graph)

@@ -12,28 +12,20 @@ import pytest
 from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
-from autodist_saved.cut.cut import Cut, Standstill
-from autodist_saved.errors import BundleError
+from autodist_saved.errors import BundleError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
-
-
-class Standing(Cut):
-    def acquire(self) -> None:
-        pass
-
-    def release(self) -> Standstill:
-        return Standstill(epoch=12345, steps={"chief:0": 4, "worker:0": 3}, deaths=1)
+from tests.recording_cut import RecordingCut
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("models") / "1"
     export = Export("chief:0", LocalTarget(place), ExportOptions())
-    export.capture(request(), ArraySource({"table": np.zeros([6, 2])}, parts=2, global_step=7), Standing())
+    export.capture(request(), ArraySource({"table": np.zeros([6, 2])}, parts=2, global_step=7), RecordingCut())
     export.publish()
     return place
 
@@ -45,8 +37,8 @@ def test_it_tells_the_moment_and_the_variables(model: Path) -> None:
     for line in (
         "one moment yes",
         "global step 7",
-        "steps of tasks chief:0 4, worker:0 3",
-        "cut 12345",
+        "steps of tasks worker:0 8",
+        "cut 3",
         "workers that died 1: each may have left a part of a step",
         "variables 1, 96 bytes",
         "table float64 [6, 2] ps:0, ps:1",
@@ -59,13 +51,15 @@ def test_as_json_it_is_the_manifest(model: Path) -> None:
     assert json.loads(shown.stdout) == json.loads((model / "assets.extra/autodist_saved/manifest.json").read_text())
 
 
-@pytest.mark.parametrize(("manifest", "said"), [(None, "was not exported by this package"), ("{", "is damaged")])
+@pytest.mark.parametrize(
+    ("manifest", "said"), [(None, "a model that this package has exported"), ("{", "is damaged")]
+)
 def test_what_is_no_model_of_ours_is_said(tmp_path: Path, manifest: str | None, said: str) -> None:
     if manifest is not None:
         (tmp_path / "assets.extra/autodist_saved").mkdir(parents=True)
         (tmp_path / "assets.extra/autodist_saved/manifest.json").write_text(manifest)
     caught = CliRunner().invoke(app, ["inspect", str(tmp_path)]).exception
-    assert isinstance(caught, BundleError)
+    assert isinstance(caught, UsageError if manifest is None else BundleError)
     assert said in str(caught)
 
 

@@ -145,7 +145,7 @@ def test_a_worker_that_has_not_joined_but_answers_at_its_address_counts(cluster:
     host, port = cluster.address(Task("worker", 1)).split(":")
     with (
         socket.create_server((host, int(port))),
-        pytest.raises(CutTimeoutError, match="worker:1: it has not joined this chief"),
+        pytest.raises(CutTimeoutError, match="worker:1: it has not joined"),
     ):
         cut(0.5).acquire()
 
