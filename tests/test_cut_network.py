@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from autodist_saved.cluster import Cluster
+from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.cut.gates import LEASE_SECS
 from tests.cut_job import SLACK_SECS, CutJob
 from tests.network import Network, needs_namespaces
@@ -38,7 +39,11 @@ def job(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "ps": (address("ps:0", 2223), address("ps:1", 2224)),
     }
     behind = {task: network.behind(host) for task, host in HOSTS.items()}
-    job = CutJob(Cluster(addresses), tmp_path_factory.mktemp("network"), behind=behind)
+    results = tmp_path_factory.mktemp("network")
+    token = results / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex())
+    job = CutJob(Cluster(addresses, control_files=ControlFiles(token_file=str(token))), results, behind=behind)
     try:
         job.train()
         yield job
