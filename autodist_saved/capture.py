@@ -70,9 +70,9 @@ def capture(
         nonlocal witness, is_stopped
         with phase("stage"):
             after = source.global_step()
-        is_stopped = False
         with phase("release"):
             seen = cut.release()
+        is_stopped = False
         witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
         _check(witness, options)
 
@@ -88,9 +88,9 @@ def capture(
     with _discarding(source, phase):
         with phase("connect"):
             source.connect(plan, Path(prefix).parent, options)
-        with phase("cut"):
-            cut.acquire()
         try:
+            with phase("cut"):
+                cut.acquire()
             with phase("stage"):
                 before = source.global_step()
                 staged = source.stage(plan)

@@ -22,6 +22,9 @@ class Standing(enum.Enum):
 
 Tell = Callable[[Standing], None]
 
+# So long parameter servers may go on applying what a step had sent that failed, or a worker that died.
+DRAIN_SECS = 1.0
+
 
 class Gate:
     """Open, it costs 0.3 microseconds, no lock and no message. Belongs to one process; any thread may use it.
@@ -32,7 +35,8 @@ class Gate:
             session.run(first_half)
             session.run(second_half)
 
-    Steps within a step count as one. A step that raises is not counted.
+    Steps within a step count as one. A step that raises is not counted, and for :data:`DRAIN_SECS` the gate is not
+    parked: others may still be applying what the step had sent them.
     """
 
     def __init__(self) -> None:
@@ -40,6 +44,8 @@ class Gate:
         self._passages: dict[_Passage, weakref.ref[threading.Thread]] = {}
         self._steps_of_ended_threads = 0
         self._changed = threading.Condition()
+        self._restless_until = 0.0
+        self._left_epoch = 0
         # Read without the lock on every step. Python's threads see each other's writes in order: a step marks itself
         # first and then looks for a parking, a parking is noted first and then looks for steps.
         self._parking: _Parking | None = None
@@ -72,10 +78,15 @@ class Gate:
         """Whether the calling thread is within a step."""
         return self.step().depth > 0
 
+    def after_step(self, key: object, call: Callable[[], None]) -> None:
+        """Call a function when the step that the calling thread is in is over; of one ``key`` the last one only."""
+        self.step().afterwards[key] = call
+
     def park(self, epoch: int, lease_secs: float, tell: Tell = lambda _: None) -> None:
         """Let no step begin, from now on until :meth:`release`, or until the lease is over. Does not wait.
 
-        Called again with the same epoch, it renews the lease. Another epoch takes the place of the one before.
+        Called again with the same epoch, it renews the lease, but not one that is over: the steps that have gone on
+        then are not stopped again for this cut. Another epoch takes the place of the one before.
 
         Args:
             epoch: number of the cut.
@@ -85,8 +96,12 @@ class Gate:
         """
         with self._changed:
             old = self._parking
-            renewed = old is not None and old.epoch == epoch and not old.is_over()
-            complete = renewed and old is not None and old.is_complete
+            if old is not None and old.is_over():
+                self._leave(old)
+            if epoch == self._left_epoch:
+                tell(Standing.LEFT)
+                return
+            complete = old is not None and old.epoch == epoch and old.is_complete
             self._parking = _Parking(epoch, time.monotonic() + lease_secs, tell, is_complete=complete)
             if complete:
                 tell(Standing.PARKED)
@@ -100,16 +115,15 @@ class Gate:
             parking = self._parking
             if parking is None or parking.epoch != epoch:
                 return False
+            over = parking.is_over()
             self._parking = None
             self._changed.notify_all()
-            return not parking.is_over()
+            return not over
 
     def wait_until_parked(self, timeout_secs: float) -> bool:
         """Wait until no step is under way. False when the time is over before."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._parking is not None and self._parking.is_complete, max(timeout_secs, 0)
-            )
+            return self._changed.wait_for(self._complete, max(timeout_secs, 0))
 
     def _new_passage(self) -> _Passage:
         passage = _Passage(self)
@@ -126,15 +140,19 @@ class Gate:
         with self._changed:
             passage.depth = 0
             while (parking := self._parking) is not None:
-                left = parking.lease_ends - time.monotonic()
-                if left <= 0:
-                    self._parking = None
-                    parking.tell(Standing.LEFT)
-                    self._changed.notify_all()
+                if parking.is_over():
+                    self._leave(parking)
                     break
                 self._complete()
-                self._changed.wait(left)
+                self._changed.wait(parking.lease_ends - time.monotonic())
             passage.depth = 1
+
+    def _leave(self, parking: _Parking) -> None:
+        """The lease of a parking is over. The caller holds the lock."""
+        self._parking = None
+        self._left_epoch = parking.epoch
+        parking.tell(Standing.LEFT)
+        self._changed.notify_all()
 
     def _end_of_step(self) -> None:
         """At the end of a step, in the rare case that there is a parking."""
@@ -145,6 +163,8 @@ class Gate:
         """Note and tell that no step is under way any more, if so. The caller holds the lock."""
         parking = self._parking
         if parking is None or any(passage.depth for passage in self._passages):
+            return False
+        if time.monotonic() < self._restless_until:  # looked at again with the next renewal, at the latest
             return False
         if not parking.is_complete:
             parking.is_complete = True
@@ -167,17 +187,22 @@ class _Parking:
 class _Passage:
     """One thread's way through the gate, used for all of its steps."""
 
-    __slots__ = ("_gate", "depth", "steps")
+    __slots__ = ("_gate", "afterwards", "depth", "steps")
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.depth = 0
         self.steps = 0
+        self.afterwards: dict[object, Callable[[], None]] = {}
 
     def __enter__(self) -> None:
         self.depth += 1
         if self._gate._parking is not None and self.depth == 1:
-            self._gate._wait(self)
+            try:
+                self._gate._wait(self)
+            except BaseException:
+                self.depth = 0
+                raise
 
     def __exit__(
         self,
@@ -190,6 +215,12 @@ class _Passage:
             return
         if exception_type is None:
             self.steps += 1
+        else:
+            self._gate._restless_until = time.monotonic() + DRAIN_SECS
         self.depth = 0
         if self._gate._parking is not None:
             self._gate._end_of_step()
+        if self.afterwards:
+            calls, self.afterwards = self.afterwards, {}
+            for call in calls.values():
+                call()

@@ -28,6 +28,9 @@ class GatedJob(Protocol):
         There is one at a time; ``wait`` says whether it waits for another one, instead of raising.
         """
 
+    def is_over(self) -> bool:
+        """Whether it has ended with success. Raises where it has failed, or lost its chief."""
+
     def workers_training(self) -> tuple[str, ...]:
         """The workers that train at this moment, as far as this task knows."""
 
@@ -57,7 +60,9 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         return self.job.gate
 
     def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
-        """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost."""
+        """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost,
+        and ``ChiefLostError`` or ``JobFailedError`` where the job ends while it runs.
+        """
         try:
             with self._step(fetches):
                 return super().run(fetches, *args, **kwargs)
@@ -65,6 +70,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
             # That it was closed is only what has become of it.
             if self.lost:
                 raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from error
+            self.job.is_over()
             raise
 
     def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
@@ -80,6 +86,16 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
         def step(*args: Any, **kwargs: Any) -> Any:
             with self._step(fetches):
+                return run(*args, **kwargs)
+
+        return step
+
+    def _make_callable_from_options(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """TensorFlow's private one, for Keras. What it runs is not looked at: each call is a step."""
+        run = super()._make_callable_from_options(*args, **kwargs)
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            with self.gate.step():
                 return run(*args, **kwargs)
 
         return step

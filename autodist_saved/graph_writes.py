@@ -104,10 +104,12 @@ class GraphWrites:
         return False
 
     def _local_variables(self) -> frozenset[str]:
-        variables = self._graph.get_collection(v1.GraphKeys.LOCAL_VARIABLES)
+        return self._names_in(v1.GraphKeys.LOCAL_VARIABLES) - self._names_in(v1.GraphKeys.GLOBAL_VARIABLES)
+
+    def _names_in(self, collection: str) -> frozenset[str]:
         return frozenset(
             tensor.op.name
-            for variable in variables
+            for variable in self._graph.get_collection(collection)
             for tensor in (getattr(variable, "handle", None), variable)
             if tensor is not None
         )
@@ -116,15 +118,14 @@ class GraphWrites:
         if operation.type in _READS:
             return False
         takes_references = any(argument.is_ref for argument in operation.op_def.input_arg)
-        takes_variables = any(
-            (holder := _holder(tensor)).name not in exempt and _keeps_values(holder)
+        if called := list(_called(operation.node_def)):
+            return any(self._function_writes(name, set()) for name in called)
+        return any(
+            holder.name not in exempt and _keeps_values(holder)
             for tensor in operation.inputs
             if tensor.dtype == tf.resource or (takes_references and tensorflow_private.is_reference(tensor))
+            for holder in _holders(tensor)
         )
-        if not takes_variables:
-            return False
-        called = list(_called(operation.node_def))
-        return not called or any(self._function_writes(name, set()) for name in called)
 
     def _function_writes(self, name: str, seen: set[str]) -> bool:
         """Whether the body of a function, or of a branch or a loop, changes what it is handed."""
@@ -167,12 +168,21 @@ def _called(node: Any) -> Iterator[str]:
         yield from (function.name for function in value.list.func)
 
 
-def _holder(tensor: tf.Tensor) -> tf.Operation:
-    operation = tensor.op
-    while operation.type in _PASSES_ON:
-        chosen = 1 if operation.type in {"Select", "RefSelect"} else 0  # behind what chooses
-        operation = operation.inputs[chosen].op
-    return operation
+def _holders(tensor: tf.Tensor) -> Iterator[tf.Operation]:
+    """The ops that a handle or a reference may come from."""
+    waiting, seen = [tensor.op], {tensor.op}
+    while waiting:
+        operation = waiting.pop()
+        if operation.type not in _PASSES_ON:
+            yield operation
+            continue
+        before = {
+            passed.op
+            for passed in operation.inputs
+            if passed.dtype == tf.resource or tensorflow_private.is_reference(passed)
+        }
+        waiting.extend(before - seen)
+        seen |= before
 
 
 def _keeps_values(holder: tf.Operation) -> bool:

@@ -17,7 +17,7 @@ from autodist_saved.control.member import Membership
 from autodist_saved.control.roster import MemberState, NoWorkers
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
-from autodist_saved.errors import TaskUnreachableError, UsageError
+from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
 from autodist_saved.gate import Gate
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.journal import Journal
@@ -25,7 +25,8 @@ from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
 from autodist_saved.transport.meeting import Meeting
 
-# How long a session may take to close when a parameter server is lost. It takes no time when its process is dead.
+# How long a session may take to close when another task is lost, and a step to end when the chief is. When their
+# processes are dead it takes no time.
 LAST_RESORT_SECS = 10.0
 EXIT_STATUS_LAST_RESORT = 70
 
@@ -44,6 +45,7 @@ class Job:
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
         self._meeting: Meeting | None = None
+        self._ended = threading.Event()
         self._running: tuple[v1.Session, tf.train.Coordinator] | None = None
 
     def start(self) -> None:
@@ -55,7 +57,9 @@ class Job:
             server.start()
             self._server = server
         else:
-            self._membership = Membership(self.cluster, self._options, self._cancel, gate=self.gate)
+            self._membership = Membership(
+                self.cluster, self._options, self._cancel, gate=self.gate, on_failure=self._give_up
+            )
             self._membership.join()
 
     def meet_at(self, target: str) -> None:
@@ -76,23 +80,29 @@ class Job:
         The coordinator's error is one of those after which a monitored session makes itself anew.
         """
         log.warning("%s is lost, and what it held: the session is made anew", parameter_server)
+        if self._running is not None and isinstance(self._running[0], GatedSession):
+            self._running[0].lost = parameter_server
+        self._close(tf.errors.AbortedError(None, None, f"{parameter_server} is lost"), parameter_server)
+
+    def _give_up(self, failure: AutodistSavedError) -> None:
+        """End a step under way that may wait for ever for a chief that is gone."""
+        if not self._ended.wait(LAST_RESORT_SECS):
+            self._close(failure, str(self.cluster.chief))
+
+    def _close(self, error: BaseException, task: str) -> None:
+        """Close the session from outside, because of what has become of another task."""
         if self._running is None:
             return
         session, coordinator = self._running
         if coordinator.joined:
             return
-        if isinstance(session, GatedSession):
-            session.lost = parameter_server
-        error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
         coordinator.request_stop((type(error), error, None))
         closing = threading.Thread(target=session.close, daemon=True)
         closing.start()
         closing.join(LAST_RESORT_SECS)
         if closing.is_alive():
             # It is not dead but stopped, or cut off: TensorFlow waits for an answer, and nothing can make it stop.
-            log.critical(
-                "%s does not answer and TensorFlow waits for it for ever: this process ends itself", parameter_server
-            )
+            log.critical("%s does not answer and TensorFlow waits for it for ever: this process ends itself", task)
             logging.shutdown()
             os._exit(EXIT_STATUS_LAST_RESORT)
 
@@ -156,13 +166,14 @@ class Job:
 
     def end(self, error: BaseException | None) -> None:
         """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
+        self._ended.set()
         if self._meeting is not None:
             self._meeting.unregister()
         if self._server is not None:
             reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])
         if self._membership is not None:
-            self._membership.leave(finished=error is None)
+            self._membership.leave(failed=error is not None)
 
 
 class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,9 @@ def _restore(
     restore_stock: Callable[[str], None],
     prefix: str,
 ) -> None:
-    if is_streamable(prefix):
-        restore(prefix, SessionSink(session, staging, restoring), options)
-    else:
-        restore_stock(prefix)
+    # Many runs, of which a cut must not see some. They are ops of ours, which are no steps by themselves.
+    with session.gate.step() if isinstance(session, GatedSession) else nullcontext():
+        if is_streamable(prefix):
+            restore(prefix, SessionSink(session, staging, restoring), options)
+        else:
+            restore_stock(prefix)

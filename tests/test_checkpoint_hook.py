@@ -11,7 +11,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.errors import CutTimeoutError
+from autodist_saved.errors import CutTimeoutError, TaskUnreachableError
+from autodist_saved.sources.session import SessionSource
 from tests.test_gate import stepping
 
 
@@ -46,6 +47,37 @@ def test_a_checkpoint_that_cannot_be_one_moment_is_left_out_and_training_goes_on
         for _ in range(3):
             session.run(add)
         assert not tf.train.latest_checkpoint(str(tmp_path)).endswith("-0")
+
+
+def test_within_a_step_of_several_runs_a_checkpoint_waits_for_its_end(add: Any, tmp_path: Path) -> None:
+    with session_with(ads.Saver(), tmp_path) as session:
+        with session.gate.step():
+            for _ in range(4):
+                session.run(add)
+            assert tf.train.latest_checkpoint(str(tmp_path)).endswith("-0")
+        assert tf.train.latest_checkpoint(str(tmp_path)).endswith("-4")
+        assert session.gate.steps == 1
+
+
+def test_a_parameter_server_lost_during_a_checkpoint_does_not_end_the_training(
+    add: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session_with(ads.Saver(), tmp_path) as session:
+        with monkeypatch.context() as patch:
+            # A mock: what a lost parameter server looks like in one process.
+            lost = TaskUnreachableError("ps:0 went away")
+            patch.setattr(SessionSource, "stage", lambda *_: (_ for _ in ()).throw(lost))
+            for _ in range(3):
+                session.run(add)
+        assert "no checkpoint was written this time: ps:0 went away" in caplog.text
+
+
+def test_a_restore_is_one_step(add: Any, tmp_path: Path) -> None:
+    saver = ads.Saver()
+    with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
+        path = saver.save(session, str(tmp_path / "model"))
+        saver.restore(session, path)
+        assert session.gate.steps == 1
 
 
 def test_the_last_checkpoint_fails_aloud(add: Any, tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_a_killed_chief_ends_every_task(training: Callable[..., Job]) -> None:
         assert f"ChiefLostError: {task} has not heard from chief:0" in job.log(task)
 
 
+def test_a_worker_in_a_step_that_never_ends_finds_out_that_its_chief_is_gone(training: Callable[..., Job]) -> None:
+    job = training(BLOCK="worker:0")
+    job.kill("chief:0")
+    assert all(job.wait(60).values())
+    assert "ChiefLostError: worker:0 has not heard from chief:0" in job.log("worker:0")
+
+
 def test_a_chief_that_fails_ends_every_task_with_its_reason(training: Callable[..., Job]) -> None:
     job = training(FAIL="1")
     leave(job.results, "stop-chief:0", True)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from autodist_saved import gate as gate_module
 from autodist_saved.gate import Gate, Standing
 
 LONG = 60.0
@@ -49,12 +50,33 @@ def test_steps_are_counted_and_those_within_a_step_are_part_of_it(gate: Gate) ->
     assert gate.steps == 3
 
 
-def test_a_step_that_raises_is_over_and_not_counted(gate: Gate) -> None:
+def test_a_step_that_raises_is_not_counted_and_drains_before_the_gate_is_parked(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "DRAIN_SECS", 0.3)
     with pytest.raises(ArithmeticError), gate.step():
         raise ArithmeticError
+    ended = time.monotonic()
     assert gate.steps == 0
-    gate.park(1, LONG)
-    assert gate.standing is Standing.PARKED
+    told: list[Standing] = []
+    while gate.standing is not Standing.PARKED:
+        gate.park(1, LONG, told.append)
+    assert time.monotonic() >= ended + 0.3 - 0.05
+    assert (told[0], told[-1]) == (Standing.PARKING, Standing.PARKED)
+
+
+def test_what_has_to_wait_for_the_end_of_a_step_is_called_then_and_once(gate: Gate) -> None:
+    called: list[int] = []
+    with gate.step():
+        for number in range(3):
+            gate.after_step("key", lambda number=number: called.append(number))
+        with gate.step():
+            pass
+        assert called == []
+    assert called == [2]
+    with gate.step():
+        pass
+    assert called == [2]
 
 
 def test_the_steps_of_threads_that_have_ended_still_count(gate: Gate) -> None:
@@ -115,12 +137,18 @@ def test_a_lease_can_be_renewed(gate: Gate) -> None:
     assert told == [Standing.PARKED, Standing.PARKED, Standing.LEFT]
 
 
-def test_a_lease_that_is_over_is_not_renewed_without_looking(gate: Gate) -> None:
-    gate.park(1, 0.0)
-    with stepping(gate):
-        told: list[Standing] = []
-        gate.park(1, LONG, told.append)
-        assert told == [Standing.PARKING]
+def test_a_lease_that_is_over_is_not_renewed_for_steps_may_have_gone_on(gate: Gate) -> None:
+    told: list[Standing] = []
+    gate.park(1, 0.0, told.append)
+    gate.park(1, LONG, told.append)
+    assert told[-1] is Standing.LEFT
+    assert gate.standing is Standing.TRAINING
+    with gate.step():
+        pass
+    gate.park(1, LONG, told.append)
+    assert told[-1] is Standing.LEFT
+    gate.park(2, LONG, told.append)
+    assert told[-1] is Standing.PARKED
 
 
 def test_another_cut_takes_the_place_of_the_one_before(gate: Gate) -> None:

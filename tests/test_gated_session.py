@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
+from tensorflow.core.protobuf import config_pb2
 
 import autodist_saved as ads
 from autodist_saved.cut.gates import GateCut
@@ -42,6 +43,12 @@ def session(add: Any) -> Iterator[ads.DistributedSession]:
         yield session
 
 
+def private_callable(session: v1.Session, op: Any) -> Any:
+    """What Keras trains with in a session."""
+    options = config_pb2.CallableOptions(target=[op.name])
+    return session._make_callable_from_options(options)
+
+
 def test_every_way_to_run_a_step_passes_the_gate(add: Any, session: ads.DistributedSession) -> None:
     raw = session.raw_session()
     ways = [
@@ -51,6 +58,7 @@ def test_every_way_to_run_a_step_passes_the_gate(add: Any, session: ads.Distribu
         lambda: raw.run([add]),
         raw.make_callable(add),
         lambda: add.run(session=raw),
+        private_callable(raw, add),
     ]
     for number, way in enumerate(ways, 1):
         way()

@@ -60,6 +60,10 @@ CHANGES = {
     "handle out of an unknown op": lambda: tf.raw_ops.AssignVariableOp(
         resource=tf.raw_ops.IdentityN(input=[weight(use_resource=True).handle])[0], value=tf.ones([4, 2])
     ),
+    "local and global": lambda: v1.assign(
+        weight(use_resource=True, collections=[v1.GraphKeys.LOCAL_VARIABLES, v1.GraphKeys.GLOBAL_VARIABLES]),
+        tf.ones([4, 2]),
+    ),
     "nested": lambda: {"loss": tf.constant(1.0), "ops": [(v1.assign(weight(), tf.ones([4, 2])),)]},
     "unknown kind of fetch": lambda: object(),
 }

@@ -183,19 +183,24 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         if hello is None:
             return
         member = self._members.get(hello.task)
-        if member is None or hello.job != self._digest:
-            reason = (
-                f"{hello.task[:NAME_CHARACTERS_MAX]!r} is no task of the chief's cluster"
-                if member is None
-                else f"{hello.task} has another description of the cluster than the chief"
-            )
+        if member is None or hello.job != self._digest or hello.life in member.replaced:
+            if member is None:
+                reason = f"{hello.task[:NAME_CHARACTERS_MAX]!r} is no task of the chief's cluster"
+            elif hello.job != self._digest:
+                reason = f"{hello.task} has another description of the cluster than the chief"
+            else:
+                reason = f"another process has taken the place of this {hello.task}"
             self._refusals.note(context.peer(), reason)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
             return  # abort() raises; type checkers do not know
         with self._changed:
             known_life, member.life = member.life, hello.life
-            if member.state is MemberState.LOST and known_life != hello.life:
-                member.deaths += 1
+            member.lost_at = 0.0
+            if known_life not in {"", hello.life}:
+                member.replaced.add(known_life)
+                if member.state is not MemberState.FINISHED:
+                    member.deaths += 1
+                    member.lost_at = time.monotonic()
             member.state, member.stream, member.pid = MemberState.JOINED, context, hello.pid
             member.heard_at = time.monotonic()
             member.outbox.clear()
@@ -240,8 +245,10 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
             for message in requests:
                 match message.WhichOneof("kind"):
                     case "goodbye":
-                        log.info("%s has finished", task)
-                        self._set_state(task, context, MemberState.FINISHED)
+                        failed = message.goodbye.failed
+                        log.info("%s has %s", task, "failed" if failed else "finished")
+                        state = MemberState.FAILED if failed else MemberState.FINISHED
+                        self._set_state(task, context, state)
                     case "progress":
                         self._hear(task, context, message.progress)
                     case None:
@@ -303,6 +310,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
         with self._changed:
             if self._members[task].stream is context:
                 self._members[task].state = state
+                self._members[task].lost_at = time.monotonic()
                 self._changed.notify_all()
 
     def _in(self, state: MemberState, *, parameter_servers: bool) -> list[str]:

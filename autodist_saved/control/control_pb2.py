@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"\xb1\x01\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x12\x34\n\x08progress\x18\x03 \x01(\x0b\x32 .autodist_saved.control.ProgressH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\t\n\x07Goodbye\"\xb3\x01\n\x08Progress\x12;\n\x08standing\x18\x01 \x01(\x0e\x32).autodist_saved.control.Progress.Standing\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\x06\x12\x0f\n\x07renewal\x18\x04 \x01(\x04\";\n\x08Standing\x12\x0c\n\x08TRAINING\x10\x00\x12\x0b\n\x07PARKING\x10\x01\x12\n\n\x06PARKED\x10\x02\x12\x08\n\x04LEFT\x10\x03\"\xea\x02\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x12\x39\n\x0bgive_copies\x18\x04 \x01(\x0b\x32\".autodist_saved.control.GiveCopiesH\x00\x12,\n\x04park\x18\x05 \x01(\x0b\x32\x1c.autodist_saved.control.ParkH\x00\x12\x32\n\x07release\x18\x06 \x01(\x0b\x32\x1f.autodist_saved.control.ReleaseH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\")\n\nGiveCopies\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\":\n\x04Park\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0f\n\x07renewal\x18\x02 \x01(\x04\x12\x12\n\nlease_secs\x18\x03 \x01(\x01\"\x18\n\x07Release\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0f\n\rStatusRequest\"w\n\x0bStatusReply\x12\x31\n\x05tasks\x18\x01 \x03(\x0b\x32\".autodist_saved.control.TaskStatus\x12\x35\n\x07\x65xports\x18\x02 \x03(\x0b\x32$.autodist_saved.control.ExportStatus\"\xda\x01\n\nTaskStatus\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12;\n\x08standing\x18\x03 \x01(\x0e\x32).autodist_saved.control.Progress.Standing\x12\r\n\x05steps\x18\x04 \x01(\x04\x12\x1a\n\rsteps_per_sec\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bsilent_secs\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03pid\x18\x07 \x01(\x03\x42\x10\n\x0e_steps_per_secB\x0e\n\x0c_silent_secs\"\x1f\n\rExportRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"[\n\x0c\x45xportStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x32\xb8\x01\n\x07\x43onsole\x12T\n\x06Status\x12%.autodist_saved.control.StatusRequest\x1a#.autodist_saved.control.StatusReply\x12W\n\x06\x45xport\x12%.autodist_saved.control.ExportRequest\x1a$.autodist_saved.control.ExportStatus0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$autodist_saved/control/control.proto\x12\x16\x61utodist_saved.control\"\xb1\x01\n\rMemberMessage\x12.\n\x05hello\x18\x01 \x01(\x0b\x32\x1d.autodist_saved.control.HelloH\x00\x12\x32\n\x07goodbye\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.GoodbyeH\x00\x12\x34\n\x08progress\x18\x03 \x01(\x0b\x32 .autodist_saved.control.ProgressH\x00\x42\x06\n\x04kind\"=\n\x05Hello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\x0c\n\x04life\x18\x04 \x01(\t\"\x19\n\x07Goodbye\x12\x0e\n\x06\x66\x61iled\x18\x01 \x01(\x08\"\xb3\x01\n\x08Progress\x12;\n\x08standing\x18\x01 \x01(\x0e\x32).autodist_saved.control.Progress.Standing\x12\r\n\x05steps\x18\x02 \x01(\x04\x12\r\n\x05\x65poch\x18\x03 \x01(\x06\x12\x0f\n\x07renewal\x18\x04 \x01(\x04\";\n\x08Standing\x12\x0c\n\x08TRAINING\x10\x00\x12\x0b\n\x07PARKING\x10\x01\x12\n\n\x06PARKED\x10\x02\x12\x08\n\x04LEFT\x10\x03\"\xea\x02\n\x0c\x43hiefMessage\x12\x32\n\x07welcome\x18\x01 \x01(\x0b\x32\x1f.autodist_saved.control.WelcomeH\x00\x12\x33\n\x08job_over\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.control.JobOverH\x00\x12L\n\x15parameter_server_lost\x18\x03 \x01(\x0b\x32+.autodist_saved.control.ParameterServerLostH\x00\x12\x39\n\x0bgive_copies\x18\x04 \x01(\x0b\x32\".autodist_saved.control.GiveCopiesH\x00\x12,\n\x04park\x18\x05 \x01(\x0b\x32\x1c.autodist_saved.control.ParkH\x00\x12\x32\n\x07release\x18\x06 \x01(\x0b\x32\x1f.autodist_saved.control.ReleaseH\x00\x42\x06\n\x04kind\"\t\n\x07Welcome\"#\n\x13ParameterServerLost\x12\x0c\n\x04task\x18\x01 \x01(\t\")\n\nGiveCopies\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\":\n\x04Park\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\x12\x0f\n\x07renewal\x18\x02 \x01(\x04\x12\x12\n\nlease_secs\x18\x03 \x01(\x01\"\x18\n\x07Release\x12\r\n\x05\x65poch\x18\x01 \x01(\x06\",\n\x07JobOver\x12\x11\n\tsucceeded\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0f\n\rStatusRequest\"w\n\x0bStatusReply\x12\x31\n\x05tasks\x18\x01 \x03(\x0b\x32\".autodist_saved.control.TaskStatus\x12\x35\n\x07\x65xports\x18\x02 \x03(\x0b\x32$.autodist_saved.control.ExportStatus\"\xda\x01\n\nTaskStatus\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12;\n\x08standing\x18\x03 \x01(\x0e\x32).autodist_saved.control.Progress.Standing\x12\r\n\x05steps\x18\x04 \x01(\x04\x12\x1a\n\rsteps_per_sec\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0bsilent_secs\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0b\n\x03pid\x18\x07 \x01(\x03\x42\x10\n\x0e_steps_per_secB\x0e\n\x0c_silent_secs\"\x1f\n\rExportRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"[\n\x0c\x45xportStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t2b\n\x07\x43ontrol\x12W\n\x04Join\x12%.autodist_saved.control.MemberMessage\x1a$.autodist_saved.control.ChiefMessage(\x01\x30\x01\x32\xb8\x01\n\x07\x43onsole\x12T\n\x06Status\x12%.autodist_saved.control.StatusRequest\x1a#.autodist_saved.control.StatusReply\x12W\n\x06\x45xport\x12%.autodist_saved.control.ExportRequest\x1a$.autodist_saved.control.ExportStatus0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,37 +36,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO']._serialized_start=244
   _globals['_HELLO']._serialized_end=305
   _globals['_GOODBYE']._serialized_start=307
-  _globals['_GOODBYE']._serialized_end=316
-  _globals['_PROGRESS']._serialized_start=319
-  _globals['_PROGRESS']._serialized_end=498
-  _globals['_PROGRESS_STANDING']._serialized_start=439
-  _globals['_PROGRESS_STANDING']._serialized_end=498
-  _globals['_CHIEFMESSAGE']._serialized_start=501
-  _globals['_CHIEFMESSAGE']._serialized_end=863
-  _globals['_WELCOME']._serialized_start=865
-  _globals['_WELCOME']._serialized_end=874
-  _globals['_PARAMETERSERVERLOST']._serialized_start=876
-  _globals['_PARAMETERSERVERLOST']._serialized_end=911
-  _globals['_GIVECOPIES']._serialized_start=913
-  _globals['_GIVECOPIES']._serialized_end=954
-  _globals['_PARK']._serialized_start=956
-  _globals['_PARK']._serialized_end=1014
-  _globals['_RELEASE']._serialized_start=1016
-  _globals['_RELEASE']._serialized_end=1040
-  _globals['_JOBOVER']._serialized_start=1042
-  _globals['_JOBOVER']._serialized_end=1086
-  _globals['_STATUSREQUEST']._serialized_start=1088
-  _globals['_STATUSREQUEST']._serialized_end=1103
-  _globals['_STATUSREPLY']._serialized_start=1105
-  _globals['_STATUSREPLY']._serialized_end=1224
-  _globals['_TASKSTATUS']._serialized_start=1227
-  _globals['_TASKSTATUS']._serialized_end=1445
-  _globals['_EXPORTREQUEST']._serialized_start=1447
-  _globals['_EXPORTREQUEST']._serialized_end=1478
-  _globals['_EXPORTSTATUS']._serialized_start=1480
-  _globals['_EXPORTSTATUS']._serialized_end=1571
-  _globals['_CONTROL']._serialized_start=1573
-  _globals['_CONTROL']._serialized_end=1671
-  _globals['_CONSOLE']._serialized_start=1674
-  _globals['_CONSOLE']._serialized_end=1858
+  _globals['_GOODBYE']._serialized_end=332
+  _globals['_PROGRESS']._serialized_start=335
+  _globals['_PROGRESS']._serialized_end=514
+  _globals['_PROGRESS_STANDING']._serialized_start=455
+  _globals['_PROGRESS_STANDING']._serialized_end=514
+  _globals['_CHIEFMESSAGE']._serialized_start=517
+  _globals['_CHIEFMESSAGE']._serialized_end=879
+  _globals['_WELCOME']._serialized_start=881
+  _globals['_WELCOME']._serialized_end=890
+  _globals['_PARAMETERSERVERLOST']._serialized_start=892
+  _globals['_PARAMETERSERVERLOST']._serialized_end=927
+  _globals['_GIVECOPIES']._serialized_start=929
+  _globals['_GIVECOPIES']._serialized_end=970
+  _globals['_PARK']._serialized_start=972
+  _globals['_PARK']._serialized_end=1030
+  _globals['_RELEASE']._serialized_start=1032
+  _globals['_RELEASE']._serialized_end=1056
+  _globals['_JOBOVER']._serialized_start=1058
+  _globals['_JOBOVER']._serialized_end=1102
+  _globals['_STATUSREQUEST']._serialized_start=1104
+  _globals['_STATUSREQUEST']._serialized_end=1119
+  _globals['_STATUSREPLY']._serialized_start=1121
+  _globals['_STATUSREPLY']._serialized_end=1240
+  _globals['_TASKSTATUS']._serialized_start=1243
+  _globals['_TASKSTATUS']._serialized_end=1461
+  _globals['_EXPORTREQUEST']._serialized_start=1463
+  _globals['_EXPORTREQUEST']._serialized_end=1494
+  _globals['_EXPORTSTATUS']._serialized_start=1496
+  _globals['_EXPORTSTATUS']._serialized_end=1587
+  _globals['_CONTROL']._serialized_start=1589
+  _globals['_CONTROL']._serialized_end=1687
+  _globals['_CONSOLE']._serialized_start=1690
+  _globals['_CONSOLE']._serialized_end=1874
 # @@protoc_insertion_point(module_scope)

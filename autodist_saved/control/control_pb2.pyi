@@ -30,8 +30,10 @@ class Hello(_message.Message):
     def __init__(self, job: _Optional[str] = ..., task: _Optional[str] = ..., pid: _Optional[int] = ..., life: _Optional[str] = ...) -> None: ...
 
 class Goodbye(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("failed",)
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    failed: bool
+    def __init__(self, failed: bool = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("standing", "steps", "epoch", "renewal")

@@ -59,8 +59,9 @@ class Membership:
         on_parameter_server_lost: Callable[[str], None] = lambda _: None,
         give_copies: Callable[[tuple[str, int], bytes], None] = lambda *_: None,
         gate: Gate | None = None,
+        on_failure: Callable[[AutodistSavedError], None] = lambda _: None,
     ) -> None:
-        """Neither callback may block: both are called in the membership's thread.
+        """Callbacks are called in the membership's thread and must not block.
 
         Args:
             cluster: the job.
@@ -68,6 +69,7 @@ class Membership:
             on_parameter_server_lost: told which one has lost what it held.
             give_copies: told the address to dial, and the token to say there, when an export wants copies.
             gate: where the training steps of this process pass; cuts close it.
+            on_failure: told, last of all, why the job has ended without success; this one may block.
 
         Raises:
             ClusterConfigError: as :meth:`Credentials.read` does.
@@ -75,6 +77,7 @@ class Membership:
         self._credentials = Credentials.read(cluster, serves=False)
         self.tls = self._credentials.for_sockets(serves=False)
         self._gate = gate or Gate()
+        self._on_failure = on_failure
         self._parked_for = control_pb2.Park()
         self._on_parameter_server_lost = on_parameter_server_lost
         self._give_copies = give_copies
@@ -125,15 +128,14 @@ class Membership:
             self._changed.wait_for(lambda: self._state is _State.ENDED)
         self.is_over()
 
-    def leave(self, *, finished: bool = True) -> None:
-        """Close the stream, with a goodbye if this task has done its part; else the chief counts it as lost."""
+    def leave(self, *, failed: bool = False) -> None:
+        """Say goodbye, this task having done its part or ``failed``, and close the stream."""
         with self._changed:
             self._leaving = True
             self._changed.notify_all()
-        if finished:
-            self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye()))
-            self._outbox.put(None)
-            self._thread.join(GOODBYE_SECS)
+        self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye(failed=failed)))
+        self._outbox.put(None)
+        self._thread.join(GOODBYE_SECS)
         self._channel.close()
 
     def _take_part(self) -> None:
@@ -143,9 +145,8 @@ class Membership:
             if self._hold_stream(patience_secs, heard_at):
                 patience_secs = self._options.chief_timeout_secs
                 heard_at = time.monotonic()
-            else:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._leaving or self._state is _State.ENDED, RETRY_SECS)
+            with self._changed:
+                self._changed.wait_for(lambda: self._leaving or self._state is _State.ENDED, RETRY_SECS)
 
     def _hold_stream(self, patience_secs: float, heard_at: float) -> bool:
         """One stream, from hello to its end.
@@ -247,6 +248,8 @@ class Membership:
             self._failure = failure
             self._state = _State.ENDED
             self._changed.notify_all()
+        if failure is not None:
+            self._on_failure(failure)
 
     def _job_failed(self, reason: str) -> JobFailedError:
         return JobFailedError(f"the chief ended the job: {reason}", task=self._task)

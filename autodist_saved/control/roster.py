@@ -21,6 +21,7 @@ class MemberState(enum.Enum):
     EXPECTED = "expected"  # has not joined yet
     JOINED = "joined"
     FINISHED = "finished"  # said goodbye
+    FAILED = "failed"  # said that it has ended with an error
     LOST = "lost"  # its stream broke
 
 
@@ -37,8 +38,9 @@ class Member:
         epoch: of the cut that ``standing`` is about; 0 for none.
         parked_until: it stays parked that long whatever happens to the chief; 0 while it is not known to be.
         heard_at: when it last said anything; 0 for never.
-        lost_at: when its stream broke.
-        deaths: how many of its processes have ended without a goodbye.
+        lost_at: when its stream broke, it failed, or another process took its place.
+        deaths: how many of its processes have ended within the job, but for a goodbye without an error.
+        replaced: lives that another process has taken the place of.
         pid: of its process.
         life: another one for each process.
     """
@@ -53,6 +55,7 @@ class Member:
     heard_at: float = 0.0
     lost_at: float = 0.0
     deaths: int = 0
+    replaced: set[str] = field(default_factory=set)
     pid: int = 0
     life: str = ""
     stream: grpc.ServicerContext | None = None

@@ -36,11 +36,14 @@ class Cut(ABC):
         """2. From now on keep them stopped until :meth:`release`, however long that takes.
 
         Called where the variables are not copied but streamed from their own memory.
+
+        Raises:
+            CutTimeoutError: they were let go already.
         """
 
     @abstractmethod
     def release(self) -> Standstill:
-        """3. Let the writers go on. Called also when the export has failed after :meth:`acquire`.
+        """3. Let the writers go on. Called also when anything has failed, :meth:`acquire` too, and perhaps twice.
 
         Raises:
             CutTimeoutError: staging took too long, and they were let go before.

@@ -16,13 +16,12 @@ from autodist_saved.cluster.address import Address
 from autodist_saved.control.roster import Member, MemberState, Workers
 from autodist_saved.cut.cut import Cut, Standstill
 from autodist_saved.errors import CutTimeoutError, ExportError, InconsistentError, UsageError
-from autodist_saved.gate import Gate, Standing
+from autodist_saved.gate import DRAIN_SECS, Gate, Standing
 
 # A parked worker that hears nothing of its chief for so long goes on by itself.
 LEASE_SECS = 5.0
-# So long parameter servers may go on applying what a worker had sent before it died.
-DRAIN_SECS = 1.0
 _PROBE_SECS = 1.0
+_REFUSED, _UNKNOWN = "refused", "unknown name"
 _DEAD = "if it is dead, start it again there, or export with ExportOptions(consistency='none')"
 _LOOK_SECS = 0.1
 
@@ -67,9 +66,12 @@ class GateCut(Cut):
         self._epoch = 0
         self._deadline = 0.0
         self._steps = 0
+        self._stood: dict[tuple[Task, str], int] = {}
+        self._has_turn = False
         self._acquired = False
         self._extended = False
         self._expired = False
+        self._probes = _Probes(cluster)
         self._over = threading.Event()
         self._renewing = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="cut", daemon=True)
@@ -87,16 +89,19 @@ class GateCut(Cut):
                 "another export stops the workers at this moment; wait for it, then export again, or export with "
                 "ExportOptions(when_busy='wait')"
             )
+        self._has_turn = True
         try:
             self._park()
         except BaseException:
             self._let_go()
-            self._turn.release()
+            self._give_turn_back()
             raise
         self._acquired = True
 
     def extend(self) -> None:
         self._extended = True
+        if self._expired:
+            raise self._too_slow()
         if self._workers.roster():
             log.warning("every task stands still until the variables are streamed: they are not copied beforehand")
 
@@ -104,21 +109,19 @@ class GateCut(Cut):
         try:
             return self._release()
         finally:
-            self._turn.release()
+            self._give_turn_back()
 
     def _release(self) -> Standstill:
         held_until = time.monotonic()
-        roster = self._workers.roster()
-        own = self._let_go()
+        roster, steps = self._workers.roster(), self._gate.steps
+        own = self._let_go() and steps == self._steps
         if self._expired:
-            raise CutTimeoutError(
-                f"staging took so long that the workers were let go, {self._timeout_secs:g} s after they had been "
-                "asked to stop; raise cut_timeout_secs, or look for a parameter server that is slow"
-            )
+            raise self._too_slow()
         doubtful = [
             str(member.task)
             for member in _counting(roster)
-            if member.parked_until < held_until and not self._is_gone(member)
+            if self._stood.get((member.task, member.life), member.steps) != member.steps
+            or (member.parked_until < held_until and not self._is_gone(member, self._probes.ask))
         ]
         if not own:
             doubtful.append(self._chief)
@@ -128,9 +131,10 @@ class GateCut(Cut):
                 f"the chief for {self._lease_secs:g} s; export again",
                 task=", ".join(doubtful),
             )
-        steps = {str(member.task): member.steps for member in roster if member.is_parked(self._epoch)}
-        deaths = sum(member.deaths + (member.state is MemberState.LOST) for member in roster if member.trains)
-        return Standstill((), self._epoch, {self._chief: self._steps, **steps}, deaths)
+        of_workers = {str(member.task): member.steps for member in roster if member.is_parked(self._epoch)}
+        ended = {MemberState.LOST, MemberState.FAILED}
+        deaths = sum(member.deaths + (member.state in ended) for member in roster if member.trains)
+        return Standstill((), self._epoch, {self._chief: steps, **of_workers}, deaths)
 
     def _park(self) -> None:
         # Numbers of one chief grow, and those of a chief that was restarted go on above them.
@@ -146,11 +150,13 @@ class GateCut(Cut):
         while True:
             self._gate.wait_until_parked(min(_LOOK_SECS, self._left()))
             own = self._gate.standing is Standing.PARKED
-            lagging = [m for m in self._lagging(self._workers.roster()) if (m.task, m.life) not in gone]
-            gone |= {(member.task, member.life) for member in lagging if self._is_gone(member)}
+            roster = self._workers.roster()
+            lagging = [member for member in self._lagging(roster) if (member.task, member.life) not in gone]
+            gone |= {(member.task, member.life) for member in lagging if self._is_gone(member, self._probes.last)}
             lagging = [member for member in lagging if (member.task, member.life) not in gone]
             if own and not lagging:
                 self._steps = self._gate.steps
+                self._stood = {(member.task, member.life): member.steps for member in roster}
                 return
             if self._left() <= 0:
                 raise self._timeout(own=own, lagging=lagging)
@@ -163,32 +169,32 @@ class GateCut(Cut):
         return [
             member
             for member in _counting(roster)
-            if member.state is not MemberState.JOINED or not member.is_parked(self._epoch)
+            if member.state is not MemberState.JOINED or not member.is_parked(self._epoch) or not _has_drained(member)
         ]
 
-    def _is_gone(self, member: Member) -> bool:
+    def _is_gone(self, member: Member, probe: Callable[[Task], str]) -> bool:
         """Whether a worker that is not in the job is known to have ended, and its last step with it."""
-        if member.state is MemberState.JOINED or not self._refuses(member.task):
-            return False
-        return member.state is MemberState.EXPECTED or time.monotonic() >= member.lost_at + DRAIN_SECS
-
-    def _refuses(self, task: Task) -> bool:
-        address = Address.of(self._cluster.address(task))
-        try:
-            with socket.create_connection((address.host.strip("[]"), address.port), _PROBE_SECS):
+        match member.state:
+            case MemberState.JOINED:
                 return False
-        except OSError as error:
-            return error.errno == errno.ECONNREFUSED
+            case MemberState.FAILED:
+                return _has_drained(member)
+            case MemberState.EXPECTED:
+                return probe(member.task) in {_REFUSED, _UNKNOWN}
+            case _:
+                return probe(member.task) == _REFUSED and _has_drained(member)
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
 
     def _keep(self) -> None:
         """Renew everybody's lease; let all go when the time is over, even if staging hangs at that moment."""
-        while not self._over.wait(min(self._lease_secs / 4, math.inf if self._extended else max(self._left(), 0.01))):
-            if self._acquired and not self._extended and self._left() <= 0:
+        while not self._over.wait(min(self._lease_secs / 4, math.inf if self._extended else max(self._left(), 0.1))):
+            # Where it was not acquired in time, that is told by who waits for it, unless that was interrupted.
+            if not self._extended and self._left() <= (0 if self._acquired else -self._lease_secs / 2):
                 self._expired = True
                 self._let_go()
+                self._give_turn_back()
                 return
             with self._renewing:
                 if not self._over.is_set():
@@ -202,6 +208,18 @@ class GateCut(Cut):
             own = self._gate.release(self._epoch)
             self._workers.release(self._epoch)
         return own
+
+    def _give_turn_back(self) -> None:
+        with self._renewing:
+            if self._has_turn:
+                self._has_turn = False
+                self._turn.release()
+
+    def _too_slow(self) -> CutTimeoutError:
+        return CutTimeoutError(
+            f"staging took so long that the workers were let go, {self._timeout_secs:g} s after they had been asked "
+            "to stop; raise cut_timeout_secs, or look for a parameter server that is slow"
+        )
 
     def _timeout(self, *, own: bool, lagging: Iterable[Member]) -> CutTimeoutError:
         lines = [self._describe(member) for member in lagging]
@@ -232,3 +250,39 @@ class GateCut(Cut):
 
 def _counting(roster: Iterable[Member]) -> list[Member]:
     return [member for member in roster if member.trains and member.state is not MemberState.FINISHED]
+
+
+def _has_drained(member: Member) -> bool:
+    """Whether parameter servers have applied by now what a process of this task had sent before it ended."""
+    return time.monotonic() >= member.lost_at + DRAIN_SECS
+
+
+class _Probes:
+    """Whether anybody listens at workers' addresses. Who does not answer holds nobody up."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._answers: dict[Task, str] = {}
+        self._asking: set[Task] = set()
+
+    def last(self, task: Task) -> str:
+        """The last answer, empty before the first; and asks again meanwhile."""
+        if task not in self._asking:
+            self._asking.add(task)
+            threading.Thread(target=self._note, args=(task,), name="probe", daemon=True).start()
+        return self._answers.get(task, "")
+
+    def ask(self, task: Task) -> str:
+        """The answer, after a second at most if the name is known."""
+        address = Address.of(self._cluster.address(task))
+        try:
+            with socket.create_connection((address.host.strip("[]"), address.port), _PROBE_SECS):
+                return "listens"
+        except socket.gaierror as error:
+            return _UNKNOWN if error.errno == socket.EAI_NONAME else "silent"
+        except OSError as error:
+            return _REFUSED if error.errno == errno.ECONNREFUSED else "silent"
+
+    def _note(self, task: Task) -> None:
+        self._answers[task] = self.ask(task)
+        self._asking.discard(task)

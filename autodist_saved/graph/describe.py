@@ -75,6 +75,12 @@ def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...
             node.input[:] = others
     del nodes[:]
     nodes.extend(kept)
+    functions = meta_graph.graph_def.library.function
+    used = {node.op for node in itertools.chain(nodes, *(function.node_def for function in functions))}
+    ops = meta_graph.meta_info_def.stripped_op_list.op
+    known = [op for op in ops if op.name in used]
+    del ops[:]
+    ops.extend(known)
 
 
 def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:

@@ -48,6 +48,7 @@ def hold(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PING_SECS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PING_SECS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PINGS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PING_SECS * (_PINGS + 1) * 1000)
             connection.settimeout(None)
             connection.sendall(token)
             holder = _Holder(connection, Copies(open_variables, memory))

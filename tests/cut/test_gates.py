@@ -6,16 +6,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from autodist_saved import gate as gate_module
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief import ControlServer
 from autodist_saved.control.member import Membership
 from autodist_saved.control.roster import MemberState, NoWorkers
 from autodist_saved.cut import gates
 from autodist_saved.cut.gates import GateCut
-from autodist_saved.errors import CutTimeoutError, InconsistentError, UsageError
+from autodist_saved.errors import CutTimeoutError, InconsistentError, JobError, UsageError
 from autodist_saved.gate import Gate, Standing
 from autodist_saved.options import SessionOptions
 from tests.test_gate import stepping
@@ -63,8 +65,8 @@ def join(cluster: Cluster, server: ControlServer) -> Iterator[Join]:
 
 @pytest.fixture
 def cut(cluster: Cluster, server: ControlServer) -> Callable[..., GateCut]:
-    def make(timeout_secs: float = 20.0, gate: Gate | None = None) -> GateCut:
-        return GateCut(cluster, gate or Gate(), server, timeout_secs)
+    def make(timeout_secs: float = 20.0, gate: Gate | None = None, **arguments: Any) -> GateCut:
+        return GateCut(cluster, gate or Gate(), server, timeout_secs, **arguments)
 
     return make
 
@@ -74,7 +76,8 @@ Cuts = Callable[..., GateCut]
 
 def lose(server: ControlServer, worker: Worker, task: str) -> None:
     """The worker's connection breaks without a goodbye, and it does not come back."""
-    worker.membership.leave(finished=False)
+    worker.membership._leaving = True
+    worker.membership._channel.close()
     assert server.wait_for_news(
         lambda roster: any(str(m.task) == task and m.state is MemberState.LOST for m in roster), 20
     )
@@ -165,8 +168,72 @@ def test_a_dead_worker_does_not_count_once_its_last_step_has_drained(
     lost_at = next(member.lost_at for member in server.roster() if str(member.task) == "worker:0")
     one = cut()
     one.acquire()
-    assert time.monotonic() >= lost_at + gates.DRAIN_SECS
+    assert time.monotonic() >= lost_at + gate_module.DRAIN_SECS
     assert one.release().deaths == 1
+
+
+def test_a_worker_that_has_failed_does_not_count_though_its_process_lives(
+    cluster: Cluster, join: Join, cut: Cuts, server: ControlServer
+) -> None:
+    host, port = cluster.address(Task("worker", 0)).split(":")
+    with socket.create_server((host, int(port))):  # a TensorFlow server cannot be stopped
+        join("worker:0").membership.leave(failed=True)
+        one = cut()
+        one.acquire()
+        assert one.release().deaths == 1
+
+
+def test_a_process_that_takes_the_place_of_another_drains_and_keeps_the_other_out(
+    join: Join, cut: Cuts, server: ControlServer
+) -> None:
+    first = join("worker:0")
+    second = join("worker:0")
+    replaced_at = time.monotonic()
+    with pytest.raises(JobError, match="another process has taken the place of this worker:0"):
+        first.membership.wait_until_over()
+    one = cut()
+    one.acquire()
+    assert time.monotonic() >= replaced_at + gate_module.DRAIN_SECS - 0.5
+    assert second.gate.standing is Standing.PARKED
+    assert one.release().deaths == 1
+
+
+def test_hosts_that_do_not_answer_do_not_stretch_the_deadline(
+    cluster: Cluster, join: Join, cut: Cuts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        asked.set()
+        over.wait()
+        raise TimeoutError
+
+    worker = join("worker:0")
+    monkeypatch.setattr(gates.socket, "create_connection", hang)
+    began = time.monotonic()
+    with pytest.raises(CutTimeoutError, match="worker:1"):
+        cut(0.5).acquire()
+    with worker.gate.step():
+        pass
+    assert asked.is_set()
+    assert time.monotonic() - began < 3
+    over.set()
+
+
+def test_a_cut_that_was_released_can_be_released_again_and_lets_the_next_one_come(join: Join, cut: Cuts) -> None:
+    turn = threading.Lock()
+    join("worker:0")
+    one = cut(turn=turn)
+    one.acquire()
+    one.release()
+    with pytest.raises(InconsistentError):
+        one.release()
+    assert turn.acquire(blocking=False)
+    turn.release()
+    never = cut(turn=turn)
+    with pytest.raises(InconsistentError):
+        never.release()
+    assert turn.acquire(blocking=False)
 
 
 def test_a_worker_that_is_only_cut_off_counts(cluster: Cluster, join: Join, cut: Cuts, server: ControlServer) -> None:

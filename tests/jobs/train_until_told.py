@@ -28,6 +28,7 @@ def main(results: Path) -> None:
         weight = v1.get_variable("w", [100, 4], partitioner=v1.fixed_size_partitioner(2), use_resource=True)
         loss = tf.reduce_sum(tf.convert_to_tensor(weight) ** 2)
         train_op = v1.train.AdamOptimizer(0.01).minimize(loss, global_step=step)
+        never = v1.FIFOQueue(1, tf.int32).dequeue()
         saver = ads.Saver()
         with ads.create_distributed_session(
             cluster,
@@ -37,6 +38,9 @@ def main(results: Path) -> None:
             options=OPTIONS,
         ) as sess:
             steps = 0
+            if os.environ.get("BLOCK") == task:
+                leave(results, f"pid-{task}", os.getpid())
+                sess.run(never)
             while not sess.should_stop() and not (results / f"stop-{task}.json").exists():
                 sess.run(train_op)
                 steps += 1
