@@ -102,7 +102,9 @@ def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(
 
 def test_an_export_stops_a_worker_that_trains_on_and_lets_it_go(training: Callable[..., Job]) -> None:
     job = training(EXPORT="1")
-    witness = job.wait_for("report")["witness"]
+    report = job.wait_for("report")
+    witness = report["witness"]
+    assert set(report["staging"].values()) == {"memory"}, "copied, for somebody waits for it"
     assert witness["training"] == []
     assert witness["global_step_before"] == witness["global_step_after"] == sum(witness["steps"].values())
     leave(job.results, "stop-worker:0", True)
