@@ -78,6 +78,16 @@ class Gate:
         """Whether the calling thread is within a step."""
         return self.step().depth > 0
 
+    @property
+    def others_train(self) -> bool:
+        """Whether other threads than the calling one have taken steps here and are still alive."""
+        with self._changed:
+            return any(
+                passage.steps and (alive := thread()) is not None and alive.is_alive()
+                for passage, thread in self._passages.items()
+                if thread() is not threading.current_thread()
+            )
+
     def after_step(self, key: object, call: Callable[[], None]) -> None:
         """Call a function when the step that the calling thread is in is over; of one ``key`` the last one only."""
         self.step().afterwards[key] = call

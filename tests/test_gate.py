@@ -87,6 +87,27 @@ def test_the_steps_of_threads_that_have_ended_still_count(gate: Gate) -> None:
     assert len(gate._passages) == 1, "and are not kept for ever"
 
 
+def test_other_threads_that_train_are_known_until_they_end(gate: Gate) -> None:
+    with gate.step():
+        pass
+    assert not gate.others_train
+    begun, over = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with gate.step():
+            pass
+        begun.set()
+        over.wait(LONG)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(LONG)
+    assert gate.others_train
+    over.set()
+    thread.join()
+    assert not gate.others_train
+
+
 def test_it_is_parked_once_every_step_under_way_is_over(gate: Gate) -> None:
     told: list[Standing] = []
     with stepping(gate) as end_first, stepping(gate) as end_second:

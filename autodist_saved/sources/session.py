@@ -58,7 +58,10 @@ class SessionSource(Source):
         self.global_step()  # TensorFlow prepares whatever it runs for the first time
         meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
         if options.staging == "auto" and meeting is not None and meeting.training() == ():
-            options = options.model_copy(update={"staging": "parked"})  # nobody is stopped who would wait for copies
+            # Nobody is stopped who would wait for copies, unless this process trains beside its export.
+            gate = getattr(self._session, "gate", None)
+            if gate is None or not gate.others_train:
+                options = options.model_copy(update={"staging": "parked"})
         self._agents.call_in(meeting, self._staging.held_by_servers(plan), directory, options)
 
     def _take_turn(self, when_busy: str) -> None:
