@@ -15,6 +15,7 @@ from itertools import groupby
 from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.bundle.writer import BundleWriter, EntryWriter
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
+from autodist_saved.priority import yield_to_training
 from autodist_saved.progress import Progress
 from autodist_saved.sources.carrier import Carrier, Span
 
@@ -58,7 +59,7 @@ class CarriedVariables:
             return
         writer.extend_files()
         stop = threading.Event()
-        with ThreadPoolExecutor(len(moves), thread_name_prefix="carry") as pool:
+        with ThreadPoolExecutor(len(moves), thread_name_prefix="carry", initializer=yield_to_training) as pool:
             try:
                 running = [
                     pool.submit(_carry_from, self._carriers[task], of_task, progress, stop, sync)

@@ -19,7 +19,8 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 _THREADS_MAX = 4
-# What one thread copies at a time.
+# A thread copies as much as it can at a time: beyond the caches' size memory is copied without reading what is to be
+# overwritten. Less than this is not worth a thread.
 _PORTION_BYTES = 2**24
 
 
@@ -135,8 +136,9 @@ def _side_by_side(parts: Mapping[int, Bytes], buffer: Bytes) -> dict[int, Bytes]
         copies[number] = buffer[at : at + part.nbytes]
         at += part.nbytes
     pairs = ((copies[number], part) for number, part in parts.items())
-    portions = list(_portions(pairs))
-    threads = min(_THREADS_MAX, len(os.sched_getaffinity(0)), len(portions))
+    threads = min(_THREADS_MAX, len(os.sched_getaffinity(0)))
+    portions = list(_portions(pairs, max(_PORTION_BYTES, -(-at // threads))))
+    threads = min(threads, len(portions))
     if threads > 1:
         with ThreadPoolExecutor(threads, thread_name_prefix="stage") as pool:
             list(pool.map(_copy, portions))
@@ -146,17 +148,20 @@ def _side_by_side(parts: Mapping[int, Bytes], buffer: Bytes) -> dict[int, Bytes]
     return copies
 
 
-def _portions(pairs: Iterator[tuple[Bytes, Bytes]]) -> Iterator[list[tuple[Bytes, Bytes]]]:
+def _portions(pairs: Iterator[tuple[Bytes, Bytes]], portion_bytes: int) -> Iterator[list[tuple[Bytes, Bytes]]]:
     """Large parts cut, and small ones put together, into what one thread copies at a time."""
     portion: list[tuple[Bytes, Bytes]] = []
-    nbytes = 0
+    left = portion_bytes
     for copy, part in pairs:
-        for start in range(0, part.nbytes, _PORTION_BYTES):
-            portion.append((copy[start : start + _PORTION_BYTES], part[start : start + _PORTION_BYTES]))
-            nbytes += portion[-1][0].nbytes
-            if nbytes >= _PORTION_BYTES:
+        start = 0
+        while start < part.nbytes:
+            stop = start + left
+            portion.append((copy[start:stop], part[start:stop]))
+            left -= portion[-1][0].nbytes
+            start = stop
+            if not left:
                 yield portion
-                portion, nbytes = [], 0
+                portion, left = [], portion_bytes
     if portion:
         yield portion
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.files import write_all
+from autodist_saved.priority import yield_to_training
 from autodist_saved.transport.copies import Copies, Open
 from autodist_saved.transport.messages import receive_message, send_message
 from autodist_saved.transport.server_variable import ServerVariable
@@ -107,6 +108,7 @@ class _Holder:
         return Reply(parked=staged.parked, shapes=shapes)
 
     def _move(self, move: Move) -> Reply:
+        yield_to_training()  # the job goes on; staging was done in its time
         spans = [self._bytes_of(span) for span in move.spans]
         if not move.path:
             return Reply(crc32c=[self._send(span) for span in spans])
