@@ -63,18 +63,18 @@ def capture(
         CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.
     """
     before: int | None = None
-    witness: Witness | None = None
+    witnesses: list[Witness] = []
     is_stopped = True
 
     def go_on() -> None:
-        nonlocal witness, is_stopped
+        nonlocal is_stopped
         with phase("stage"):
             after = source.global_step()
         with phase("release"):
             seen = cut.release()
         is_stopped = False
-        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after)
-        _check(witness, options)
+        witnesses.append(Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after))
+        _check(witnesses[-1], options)
 
     def discard_and_go_on() -> None:
         with phase("discard"):
@@ -106,8 +106,7 @@ def capture(
             raise
         if not staged.parked:
             streamed = streaming(staged)
-    assert witness is not None  # noqa: S101 - go_on() has set it; type checkers do not know
-    return Captured(staged, streamed, witness)
+    return Captured(staged, streamed, witnesses[-1])
 
 
 def _check(witness: Witness, options: ExportOptions) -> None:
