@@ -83,7 +83,7 @@ def capture(
 
     def streaming(staged: Staged, confirm: Callable[[], None] = lambda: None) -> Streamed:
         with phase("stream"):
-            return stream(staged.plan, source, prefix, options, sync=sync, confirm=confirm)
+            return stream(staged.plan, source, prefix, options, sync=sync, aside=not staged.parked, confirm=confirm)
 
     with _discarding(source, phase):
         with phase("connect"):

@@ -47,7 +47,7 @@ class CarriedVariables:
         """How many data files the bundle should have, at least 1."""
         return max(1, len(self._file_of))
 
-    def carry(self, writer: BundleWriter, progress: Progress, *, sync: bool) -> None:
+    def carry(self, writer: BundleWriter, progress: Progress, *, sync: bool, aside: bool = False) -> None:
         """Bring all variables into their places. Raises as :class:`Carrier` does, when all tasks have stopped."""
         moves: dict[str, list[tuple[EntryWriter, Span]]] = {task: [] for task in self._carriers}
         for variable in self._variables:
@@ -59,7 +59,9 @@ class CarriedVariables:
             return
         writer.extend_files()
         stop = threading.Event()
-        with ThreadPoolExecutor(len(moves), thread_name_prefix="carry", initializer=yield_to_training) as pool:
+        with ThreadPoolExecutor(
+            len(moves), thread_name_prefix="carry", initializer=yield_to_training if aside else None
+        ) as pool:
             try:
                 running = [
                     pool.submit(_carry_from, self._carriers[task], of_task, progress, stop, sync)

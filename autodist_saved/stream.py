@@ -43,6 +43,7 @@ def stream(
     options: ExportOptions,
     *,
     sync: bool = False,
+    aside: bool = False,
     confirm: Callable[[], None] = lambda: None,
 ) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
@@ -59,6 +60,7 @@ def stream(
         prefix: of the bundle's files, in a directory that is there.
         options: for chunks and budget.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
+        aside: the job goes on meanwhile, and is to have the processor before this.
         confirm: called when all bytes are there, under other names still; when it raises, they are removed again.
     """
     if not plan.variables:
@@ -68,7 +70,7 @@ def stream(
     carried = CarriedVariables(plan, carriers)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
     with BundleWriter(prefix, carried.data_files) as writer, Progress("streaming", plan.nbytes) as progress:
-        carried.carry(writer, progress, sync=sync)
+        carried.carry(writer, progress, sync=sync, aside=aside)
         _read(rest, source, writer, progress, options)
         nbytes = writer.nbytes
         confirm()

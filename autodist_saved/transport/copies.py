@@ -111,6 +111,11 @@ class Copies:
             raise ValueError(f"variable {number} has no {nbytes} bytes from {start} on")
         return data
 
+    @property
+    def parked(self) -> bool:
+        """Whether what is staged are the variables themselves, for which the job stands still."""
+        return self._buffer is None
+
     def discard(self) -> None:
         """Let go of everything. May be called at any time."""
         self._staged = {}

@@ -108,7 +108,8 @@ class _Holder:
         return Reply(parked=staged.parked, shapes=shapes)
 
     def _move(self, move: Move) -> Reply:
-        yield_to_training()  # the job goes on; staging was done in its time
+        if not self.copies.parked:
+            yield_to_training()  # the job goes on; staging was done in its time
         spans = [self._bytes_of(span) for span in move.spans]
         if not move.path:
             return Reply(crc32c=[self._send(span) for span in spans])
