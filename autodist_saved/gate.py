@@ -89,7 +89,10 @@ class Gate:
             )
 
     def after_step(self, key: object, call: Callable[[], None]) -> None:
-        """Call a function when the step that the calling thread is in is over; of one ``key`` the last one only."""
+        """Call a function when the step that the calling thread is in is over; of one ``key`` the last one only.
+
+        Where the step raises, nothing is called.
+        """
         self.step().afterwards[key] = call
 
     def park(self, epoch: int, lease_secs: float, tell: Tell = lambda _: None) -> None:
@@ -232,5 +235,5 @@ class _Passage:
             self._gate._end_of_step()
         if self.afterwards:
             calls, self.afterwards = self.afterwards, {}
-            for call in calls.values():
+            for call in calls.values() if exception_type is None else ():
                 call()

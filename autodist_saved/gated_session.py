@@ -102,8 +102,8 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
     def _step(self, fetches: Any) -> AbstractContextManager[None]:
         """What a run of these fetches is, to the gate."""
-        if not self._writes.any_in(fetches):
+        writes, update_gate = self._writes.look(fetches)
+        if not writes:
             return contextlib.nullcontext()
-        update_gate = self._writes.update_gate_in(fetches)
         step = self.gate.step()
         return step if update_gate is None else update_gate.passing(step)

@@ -54,25 +54,22 @@ class GraphWrites:
         self._graph = graph
         self._functions: dict[str, Any] | None = None
         # By the identities of the fetches, which are held so that no other object can come to have them.
-        self._remembered: dict[tuple[int, ...], tuple[list[Any], bool, UpdateGate | None]] = {}
+        self._remembered: dict[tuple[int, ...], tuple[list[Any], tuple[bool, UpdateGate | None]]] = {}
 
     def any_in(self, fetches: Any) -> bool:
         """Whether a run of these fetches, as ``Session.run`` takes them, changes variables."""
-        return self._look(fetches)[1]
+        return self.look(fetches)[0]
 
-    def update_gate_in(self, fetches: Any) -> UpdateGate | None:
-        """The gate that such a run passes before it changes the first variable, if it does so by itself."""
-        return self._look(fetches)[2]
-
-    def _look(self, fetches: Any) -> tuple[list[Any], bool, UpdateGate | None]:
+    def look(self, fetches: Any) -> tuple[bool, UpdateGate | None]:
+        """Whether a run changes variables; and the gate that it passes before the first, if it does so by itself."""
         leaves = list(_leaves(fetches))
         key = tuple(map(id, leaves))
         known = self._remembered.get(key)
         if known is None:
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()
-            known = self._remembered[key] = leaves, *self._find(leaves)
-        return known
+            known = self._remembered[key] = leaves, self._find(leaves)
+        return known[1]
 
     def _find(self, leaves: Iterable[Any]) -> tuple[bool, UpdateGate | None]:
         try:

@@ -79,6 +79,20 @@ def test_what_has_to_wait_for_the_end_of_a_step_is_called_then_and_once(gate: Ga
     assert called == [2]
 
 
+def test_nothing_is_called_after_a_step_that_raises(gate: Gate) -> None:
+    called: list[int] = []
+
+    def fail() -> None:
+        gate.after_step("key", lambda: called.append(1))
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError), gate.step():
+        fail()
+    with gate.step():
+        pass
+    assert called == []
+
+
 def test_the_steps_of_threads_that_have_ended_still_count(gate: Gate) -> None:
     for _ in range(5):
         with stepping(gate):

@@ -102,9 +102,9 @@ def test_what_is_changed_beside_an_update_is_a_step_from_its_beginning(
     other = v1.assign_add(v1.get_variable("other", initializer=0.0, use_resource=True), 1.0).op
     ads.Saver()
     writes = GraphWrites(graph)
-    assert writes.update_gate_in(update) is not None
-    assert writes.update_gate_in([update, other]) is None
-    assert writes.update_gate_in(other) is None
+    assert writes.look(update)[1] is not None
+    assert writes.look([update, other])[1] is None
+    assert writes.look(other)[1] is None
     assert writes.any_in([update, other])
     assert not writes.any_in(deliver(graph))
 
