@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,3 +26,11 @@ def graph() -> Iterator[Any]:
 def no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ``TF_CONFIG`` of the machine must not make tests part of somebody's job."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hang_ups_are_heard() -> Iterator[None]:
+    """Processes inherit that SIGHUP is ignored, as under nohup, and jobs started here have to notice it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

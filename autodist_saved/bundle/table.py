@@ -112,8 +112,12 @@ class _BlockBuilder:
 
 
 def _shared_bytes(a: bytes, b: bytes) -> int:
-    limit = min(len(a), len(b))
-    return next((position for position in range(limit) if a[position] != b[position]), limit)
+    position = 0
+    for one, other in zip(a, b, strict=False):
+        if one != other:
+            break
+        position += 1
+    return position
 
 
 def _decode_handle(data: bytes, position: int) -> tuple[int, int, int]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from autodist_saved.bundle.damage import Damage
 
 MAX_BYTES = 10
+_ONE_BYTE = tuple(bytes([number]) for number in range(0x80))
 
 
 def encode(number: int) -> bytes:
     """The bytes of ``number``, which is not negative."""
+    if number < len(_ONE_BYTE):
+        return _ONE_BYTE[number]  # nearly all are so small
     encoded = bytearray()
     while number >= 0x80:
         encoded.append(number & 0x7F | 0x80)

@@ -16,9 +16,9 @@ from autodist_saved.bundle.files import write_all
 from autodist_saved.priority import yield_to_training
 from autodist_saved.transport.copies import Copies, Open
 from autodist_saved.transport.messages import receive_message, send_message
-from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.server_variable import decode_variables
 from autodist_saved.transport.staging_memory import Bytes, StagingMemory
-from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span, Variable
+from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
 
 DIAL_SECS = 10.0
 # While the chief is silent it is busy with another parameter server; when it is gone, TCP finds out.
@@ -99,7 +99,7 @@ class _Holder:
                 return Reply(error="this parameter server has another version of autodist_saved than the chief")
 
     def _attach(self, attach: Attach) -> Reply:
-        variables = [_server_variable(variable) for variable in attach.variables]
+        variables = decode_variables(attach.variables)
         return Reply(absent=sorted(self.copies.attach(variables, attach.staging, keep=attach.keep)))
 
     def _stage(self) -> Reply:
@@ -132,11 +132,6 @@ class _Holder:
             crc = crc32c.extend(crc, step)
             self._connection.sendall(step.data)
         return crc
-
-
-def _server_variable(variable: Variable) -> ServerVariable:
-    shape = tuple(variable.shape.extents) if variable.HasField("shape") else None
-    return ServerVariable(variable.name, variable.container, variable.dtype, variable.reference, shape)
 
 
 def _lock(file: int, move: Move) -> None:

@@ -18,20 +18,9 @@ from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
 from autodist_saved.transport.copies import StageResult
 from autodist_saved.transport.messages import receive_into, receive_message, send_message
-from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.server_variable import ServerVariable, encode_variables
 from autodist_saved.transport.staging_memory import Bytes
-from autodist_saved.transport.transport_pb2 import (
-    Attach,
-    Discard,
-    Move,
-    Probe,
-    Reply,
-    Request,
-    Shape,
-    Span,
-    Stage,
-    Variable,
-)
+from autodist_saved.transport.transport_pb2 import Attach, Discard, Move, Probe, Reply, Request, Span, Stage
 
 # Nothing at all comes for so long: the parameter server is stopped or cut off.
 SILENCE_SECS = 60.0
@@ -73,12 +62,7 @@ class Line:
 
     def attach(self, variables: Sequence[ServerVariable], staging: str, *, keep: bool) -> frozenset[int]:
         """Have it get ready to stage variables. Otherwise as :meth:`Copies.attach`, which it calls there."""
-        attach = Attach(staging=staging, keep=keep)
-        for name, container, dtype, reference, shape in variables:
-            extents = None if shape is None else Shape(extents=shape)
-            attach.variables.append(
-                Variable(name=name, container=container, dtype=dtype, reference=reference, shape=extents)
-            )
+        attach = Attach(variables=encode_variables(variables), staging=staging, keep=keep)
         return frozenset(self._ask(Request(attach=attach), ATTACHING_SECS).absent)
 
     def stage(self) -> StageResult:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(autodist_saved/transport/transport.proto\x12\x18\x61utodist_saved.transport\"\x8f\x02\n\x07Request\x12\x32\n\x06\x61ttach\x18\x01 \x01(\x0b\x32 .autodist_saved.transport.AttachH\x00\x12\x30\n\x05probe\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.transport.ProbeH\x00\x12.\n\x04move\x18\x03 \x01(\x0b\x32\x1e.autodist_saved.transport.MoveH\x00\x12\x30\n\x05stage\x18\x04 \x01(\x0b\x32\x1f.autodist_saved.transport.StageH\x00\x12\x34\n\x07\x64iscard\x18\x05 \x01(\x0b\x32!.autodist_saved.transport.DiscardH\x00\x42\x06\n\x04kind\"^\n\x06\x41ttach\x12\x35\n\tvariables\x18\x01 \x03(\x0b\x32\".autodist_saved.transport.Variable\x12\x0f\n\x07staging\x18\x02 \x01(\t\x12\x0c\n\x04keep\x18\x03 \x01(\x08\"}\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcontainer\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\x08\x12.\n\x05shape\x18\x05 \x01(\x0b\x32\x1f.autodist_saved.transport.Shape\"\x07\n\x05Stage\"\t\n\x07\x44iscard\"\'\n\x05Probe\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x0c\"Q\n\x04Move\x12-\n\x05spans\x18\x01 \x03(\x0b\x32\x1e.autodist_saved.transport.Span\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04sync\x18\x03 \x01(\x08\"G\n\x04Span\x12\x10\n\x08variable\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0e\n\x06nbytes\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"\x18\n\x05Shape\x12\x0f\n\x07\x65xtents\x18\x01 \x03(\x04\"\xe1\x01\n\x05Reply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x62sent\x18\x02 \x03(\r\x12\x0c\n\x04sees\x18\x03 \x01(\x08\x12\x0e\n\x06\x63rc32c\x18\x04 \x03(\x07\x12\x0e\n\x06parked\x18\x05 \x01(\x08\x12;\n\x06shapes\x18\x06 \x03(\x0b\x32+.autodist_saved.transport.Reply.ShapesEntry\x1aN\n\x0bShapesEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.transport.Shape:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(autodist_saved/transport/transport.proto\x12\x18\x61utodist_saved.transport\"\x8f\x02\n\x07Request\x12\x32\n\x06\x61ttach\x18\x01 \x01(\x0b\x32 .autodist_saved.transport.AttachH\x00\x12\x30\n\x05probe\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.transport.ProbeH\x00\x12.\n\x04move\x18\x03 \x01(\x0b\x32\x1e.autodist_saved.transport.MoveH\x00\x12\x30\n\x05stage\x18\x04 \x01(\x0b\x32\x1f.autodist_saved.transport.StageH\x00\x12\x34\n\x07\x64iscard\x18\x05 \x01(\x0b\x32!.autodist_saved.transport.DiscardH\x00\x42\x06\n\x04kind\":\n\x06\x41ttach\x12\x11\n\tvariables\x18\x01 \x01(\x0c\x12\x0f\n\x07staging\x18\x02 \x01(\t\x12\x0c\n\x04keep\x18\x03 \x01(\x08\"B\n\tVariables\x12\x35\n\tvariables\x18\x01 \x03(\x0b\x32\".autodist_saved.transport.Variable\"}\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tcontainer\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\x08\x12.\n\x05shape\x18\x05 \x01(\x0b\x32\x1f.autodist_saved.transport.Shape\"\x07\n\x05Stage\"\t\n\x07\x44iscard\"\'\n\x05Probe\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontents\x18\x02 \x01(\x0c\"Q\n\x04Move\x12-\n\x05spans\x18\x01 \x03(\x0b\x32\x1e.autodist_saved.transport.Span\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04sync\x18\x03 \x01(\x08\"G\n\x04Span\x12\x10\n\x08variable\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\x04\x12\x0e\n\x06nbytes\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"\x18\n\x05Shape\x12\x0f\n\x07\x65xtents\x18\x01 \x03(\x04\"\xe1\x01\n\x05Reply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x62sent\x18\x02 \x03(\r\x12\x0c\n\x04sees\x18\x03 \x01(\x08\x12\x0e\n\x06\x63rc32c\x18\x04 \x03(\x07\x12\x0e\n\x06parked\x18\x05 \x01(\x08\x12;\n\x06shapes\x18\x06 \x03(\x0b\x32+.autodist_saved.transport.Reply.ShapesEntry\x1aN\n\x0bShapesEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.autodist_saved.transport.Shape:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,23 +36,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUEST']._serialized_start=71
   _globals['_REQUEST']._serialized_end=342
   _globals['_ATTACH']._serialized_start=344
-  _globals['_ATTACH']._serialized_end=438
-  _globals['_VARIABLE']._serialized_start=440
-  _globals['_VARIABLE']._serialized_end=565
-  _globals['_STAGE']._serialized_start=567
-  _globals['_STAGE']._serialized_end=574
-  _globals['_DISCARD']._serialized_start=576
-  _globals['_DISCARD']._serialized_end=585
-  _globals['_PROBE']._serialized_start=587
-  _globals['_PROBE']._serialized_end=626
-  _globals['_MOVE']._serialized_start=628
-  _globals['_MOVE']._serialized_end=709
-  _globals['_SPAN']._serialized_start=711
-  _globals['_SPAN']._serialized_end=782
-  _globals['_SHAPE']._serialized_start=784
-  _globals['_SHAPE']._serialized_end=808
-  _globals['_REPLY']._serialized_start=811
-  _globals['_REPLY']._serialized_end=1036
-  _globals['_REPLY_SHAPESENTRY']._serialized_start=958
-  _globals['_REPLY_SHAPESENTRY']._serialized_end=1036
+  _globals['_ATTACH']._serialized_end=402
+  _globals['_VARIABLES']._serialized_start=404
+  _globals['_VARIABLES']._serialized_end=470
+  _globals['_VARIABLE']._serialized_start=472
+  _globals['_VARIABLE']._serialized_end=597
+  _globals['_STAGE']._serialized_start=599
+  _globals['_STAGE']._serialized_end=606
+  _globals['_DISCARD']._serialized_start=608
+  _globals['_DISCARD']._serialized_end=617
+  _globals['_PROBE']._serialized_start=619
+  _globals['_PROBE']._serialized_end=658
+  _globals['_MOVE']._serialized_start=660
+  _globals['_MOVE']._serialized_end=741
+  _globals['_SPAN']._serialized_start=743
+  _globals['_SPAN']._serialized_end=814
+  _globals['_SHAPE']._serialized_start=816
+  _globals['_SHAPE']._serialized_end=840
+  _globals['_REPLY']._serialized_start=843
+  _globals['_REPLY']._serialized_end=1068
+  _globals['_REPLY_SHAPESENTRY']._serialized_start=990
+  _globals['_REPLY_SHAPESENTRY']._serialized_end=1068
 # @@protoc_insertion_point(module_scope)

@@ -25,10 +25,16 @@ class Attach(_message.Message):
     VARIABLES_FIELD_NUMBER: _ClassVar[int]
     STAGING_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
-    variables: _containers.RepeatedCompositeFieldContainer[Variable]
+    variables: bytes
     staging: str
     keep: bool
-    def __init__(self, variables: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., staging: _Optional[str] = ..., keep: bool = ...) -> None: ...
+    def __init__(self, variables: _Optional[bytes] = ..., staging: _Optional[str] = ..., keep: bool = ...) -> None: ...
+
+class Variables(_message.Message):
+    __slots__ = ("variables",)
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    variables: _containers.RepeatedCompositeFieldContainer[Variable]
+    def __init__(self, variables: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ...) -> None: ...
 
 class Variable(_message.Message):
     __slots__ = ("name", "container", "dtype", "reference", "shape")
