@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,23 @@ def index_path(prefix: str) -> Path:
 def data_path(prefix: str, data_file: int, data_files: int) -> Path:
     """The file that holds bytes of tensors, number ``data_file`` of ``data_files``, counted from 0."""
     return Path(f"{prefix}.data-{data_file:05d}-of-{data_files:05d}")
+
+
+def allocate(descriptor: int, nbytes: int) -> None:
+    """Give an open file its size, and room on the disk where the file system can say so beforehand.
+
+    Writing gigabytes into room that is there takes half the time. The C library's ``posix_fallocate`` would write to
+    every block where the file system cannot, so it is not called.
+
+    Raises:
+        OSError: there is no room, or the size is not possible.
+    """
+    fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+    if nbytes and fallocate is not None and fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(nbytes)):
+        number = ctypes.get_errno()
+        if number not in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINTR}:
+            raise OSError(number, os.strerror(number))
+    os.truncate(descriptor, nbytes)
 
 
 def write_all(descriptor: int, data: npt.NDArray[Any], offset: int) -> None:

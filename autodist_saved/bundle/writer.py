@@ -23,7 +23,7 @@ from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.bundle.entry import Entry, Part, Shape, is_storable
-from autodist_saved.bundle.files import data_path, index_path, write_all
+from autodist_saved.bundle.files import allocate, data_path, index_path, write_all
 from autodist_saved.bundle.index import encode_name, write_index
 from autodist_saved.bundle.slices import KEY_START
 from autodist_saved.bundle.strings import encode_lengths
@@ -143,14 +143,15 @@ class BundleWriter:
     def extend_files(self) -> None:
         """Give the data files the size of all that has its place by now, before others write into them.
 
-        Where two machines write to one file, neither should take what is not there yet for nothing but zeros.
+        Where two machines write to one file, neither should take what is not there yet for nothing but zeros. And
+        a full disk is told before the first byte moves.
 
         Raises:
-            TargetUnwritableError: a file cannot be extended.
+            TargetUnwritableError: a file cannot be extended, for instance because there is no room for it.
         """
         for file in self._files:
             with reporting_unwritable(file.path):
-                os.truncate(file.descriptor, file.nbytes)
+                allocate(file.descriptor, file.nbytes)
 
     def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int, data_file: int) -> EntryWriter:
         self._check_open()
