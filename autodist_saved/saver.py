@@ -21,10 +21,11 @@ from autodist_saved.errors import (
     UsageError,
 )
 from autodist_saved.gated_session import GatedSession
+from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.options import ExportOptions
 from autodist_saved.restore import is_streamable, restore
 from autodist_saved.session_cut import cut_of
-from autodist_saved.sources.own_scope import own_scope
+from autodist_saved.sources.own_scope import SCOPES_COLLECTION, own_scope
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
 from autodist_saved.sources.staging import Staging, build_staging, unstageable
@@ -32,6 +33,7 @@ from autodist_saved.streamed_session import StreamedSession
 from autodist_saved.update_gate import put_update_gates
 
 _PARAMETERS = inspect.signature(v1.train.Saver.__init__)
+_EXPORT_PARAMETERS = inspect.signature(v1.train.Saver.export_meta_graph)
 _OPTIONS = inspect.Parameter(
     "options", inspect.Parameter.KEYWORD_ONLY, annotation="ExportOptions | None", default=None
 )
@@ -126,6 +128,19 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
             ValueError: there is no such checkpoint.
         """
         super().restore(self._streamed(sess), save_path)
+
+    def export_meta_graph(self, filename: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """TensorFlow's ``export_meta_graph``: the same arguments and return value, a ``MetaGraphDef``.
+
+        What is exported knows nothing of the ops that this saver has put into the default graph for itself.
+        """
+        bound = _EXPORT_PARAMETERS.bind(self, filename, *args, **kwargs)
+        arguments = {name: value for name, value in bound.arguments.items() if name != "self"}
+        return export_meta_graph(
+            v1.get_default_graph(), SCOPES_COLLECTION, saver_def=self.saver_def, **arguments
+        )
+
+    export_meta_graph.__signature__ = _EXPORT_PARAMETERS  # type: ignore[attr-defined]
 
     def _streamed(self, sess: Any) -> Any:
         """The session, with TensorFlow's saving and restoring replaced by streams where these can do it."""

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.graph.devices import clear_devices
+from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.request import MetaGraphRequest
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,12 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
         SignatureError: the request does not fit the graph; all problems at once.
     """
     request.check()
-    with request.graph.as_default():  # TensorFlow refuses where eager execution is on, whatever graph it is given
-        proto = v1.train.export_meta_graph(
-            saver_def=request.saver_def, strip_default_attrs=request.strip_default_attrs
-        )
-    _drop_scopes(proto, tuple(map(tf.compat.as_str, request.graph.get_collection(own_scopes_collection))))
-    proto.collection_def.pop(own_scopes_collection, None)
+    proto = export_meta_graph(
+        request.graph,
+        own_scopes_collection,
+        saver_def=request.saver_def,
+        strip_default_attrs=request.strip_default_attrs,
+    )
     if request.clear_devices:
         clear_devices(proto.graph_def)
     proto.meta_info_def.tags.extend(request.tags)
@@ -62,25 +63,6 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
             len(left_out),
         )
     return MetaGraph(proto, _add_assets(proto, request))
-
-
-def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...]) -> None:
-    if not scopes:
-        return
-    nodes = meta_graph.graph_def.node
-    kept = [node for node in nodes if not node.name.startswith(scopes)]
-    for node in kept:
-        others = [name for name in node.input if not name.removeprefix("^").startswith(scopes)]
-        if len(others) < len(node.input):  # only update gates are waited for, and there is no cut of one machine
-            node.input[:] = others
-    del nodes[:]
-    nodes.extend(kept)
-    functions = meta_graph.graph_def.library.function
-    used = {node.op for node in itertools.chain(nodes, *(function.node_def for function in functions))}
-    ops = meta_graph.meta_info_def.stripped_op_list.op
-    known = [op for op in ops if op.name in used]
-    del ops[:]
-    ops.extend(known)
 
 
 def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:

@@ -21,6 +21,8 @@ SCOPES_COLLECTION = "autodist_saved.scopes"
 def own_scope(*, placed: bool = False) -> Iterator[str]:
     """Within it, ops are ours: on no device but those given inside, depending on nothing of the user's scopes.
 
+    It is no part of the name scope that is open: what is exported of that is the user's alone.
+
     Args:
         placed: leave placing to the user's device scope, instead.
 
@@ -29,6 +31,7 @@ def own_scope(*, placed: bool = False) -> Iterator[str]:
     """
     # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
     with (
+        v1.get_default_graph().name_scope(None),
         v1.name_scope(SCOPE) as scope,
         contextlib.nullcontext() if placed else tf.device(None),
         tf.control_dependencies(None),
