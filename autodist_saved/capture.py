@@ -42,6 +42,7 @@ def capture(
     prefix: str,
     options: ExportOptions,
     *,
+    data_files: int = 1,
     sync: bool = False,
     phase: Phase = lambda _: nullcontext(),
 ) -> Captured:
@@ -56,7 +57,7 @@ def capture(
         cut: stops those who write them.
         prefix: of the bundle's files; their directory is there, if the plan has variables.
         options: for staging and streaming.
-        sync: as in :func:`stream`.
+        data_files, sync: as in :func:`stream`.
         phase: is entered for each phase, by its name.
 
     Raises:
@@ -83,7 +84,16 @@ def capture(
 
     def streaming(staged: Staged, confirm: Callable[[], None] = lambda: None) -> Streamed:
         with phase("stream"):
-            return stream(staged.plan, source, prefix, options, sync=sync, aside=not staged.parked, confirm=confirm)
+            return stream(
+                staged.plan,
+                source,
+                prefix,
+                options,
+                data_files=data_files,
+                sync=sync,
+                aside=not staged.parked,
+                confirm=confirm,
+            )
 
     with _discarding(source, phase):
         with phase("connect"):

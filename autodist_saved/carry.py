@@ -28,14 +28,17 @@ _SPAN_BYTES = 2**25
 class CarriedVariables:
     """The variables of a plan that can be carried, and their layout in data files."""
 
-    def __init__(self, plan: ExportPlan, carriers: Mapping[str, Carrier]) -> None:
-        """``carriers`` are those of the source that has staged ``plan``."""
+    def __init__(self, plan: ExportPlan, carriers: Mapping[str, Carrier], *, several_files: bool = False) -> None:
+        """``carriers`` are those of the source that has staged ``plan``.
+
+        ``several_files`` gives each of them a data file of its own, however little it is.
+        """
         self._carriers = carriers
         # In the order of the copies they are neighbours in the file, too, and move in one piece.
         self._variables = [variable for variable in plan.by_place if self._can_carry(variable)]
         self._names = {variable.name for variable in self._variables}
         tasks = sorted({_home(variable) for variable in self._variables})
-        if plan.nbytes < SEVERAL_FILES_FROM_BYTES:
+        if plan.nbytes < SEVERAL_FILES_FROM_BYTES and not several_files:
             tasks = tasks[:1]
         self._file_of = {task: number for number, task in enumerate(tasks)}
 

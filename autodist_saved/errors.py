@@ -96,8 +96,11 @@ class NoVariablesError(UsageError, ValueError):
     """There is nothing to save: the graph, or the given list, holds no variables."""
 
 
-class SignatureError(ProblemsError, UsageError, ValueError):
-    """Signatures, assets or ops that were handed to the builder do not fit the graph."""
+class SignatureError(ProblemsError, UsageError, ValueError, TypeError):
+    """Signatures, assets or ops that were handed to the builder do not fit the graph, or each other.
+
+    TensorFlow's builder raises ``TypeError`` or ``ValueError``, as the case may be.
+    """
 
 
 class WrongTaskError(UsageError):
@@ -174,8 +177,23 @@ class VerifyError(ProblemsError, ExportError):
 class RestoreError(ProblemsError, UsageError, ValueError):
     """A checkpoint does not fit the graph: variables are missing in it, or have other shapes or types.
 
-    Nothing of the job was changed.
+    Nothing of the job was changed. What ``Saver.restore`` raises is TensorFlow's error for it, too:
+    ``tf.errors.NotFoundError`` where variables are missing, else ``tf.errors.InvalidArgumentError``.
+
+    Attributes:
+        missing: names of the variables that are not in the checkpoint.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Iterable[Problem] = (),
+        path: str | None = None,
+        missing: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message, problems=problems, path=path)
+        self.missing = tuple(missing)
 
 
 class BundleError(AutodistSavedError, ValueError):

@@ -67,21 +67,24 @@ def is_streamable(prefix: str) -> bool:
 
 
 def _fitting(plan: ExportPlan, reader: BundleReader, prefix: str) -> ExportPlan:
-    """The plan with the shapes that only the bundle knows. Raises ``RestoreError``."""
-    problems, variables = [], []
+    """The plan with the shapes that only the bundle knows. Raises ``RestoreError``, in TensorFlow's own words."""
+    problems, variables, missing = [], [], []
     for variable in plan.variables:
         place = f"variable {variable.name!r}"
         entry = reader.entries.get(variable.name)
         if entry is None:
             fix = "restore with a Saver whose var_list leaves it out, or from a checkpoint that has it"
-            problems.append(Problem(place, "it is not in the checkpoint", fix))
+            problems.append(Problem(place, f"Key {variable.name} not found in checkpoint", fix))
+            missing.append(variable.name)
         elif entry.dtype != variable.dtype or variable.shape not in {None, entry.shape}:
             there, here = f"{entry.dtype} {list(entry.shape)}", f"{variable.dtype} {list(variable.shape or ())}"
-            problems.append(Problem(place, f"it is {there} there, and {here} here", "build the graph that was saved"))
+            what = f"Assign requires shapes of both tensors to match: it is {there} there, and {here} here"
+            problems.append(Problem(place, what, "build the graph that was saved"))
         else:
             variables.append(variable if variable.shape is not None else variable.with_shape(entry.shape))
     if problems:
-        raise RestoreError(f"{prefix} does not fit the graph; nothing was changed", problems=problems, path=prefix)
+        told = f"{prefix} does not fit the graph; nothing was changed"
+        raise RestoreError(told, problems=problems, path=prefix, missing=missing)
     return ExportPlan(tuple(variables))
 
 

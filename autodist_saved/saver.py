@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -17,6 +18,7 @@ from autodist_saved.capture import capture
 from autodist_saved.errors import (
     NoVariablesError,
     PlanError,
+    RestoreError,
     SaverTooLateError,
     UsageError,
 )
@@ -24,6 +26,7 @@ from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.options import ExportOptions
 from autodist_saved.restore import is_streamable, restore
+from autodist_saved.restore_error import as_tensorflows
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION, own_scope
 from autodist_saved.sources.restoring import Restoring, build_restoring
@@ -61,6 +64,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     _restoring: Restoring | None = None
     _unstageable: tuple[str, ...] = ()
     _variables_when_built = 0
+    _data_files = 1
 
     def __init__(self, *args: Any, options: ExportOptions | None = None, **kwargs: Any) -> None:
         self._options = options or ExportOptions()
@@ -93,6 +97,8 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                 if not self._unstageable:
                     self._staging = build_staging(saveables, scope)
                     self._restoring = build_restoring(saveables)
+                    if self.saver_def is not None and self.saver_def.sharded:
+                        self._data_files = len({saveable.device for saveable in saveables})
             with own_scope(placed=True):
                 put_update_gates(v1.get_default_graph())
             self._variables_when_built = len(v1.global_variables())
@@ -123,11 +129,15 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
         Raises:
             RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed. It is
-                a ``ValueError``, where TensorFlow's saver raises ``NotFoundError`` for the first that is missing.
+                TensorFlow's error, too: ``NotFoundError`` where some are missing, else ``InvalidArgumentError``.
             BundleError: its files are damaged; nothing was changed.
             ValueError: there is no such checkpoint.
         """
-        super().restore(self._streamed(sess), save_path)
+        try:
+            super().restore(self._streamed(sess), save_path)
+        except RestoreError as error:
+            # Within, TensorFlow would take it for its own and word it anew.
+            raise as_tensorflows(error) from None
 
     def export_meta_graph(self, filename: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """TensorFlow's ``export_meta_graph``: the same arguments and return value, a ``MetaGraphDef``.
@@ -153,7 +163,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         save_stock, restore_stock = (partial(self._run_stock, sess, name) for name in names)
         streams: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
-            streams[names[0]] = partial(_save, sess, staging, self._options, save_stock)
+            streams[names[0]] = partial(_save, sess, staging, self._options, self._data_files, save_stock)
         if not tensorflow_private.reshapes(self):
             streams[names[1]] = partial(_restore, sess, staging, restoring, self._options, restore_stock)
         return StreamedSession(sess, self.saver_def.filename_tensor_name, streams)
@@ -172,6 +182,16 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
     def _run_stock(self, sess: Any, name: str, prefix: str) -> Any:
         return sess.run(name, {self.saver_def.filename_tensor_name: prefix})
+
+    @staticmethod
+    def from_proto(saver_def: Any, import_scope: str | None = None) -> Saver:
+        """A saver of ops that are in the graph already, as TensorFlow's. It cannot be exported by a builder.
+
+        Args:
+            saver_def: ``SaverDef`` of a built saver.
+            import_scope: the name scope that its ops were imported into.
+        """
+        return Saver(saver_def=saver_def, name=import_scope)
 
     @property
     def staging(self) -> Staging:
@@ -195,13 +215,18 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
 
 def _save(
-    session: v1.Session, staging: Staging, options: ExportOptions, save_stock: Callable[[str], str], prefix: str
+    session: v1.Session,
+    staging: Staging,
+    options: ExportOptions,
+    data_files: int,
+    save_stock: Callable[[str], str],
+    prefix: str,
 ) -> str:
     if "://" in prefix:
         return save_stock(prefix)
     directory = Path(prefix).parent
     if not directory.is_dir():
-        if not directory.parent.is_dir():
+        if os.path.lexists(directory) or not directory.parent.is_dir():
             raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
         directory.mkdir()
     if not isinstance(session, GatedSession):
@@ -210,7 +235,7 @@ def _save(
     # Training should not fail because an export is under way at this moment.
     options = options.model_copy(update={"when_busy": "wait"})
     source = SessionSource(session, staging)
-    capture(source.plan(), source, cut_of(session, options), prefix, options)
+    capture(source.plan(), source, cut_of(session, options), prefix, options, data_files=data_files)
     return prefix
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ def stream(
     prefix: str,
     options: ExportOptions,
     *,
+    data_files: int = 1,
     sync: bool = False,
     aside: bool = False,
     confirm: Callable[[], None] = lambda: None,
@@ -59,6 +60,7 @@ def stream(
         source: where to read.
         prefix: of the bundle's files, in a directory that is there.
         options: for chunks and budget.
+        data_files: how many the bundle has at least.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
         aside: the job goes on meanwhile, and is to have the processor before this.
         confirm: called when all bytes are there, under other names still; when it raises, they are removed again.
@@ -67,18 +69,26 @@ def stream(
         confirm()
         return Streamed(0, {})
     carriers = source.carriers()
-    carried = CarriedVariables(plan, carriers)
+    carried = CarriedVariables(plan, carriers, several_files=data_files > 1)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
-    with BundleWriter(prefix, carried.data_files) as writer, Progress("streaming", plan.nbytes) as progress:
+    with BundleWriter(prefix, max(data_files, carried.data_files)) as writer, Progress("streaming", plan.nbytes) as progress:
         carried.carry(writer, progress, sync=sync, aside=aside)
-        _read(rest, source, writer, progress, options)
+        _read(rest, source, writer, progress, options, data_files)
         nbytes = writer.nbytes
         confirm()
     return Streamed(nbytes, {task: carriers[task].way if task in carriers else "read" for task in plan.tasks()})
 
 
-def _read(plan: ExportPlan, source: Source, writer: BundleWriter, progress: Progress, options: ExportOptions) -> None:
-    """Read variables band by band and write them in order."""
+def _read(
+    plan: ExportPlan,
+    source: Source,
+    writer: BundleWriter,
+    progress: Progress,
+    options: ExportOptions,
+    data_files: int,
+) -> None:
+    """Read variables band by band and write them in order, into so many data files in turn."""
+    files = cycle(range(data_files))
     chunk_bytes = chunk_within(options.chunk_bytes, options.memory_budget_bytes)
     large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
     reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
@@ -99,14 +109,14 @@ def _read(plan: ExportPlan, source: Source, writer: BundleWriter, progress: Prog
                 strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(arrays).ravel().tolist()]
                 writer.add_strings(variable.name, variable.shape or (), strings)
                 continue
-            entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
+            entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files))
             for _ in _bands(variable, chunk_bytes):
                 band = np.ascontiguousarray(next(arrays))
                 entry.append(band)
                 progress.advance(band.nbytes)
         for batch in batches:
             for variable, array in zip(batch, next(arrays), strict=True):
-                entry = writer.begin(variable.name, variable.dtype, variable.shape or ())
+                entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files))
                 entry.append(np.ascontiguousarray(array))
                 progress.advance(variable.nbytes)
 
