@@ -15,7 +15,7 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.gated_session import GatedSession
-from autodist_saved.graph.request import MetaGraphRequest, make_request
+from autodist_saved.graph.request import make_request
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.report import ExportReport
@@ -65,6 +65,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._target = LocalTarget(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
+        self._saver: Saver | None = None
         if self._is_certainly_chief():
             self._target.check()
 
@@ -89,48 +90,65 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
         train_op: tf.Operation | tf.Tensor | None = None,
+        *,
+        assets_list: Iterable[tf.Tensor] | None = None,
+        init_op: tf.Operation | tf.Tensor | None = None,
     ) -> None:
         """Save the variables of ``sess`` and the first meta graph on them. Called once.
+
+        Takes the arguments of TensorFlow's public builder and those of its internal one.
 
         Args:
             sess: a session of :func:`create_distributed_session`, a monitored or a plain one.
             tags: what loaders ask for, such as ``["serve"]``.
             signature_def_map: ``SignatureDef`` by name.
             assets_collection: constant string tensors that name files the graph reads.
-            legacy_init_op: another name of ``main_op``.
+            legacy_init_op: an old name of ``main_op``, which goes before it.
             clear_devices: remove every device from the graph, so that one machine can run it.
-            main_op: run after the variables are restored, whenever the model is loaded.
+            main_op: run after the variables are restored, whenever the model is loaded; loaders find it in the
+                collection ``saved_model_main_op``.
             strip_default_attrs: remove attributes that have their default value.
             saver: made before the session; it says which variables are saved.
             train_op: trains one step; loaders find it in the collection ``saved_model_train_op`` and in the
-                signature ``__saved_model_train_op``.
+                signature ``__saved_model_train_op``. An operation, a tensor, or what ``assign_add`` returns.
+            assets_list: ``assets_collection``, written as ``asset_file_def`` as well.
+            init_op: ``main_op``, written as the signature ``__saved_model_init_op`` as well.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures or ops do not fit the graph; all problems at once.
+            SignatureError: signatures or ops do not fit the graph or each other; all problems at once. It is a
+                ``ValueError`` and a ``TypeError``.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
         """
+        if self._export is not None and self._export.is_staged:
+            raise AssertionError(
+                "Graph state including variables and assets has already been saved. Please invoke "
+                "`add_meta_graph()` instead."
+            )
+        tensorflow_private.validate_signatures(self, signature_def_map or {})
         if not isinstance(saver, Saver):
             raise SaverRequiredError(_saver_required(saver))
         cluster = self._cluster_of(sess)
         if self._stand_by(cluster):
             return
-        if self._export is not None:
-            raise AssertionError(
-                "Graph state including variables and assets has already been saved. Please invoke "
-                "`add_meta_graph()` instead."
-            )
         session = plain_session(sess)
         source = SessionSource(session, saver.staging)
-        request = self._request(
+        if saver.staging.stage.graph is not session.graph:
+            raise UsageError(
+                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
+                "variables and before its session"
+            )
+        request = make_request(
             session.graph,
             saver,
             tags=tags,
             signature_def_map=signature_def_map,
             assets=assets_collection,
+            assets_list=assets_list,
             main_op=main_op if main_op is not None else legacy_init_op,
+            init_op=init_op,
             train_op=train_op,
             clear_devices=clear_devices,
             strip_default_attrs=strip_default_attrs,
@@ -145,6 +163,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         journal = session.job.journal if isinstance(session, GatedSession) else None
         self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
         self._export.capture(request, source, cut)
+        self._saver = saver
 
     def add_meta_graph(
         self,
@@ -155,11 +174,18 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         clear_devices: bool = True,
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
-        saver: Saver | None = None,
+        saver: v1.train.Saver | None = None,
+        *,
+        assets_list: Iterable[tf.Tensor] | None = None,
+        init_op: tf.Operation | tf.Tensor | None = None,
+        train_op: tf.Operation | tf.Tensor | None = None,
     ) -> None:
-        """Add the default graph as another meta graph on the same variables. Arguments and errors as above."""
-        if not isinstance(saver, Saver):
-            raise SaverRequiredError(_saver_required(saver))
+        """Add the default graph as another meta graph on the same variables. Arguments and errors as above.
+
+        Args:
+            saver: one of the default graph. Without it this is the first call's, if that is of this graph; else one
+                for all variables is made in the copy of the graph.
+        """
         if self._bystander is not None:
             return
         if self._export is None:
@@ -167,15 +193,18 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has not been saved yet. Please invoke "
                 "`add_meta_graph_and_variables()` first."
             )
+        tensorflow_private.validate_signatures(self, signature_def_map or {})
         self._export.add(
-            self._request(
+            make_request(
                 v1.get_default_graph(),
-                saver,
+                saver or self._saver_of(v1.get_default_graph()),
                 tags=tags,
                 signature_def_map=signature_def_map,
                 assets=assets_collection,
+                assets_list=assets_list,
                 main_op=main_op if main_op is not None else legacy_init_op,
-                train_op=None,
+                init_op=init_op,
+                train_op=train_op,
                 clear_devices=clear_devices,
                 strip_default_attrs=strip_default_attrs,
             )
@@ -203,14 +232,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         return os.fsencode(self._export.publish(as_text=as_text))
 
-    def _request(self, graph: tf.Graph, saver: Saver, **arguments: Any) -> MetaGraphRequest:
-        if saver.staging.stage.graph is not graph:
-            raise UsageError(
-                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
-                "variables and before its session"
-            )
-        tensorflow_private.validate_signatures(self, arguments["signature_def_map"] or {})
-        return make_request(graph, saver.saver_def, **arguments)
+    def _saver_of(self, graph: tf.Graph) -> Saver | None:
+        """The saver of the first call, if it is one of this graph."""
+        return self._saver if self._saver is not None and self._saver.staging.stage.graph is graph else None
 
     def _cluster_of(self, sess: Any) -> Cluster:
         if self._cluster is not None:

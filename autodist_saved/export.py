@@ -62,6 +62,11 @@ class Export:
         """What has happened so far."""
         return replace(self._report, seconds=dict(self._seconds))
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether there is a model, visible or not: it was captured and nothing has failed."""
+        return self._files is not None
+
     def capture(self, request: MetaGraphRequest, source: Source, cut: Cut) -> None:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
@@ -139,7 +144,8 @@ class Export:
     def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
         for name, origin in assets.items():
             files.assets.mkdir(exist_ok=True)
-            shutil.copyfile(origin, files.assets / name)
+            if not (files.assets / name).exists():  # of one name the first is kept, as by TensorFlow's builder
+                shutil.copyfile(origin, files.assets / name)
 
     def _staged_files(self) -> SavedModelFiles:
         if self._report.path is not None:

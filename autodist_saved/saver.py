@@ -146,9 +146,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """
         bound = _EXPORT_PARAMETERS.bind(self, filename, *args, **kwargs)
         arguments = {name: value for name, value in bound.arguments.items() if name != "self"}
-        return export_meta_graph(
-            v1.get_default_graph(), SCOPES_COLLECTION, saver_def=self.saver_def, **arguments
-        )
+        return export_meta_graph(v1.get_default_graph(), SCOPES_COLLECTION, saver_def=self.saver_def, **arguments)
 
     export_meta_graph.__signature__ = _EXPORT_PARAMETERS  # type: ignore[attr-defined]
 

@@ -71,7 +71,10 @@ def stream(
     carriers = source.carriers()
     carried = CarriedVariables(plan, carriers, several_files=data_files > 1)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
-    with BundleWriter(prefix, max(data_files, carried.data_files)) as writer, Progress("streaming", plan.nbytes) as progress:
+    with (
+        BundleWriter(prefix, max(data_files, carried.data_files)) as writer,
+        Progress("streaming", plan.nbytes) as progress,
+    ):
         carried.carry(writer, progress, sync=sync, aside=aside)
         _read(rest, source, writer, progress, options, data_files)
         nbytes = writer.nbytes

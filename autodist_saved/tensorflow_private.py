@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from tensorflow.python.training.saving import saveable_object_util as _saveable_
 SessionInterface = _session.SessionInterface
 ResourceVariableSaveable = _saveable_object_util.ResourceVariableSaveable
 ReferenceVariableSaveable = _saveable_object_util.ReferenceVariableSaveable
+INIT_OP_SIGNATURE_KEY: str = _constants.INIT_OP_SIGNATURE_KEY
 TRAIN_OP_KEY: str = _constants.TRAIN_OP_KEY
 TRAIN_OP_SIGNATURE_KEY: str = _constants.TRAIN_OP_SIGNATURE_KEY
 
@@ -80,7 +82,7 @@ def reference_of(saveable: Any) -> tf.Tensor:
     return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op
 
 
-def validate_signatures(builder: tf.compat.v1.saved_model.Builder, signature_def_map: dict[str, Any]) -> None:
+def validate_signatures(builder: tf.compat.v1.saved_model.Builder, signature_def_map: Mapping[str, Any]) -> None:
     """TensorFlow's own checks of a signature map. Raises ``AssertionError`` and ``KeyError`` as it does."""
     _builder_impl.SavedModelBuilder._validate_signature_def_map(builder, signature_def_map)
 

@@ -32,6 +32,8 @@ def test_arguments_keep_autodists_order() -> None:
         "strip_default_attrs",
         "saver",
         "train_op",
+        "assets_list",
+        "init_op",
     ]
     assert issubclass(ads.SavedModelBuilder, v1.saved_model.Builder)
 

@@ -63,11 +63,13 @@ def test_code_that_catches_value_errors_catches_a_missing_saver(tmp_path: Path, 
         builder(tmp_path).add_meta_graph_and_variables(session, ["serve"])
 
 
-def test_a_second_meta_graph_needs_a_saver_as_well(tmp_path: Path, session: Any, graph: Any) -> None:
+def test_a_second_meta_graph_takes_no_saver_of_another_graph(tmp_path: Path, session: Any, graph: Any) -> None:
     one = builder(tmp_path)
     one.add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)
-    with pytest.raises(SaverRequiredError, match="no saver was given"):
-        one.add_meta_graph(["train"])
+    with tf.Graph().as_default(), pytest.raises(SignatureError, match="saver: it was made in another graph"):
+        one.add_meta_graph(["train"], saver=graph.saver)
+    with pytest.raises(SignatureError, match="saver: 'saver' is no saver"):
+        one.add_meta_graph(["train"], saver="saver")
 
 
 def test_a_saver_made_after_the_session_says_where_to_move_the_line(graph: tf.Graph) -> None:

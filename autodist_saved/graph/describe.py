@@ -15,7 +15,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from autodist_saved import tensorflow_private
 from autodist_saved.graph.devices import clear_devices
 from autodist_saved.graph.own_ops import export_meta_graph
-from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.own_saver import with_saver
+from autodist_saved.graph.request import MAIN_OP_COLLECTIONS, MetaGraphRequest
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +43,17 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
     proto = export_meta_graph(
         request.graph,
         own_scopes_collection,
-        saver_def=request.saver_def,
-        strip_default_attrs=request.strip_default_attrs,
+        saver_def=None if request.saver is None else request.saver.saver_def,
+        strip_default_attrs=request.saver is not None and request.strip_default_attrs,
     )
+    if request.saver is None:
+        proto = with_saver(proto, strip_default_attrs=request.strip_default_attrs)
     if request.clear_devices:
         clear_devices(proto.graph_def)
     proto.meta_info_def.tags.extend(request.tags)
     for key, signature in request.signatures.items():
         proto.signature_def[key].CopyFrom(signature)
-    if main_op := request.main_op.name if request.main_op is not None else _add_table_initializer(proto):
-        _set_collection(proto, v1.saved_model.constants.MAIN_OP_KEY, main_op)
-    if request.train_op is not None:
-        _set_collection(proto, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
-        signature = _train_signature(request.train_op)
-        proto.signature_def[tensorflow_private.TRAIN_OP_SIGNATURE_KEY].CopyFrom(signature)
+    _add_ops(proto, request)
     if not request.assets and (left_out := request.graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)):
         log.warning(
             "%d files that the graph reads are not part of the model, so it works on this machine only; give the "
@@ -63,6 +61,27 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
             len(left_out),
         )
     return MetaGraph(proto, _add_assets(proto, request))
+
+
+def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
+    """Write the ops where loaders look for them.
+
+    TensorFlow's public builder writes a collection, its internal one a reserved signature, which loaders since 1.13
+    look for first. A collection is written in any case, for older ones.
+    """
+    if request.load_op is not None:
+        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, request.load_op.name)
+    elif not any(key in meta_graph.collection_def for key in MAIN_OP_COLLECTIONS) and (
+        initializer := _add_table_initializer(meta_graph)
+    ):
+        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, initializer)
+    if request.init_op is not None:
+        key = tensorflow_private.INIT_OP_SIGNATURE_KEY
+        meta_graph.signature_def[key].CopyFrom(_op_signature(request.init_op, key))
+    if request.train_op is not None:
+        _set_collection(meta_graph, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
+        key = tensorflow_private.TRAIN_OP_SIGNATURE_KEY
+        meta_graph.signature_def[key].CopyFrom(_op_signature(request.train_op, key))
 
 
 def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:
@@ -92,16 +111,15 @@ def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str
     meta_graph.collection_def[key].node_list.value.append(name)
 
 
-def _train_signature(train_op: tf.Operation | tf.Tensor) -> meta_graph_pb2.SignatureDef:
-    """The reserved signature of a train op, with the placeholders that it needs as its inputs.
+def _op_signature(op: tf.Operation | tf.Tensor, key: str) -> meta_graph_pb2.SignatureDef:
+    """The reserved signature of an op, with the placeholders that it needs as its inputs.
 
     TensorFlow's own has no inputs, and ``tf.saved_model.load`` refuses a model in which a signature depends on a
     placeholder that is none of its inputs.
     """
-    key = tensorflow_private.TRAIN_OP_SIGNATURE_KEY
     signature = meta_graph_pb2.SignatureDef(method_name=key)
-    signature.outputs[key].CopyFrom(_info(train_op))
-    for placeholder in _placeholders_behind(train_op if isinstance(train_op, tf.Operation) else train_op.op):
+    signature.outputs[key].CopyFrom(_info(op))
+    for placeholder in _placeholders_behind(op if isinstance(op, tf.Operation) else op.op):
         signature.inputs[placeholder.name].CopyFrom(_info(placeholder.outputs[0]))
     return signature
 
@@ -129,12 +147,17 @@ def _placeholders_behind(op: tf.Operation) -> list[tf.Operation]:
 
 
 def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[str, str]:
+    key = v1.saved_model.constants.ASSETS_KEY
+    meta_graph.collection_def.pop(key, None)  # files of a model that this graph was loaded from
+
     def add(file_name: bytes, tensor: tf.Tensor) -> None:
         asset = meta_graph_pb2.AssetFileDef(filename=tf.compat.as_text(file_name))
         asset.tensor_info.name = tensor.name
         packed = AnyProto()
         packed.Pack(asset)
-        meta_graph.collection_def[v1.saved_model.constants.ASSETS_KEY].any_list.value.append(packed)
+        meta_graph.collection_def[key].any_list.value.append(packed)
+        if request.assets_list:
+            meta_graph.asset_file_def.append(asset)
 
     files = tensorflow_private.asset_files(request.assets or None, add)
     return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}

@@ -21,7 +21,9 @@ def export_meta_graph(graph: tf.Graph, own_scopes_collection: str, **arguments: 
     graph_def = graph.as_graph_def(add_shapes=True)
     _drop_scopes(graph_def, tuple(map(tf.compat.as_str, graph.get_collection(own_scopes_collection))))
     if arguments.get("collection_list") is None:
-        arguments["collection_list"] = [key for key in graph.get_all_collection_keys() if key != own_scopes_collection]
+        arguments["collection_list"] = [
+            key for key in graph.get_all_collection_keys() if key != own_scopes_collection
+        ]
     return v1.train.export_meta_graph(graph=graph, graph_def=graph_def, **arguments)
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
+
+MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY)
 
 
 @dataclass(frozen=True)
@@ -19,29 +22,43 @@ class MetaGraphRequest:
 
     Attributes:
         graph: the job's graph; it may be finalized, and is only read.
-        saver_def: ``SaverDef`` of the saver whose ops restore the variables; None for a model without variables.
+        saver: its ops restore the variables; None for one that is made in the copy of the graph.
         tags: what loaders ask for.
         signatures: ``SignatureDef`` by name.
-        assets: constant string tensors that name files the graph reads.
-        main_op: run after variables are restored, when a model is loaded.
+        assets_collection: constant string tensors that name files the graph reads; for a collection.
+        assets_list: the same, for asset definitions as well.
+        main_op: run after variables are restored, when a model is loaded; for a collection.
+        init_op: the same, for a reserved signature as well.
         train_op: operation or tensor that trains one step.
         clear_devices: remove every device from the graph.
         strip_default_attrs: remove attributes that have their default value.
     """
 
     graph: tf.Graph
-    saver_def: Any
+    saver: v1.train.Saver | None
     tags: Sequence[str]
     signatures: Mapping[str, Any]
-    assets: Sequence[tf.Tensor]
+    assets_collection: Sequence[tf.Tensor]
+    assets_list: Sequence[tf.Tensor]
     main_op: tf.Operation | tf.Tensor | None
+    init_op: tf.Operation | tf.Tensor | None
     train_op: tf.Operation | tf.Tensor | None
     clear_devices: bool
     strip_default_attrs: bool
 
+    @property
+    def assets(self) -> Sequence[tf.Tensor]:
+        """The asset tensors, in whichever form they were given."""
+        return self.assets_list or self.assets_collection
+
+    @property
+    def load_op(self) -> tf.Operation | tf.Tensor | None:
+        """What is run when a model is loaded, in whichever form it was given."""
+        return self.main_op if self.init_op is None else self.init_op
+
     def check(self) -> None:
         """Raise ``SignatureError`` with all that does not fit the graph."""
-        problems = [*self._problems(), *self._asset_problems()]
+        problems = [*self._problems(), *self._saver_problems(), *self._form_problems(), *self._asset_problems()]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
 
@@ -49,7 +66,8 @@ class MetaGraphRequest:
         graph = self.graph
         if not self.tags or isinstance(self.tags, str):
             yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
-        for name, value in (("main_op", self.main_op), ("train_op", self.train_op)):
+        for name in ("main_op", "init_op", "train_op"):
+            value = getattr(self, name)
             if value is None:
                 continue
             if not isinstance(value, tf.Operation | tf.Tensor):
@@ -67,6 +85,37 @@ class MetaGraphRequest:
                                 "build the signature from tensors of that graph",
                             )
 
+    def _saver_problems(self) -> Iterator[Problem]:
+        if self.saver is None:
+            if self.graph.get_collection(v1.GraphKeys.SAVEABLE_OBJECTS):
+                yield Problem(
+                    "saver",
+                    "without one only variables are restored, and the graph has tables or other saveable objects",
+                    "make a saver in that graph, before its session, and give it",
+                )
+        elif not isinstance(self.saver, v1.train.Saver):
+            yield Problem("saver", f"{self.saver!r} is no saver", "give an autodist_saved.Saver")
+        elif self.saver.saver_def and not _in_graph(self.graph, self.saver.saver_def.restore_op_name):
+            yield Problem("saver", "it was made in another graph", "make one in the graph that is added")
+
+    def _form_problems(self) -> Iterator[Problem]:
+        """What was given in both of TensorFlow's forms, or is in the graph already, and is not the same."""
+        if self.main_op is not None and self.init_op is not None and self.main_op is not self.init_op:
+            yield Problem("init_op", "it is another one than main_op, and one is run", "give one of the two")
+        if (
+            self.assets_collection
+            and self.assets_list
+            and {*map(id, self.assets_collection)} != {*map(id, self.assets_list)}
+        ):
+            yield Problem("assets_list", "it is another one than assets_collection", "give one of the two")
+        if self.main_op is None:
+            return
+        for key in MAIN_OP_COLLECTIONS:
+            if any(op is not self.main_op for op in self.graph.get_collection(key)):
+                what = f"Graph already contains one or more main ops under the collection {key}"
+                fix = "give none, and that one is run; or clear the collection before the session"
+                yield Problem("main_op", what, fix)
+
     def _asset_problems(self) -> Iterator[Problem]:
         fix = "give constant string tensors that name files, such as tf.constant(path)"
         for number, asset in enumerate(self.assets):
@@ -81,7 +130,7 @@ class MetaGraphRequest:
 
 def make_request(
     graph: tf.Graph,
-    saver_def: Any,
+    saver: v1.train.Saver | None,
     *,
     tags: Sequence[str],
     signature_def_map: Mapping[str, Any] | None,
@@ -90,15 +139,19 @@ def make_request(
     train_op: Any,
     clear_devices: bool,
     strip_default_attrs: bool,
+    assets_list: Iterable[tf.Tensor] | None = None,
+    init_op: Any = None,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
         graph=graph,
-        saver_def=saver_def,
+        saver=saver,
         tags=tags,
         signatures=dict(signature_def_map or {}),
-        assets=tuple(assets or ()),
+        assets_collection=tuple(assets or ()),
+        assets_list=tuple(assets_list or ()),
         main_op=tensorflow_private.unwrap_resource_assign(main_op),
+        init_op=tensorflow_private.unwrap_resource_assign(init_op),
         train_op=tensorflow_private.unwrap_resource_assign(train_op),
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,
