@@ -12,17 +12,6 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import saved_model_pb2
 
 import autodist_saved as ads
-from tests.sources.test_session import _saveable as saveable
-
-__all__ = [
-    "add_and_save",
-    "fresh_session",
-    "global_values",
-    "loaded",
-    "saveable",
-    "saved_model",
-    "variables",
-]
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from tests.tensorflow_behaviour.models import (
     fresh_session,
     global_values,
     loaded,
-    saveable,
     saved_model,
     variables,
 )
@@ -91,8 +90,7 @@ def test_tables_of_another_graph_need_a_saver(variable: Variable, tmp_path: Path
     with variables(variable, v=42) as session:
         builder.add_meta_graph_and_variables(session, ["train"], saver=ads.Saver())
     with variables(variable, v=42):
-        table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
-        v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, saveable(table))
+        tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
         with pytest.raises(ads.AutodistSavedError, match="the graph has tables or other saveable objects"):
             builder.add_meta_graph(["serve"])
 
@@ -253,7 +251,6 @@ def test_the_savers_list_says_what_is_saved_and_by_which_names(
 def test_a_saveable_object_is_saved(tmp_path: Path) -> None:
     with fresh_session() as session:
         table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
-        v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, saveable(table))
         session.run(table.insert(tf.constant(["late"]), tf.constant([7], tf.int64)))
         tf.identity(table.lookup(tf.constant(["late", "x"])), "found")
         add_and_save(tmp_path / "model", session, ["serve"])
