@@ -76,14 +76,20 @@ def _fitting(plan: ExportPlan, reader: BundleReader, prefix: str) -> ExportPlan:
             fix = "restore with a Saver whose var_list leaves it out, or from a checkpoint that has it"
             problems.append(Problem(place, f"Key {variable.name} not found in checkpoint", fix))
             missing.append(variable.name)
-        elif entry.dtype != variable.dtype or variable.shape not in {None, entry.shape}:
-            there, here = f"{entry.dtype} {list(entry.shape)}", f"{variable.dtype} {list(variable.shape or ())}"
-            what = f"Assign requires shapes of both tensors to match: it is {there} there, and {here} here"
+        elif entry.dtype != variable.dtype:
+            what = f"expected dtype {variable.dtype} does not equal original dtype {entry.dtype}"
             problems.append(Problem(place, what, "build the graph that was saved"))
+        elif variable.shape not in {None, entry.shape}:
+            there, here = list(entry.shape), list(variable.shape or ())
+            what = f"Assign requires shapes of both tensors to match: it is {there} there, and {here} here"
+            fix = "build the graph that was saved, or restore with Saver(reshape=True)"
+            problems.append(Problem(place, what, fix))
         else:
             variables.append(variable if variable.shape is not None else variable.with_shape(entry.shape))
     if problems:
-        told = f"{prefix} does not fit the graph; nothing was changed"
+        differs = "a mismatch between the current graph and the graph"
+        cause = "a Variable name or other graph key that is missing" if missing else differs
+        told = f"Restoring from checkpoint failed, due to {cause} from the checkpoint; nothing was changed"
         raise RestoreError(told, problems=problems, path=prefix, missing=missing)
     return ExportPlan(tuple(variables))
 

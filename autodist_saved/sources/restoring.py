@@ -77,7 +77,7 @@ def build_restoring(saveables: Iterable[Any]) -> Restoring:
 
 def _is_large_variable(saveable: Any) -> bool:
     kinds = (tensorflow_private.ResourceVariableSaveable, tensorflow_private.ReferenceVariableSaveable)
-    if not isinstance(saveable, kinds):
+    if type(saveable) not in kinds:  # one that is derived may restore in its own way
         return False
     shape, dtype = saveable.specs[0].tensor.shape, saveable.specs[0].dtype.base_dtype
     if not shape.is_fully_defined() or not has_rows(dtype, shape.rank):

@@ -21,9 +21,9 @@ def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVa
     Returns:
         None for all that is no plain variable of elements of fixed size in ordinary memory of a ``ps`` task.
     """
-    if isinstance(saveable, tensorflow_private.ResourceVariableSaveable):
+    if type(saveable) is tensorflow_private.ResourceVariableSaveable:  # one that is derived may save something else
         reference, op = False, saveable.handle_op.op
-    elif isinstance(saveable, tensorflow_private.ReferenceVariableSaveable):
+    elif type(saveable) is tensorflow_private.ReferenceVariableSaveable:
         reference, op = True, tensorflow_private.reference_of(saveable).op
     else:
         return None

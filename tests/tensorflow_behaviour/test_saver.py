@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import RestoreError
 from tests.tensorflow_behaviour.models import fresh_session, global_values, variables
 
 Variable = Callable[..., Any]
@@ -116,6 +119,7 @@ def test_a_missing_variable_is_not_found_and_changes_nothing(variable: Variable,
     with variables(variable, a=5.0, b=6.0) as session:
         with pytest.raises(tf.errors.NotFoundError, match="Key b not found in checkpoint") as caught:
             ads.Saver().restore(session, path)
+        caught.match("a Variable name or other graph key that is missing")
         assert "Key b not found in checkpoint" in caught.value.message
         assert (caught.value.op, caught.value.node_def) == (None, None)
         assert caught.value.error_code == tf.errors.NOT_FOUND
@@ -123,16 +127,24 @@ def test_a_missing_variable_is_not_found_and_changes_nothing(variable: Variable,
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
-@pytest.mark.parametrize("value", [np.zeros([3, 2], np.float32), np.zeros([2, 3], np.int32)], ids=["shape", "type"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.zeros([3, 2], np.float32), "Assign requires shapes of both tensors to match"),
+        (np.zeros([2, 3], np.int32), "expected dtype int32 does not equal original dtype float"),
+    ],
+    ids=["shape", "type"],
+)
 def test_a_variable_that_differs_is_an_invalid_argument(
-    variable: Variable, value: Any, partitions: int, tmp_path: Path
+    variable: Variable, value: Any, told: str, partitions: int, tmp_path: Path
 ) -> None:
     path = save(variable, tmp_path / "c", {"v": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]})
     with fresh_session() as session:
         partitioner = v1.fixed_size_partitioner(partitions)
         v1.get_variable("v", value.shape, tf.as_dtype(value.dtype), v1.zeros_initializer(), partitioner=partitioner)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="Assign requires shapes of both tensors to match"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=told) as caught:
             ads.Saver().restore(session, path)
+        caught.match("a mismatch between the current graph and the graph")
 
 
 def test_a_variable_is_reshaped_on_request(variable: Variable, tmp_path: Path) -> None:
@@ -239,6 +251,41 @@ def test_slices_can_be_given_as_a_list(variable: Variable, tmp_path: Path) -> No
         second._set_save_slice_info(v1.Variable.SaveSliceInfo("v", [3], [1], [2]))
         ads.Saver({"v": [first, second]}).restore(session, path)
         assert [*session.run(first), *session.run(second)] == [1.0, 2.0, 3.0]
+
+
+def test_an_error_of_restoring_can_be_pickled(variable: Variable, tmp_path: Path) -> None:
+    path = save(variable, tmp_path / "c", {"a": 1.0})
+    for name, value in (("a", [1.0]), ("b", 1.0)):
+        with variables(variable, **{name: value}) as session, pytest.raises(RestoreError) as caught:
+            ads.Saver().restore(session, path)
+        copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+        assert type(copy) is type(caught.value)
+        assert str(copy) == str(caught.value) == copy.message
+        assert (copy.problems, copy.missing, copy.error_code) == (
+            caught.value.problems,
+            caught.value.missing,
+            caught.value.error_code,
+        )
+
+
+def test_a_saveable_of_ones_own_restores_in_its_own_way(
+    variable: Variable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodist_saved.sources.restoring.ROWS_FROM_BYTES", 1)
+
+    class Mirroring(tensorflow_private.ResourceVariableSaveable):
+        def restore(self, restored_tensors: Any, restored_shapes: Any) -> Any:
+            return tf.group(v1.assign(first, restored_tensors[0]), v1.assign(second, restored_tensors[0]))
+
+    with fresh_session() as session:
+        first = v1.Variable([6.0], name="first", use_resource=True)
+        second = v1.Variable([15.0], name="second", use_resource=True)
+        session.run(v1.global_variables_initializer())
+        saver = ads.Saver([Mirroring(first, "", "first")])
+        path = saver.save(session, str(tmp_path / "c"))
+        session.run([v1.assign(first, [1.0]), v1.assign(second, [2.0])])
+        saver.restore(session, path)
+        assert global_values(session) == {"first": [6.0], "second": [6.0]}
 
 
 def test_an_object_based_checkpoint_is_restored_by_names_and_the_graph_does_not_grow(tmp_path: Path) -> None:
