@@ -2,14 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 
-.PHONY: demo test check venv format protos clean
+.PHONY: demo test test-oldest check venv format protos clean
 
 demo: venv  ## train on real flights on a local cluster, export, reload, go on training
 	$(BIN)/python -m examples.flight_delays
 
 test: venv  ## all tests, the multi-process ones too
 	$(BIN)/python -m pytest
+
+test-oldest:  ## all tests with the oldest TensorFlow that pyproject.toml admits; ARGUMENTS are pytest's
+	scripts/test_oldest $(PYTHON) $(OLDEST) $(ARGUMENTS)
 
 check: venv  ## what has to hold before a commit, but for the tests
 	$(BIN)/ruff check .
@@ -32,4 +36,4 @@ $(VENV)/installed: pyproject.toml scripts/make_venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
