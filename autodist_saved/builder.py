@@ -194,6 +194,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "`add_meta_graph_and_variables()` first."
             )
         tensorflow_private.validate_signatures(self, signature_def_map or {})
+        if tf.executing_eagerly():
+            raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
         self._export.add(
             make_request(
                 v1.get_default_graph(),

@@ -107,8 +107,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """TensorFlow's ``save``: the same arguments, files and return value, the path of the checkpoint.
 
         The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
-        file system has to hold them. Partitioned ones are whole in the checkpoint, with ``sharded=True`` too. As with
-        TensorFlow, flushing the files to the disk is left to the operating system.
+        file system has to hold them. Partitioned ones are whole in the checkpoint, with ``sharded=True`` too, which
+        asks for as many data files as there are devices. As with TensorFlow, flushing the files to the disk is left
+        to the operating system.
 
         In a session of :func:`create_distributed_session` it is one moment of the job, as an export is. In any other
         one it stops nobody, and a warning tells where others may have trained on. It waits for exports under way.

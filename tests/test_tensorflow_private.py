@@ -50,7 +50,8 @@ def test_asset_files_get_names_that_do_not_collide(graph: tf.Graph, tmp_path: Pa
     assert len(written) == 2
 
 
-def test_the_keys_of_the_train_op_are_those_that_loaders_read() -> None:
+def test_the_keys_of_init_and_train_ops_are_those_that_loaders_read() -> None:
+    assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"
     assert private.TRAIN_OP_KEY == "saved_model_train_op"
     assert private.TRAIN_OP_SIGNATURE_KEY == "__saved_model_train_op"
 

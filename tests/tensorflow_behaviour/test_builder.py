@@ -85,6 +85,31 @@ def test_partitioned_variables_of_another_graph_are_restored_whole(tmp_path: Pat
         assert session.run("whole:0").tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
 
 
+def test_control_flow_of_another_graph_survives(variable: Variable, tmp_path: Path) -> None:
+    builder = ads.SavedModelBuilder(str(tmp_path / "model"))
+    with variables(variable, v=3.0) as session:
+        builder.add_meta_graph_and_variables(session, ["train"], saver=ads.Saver())
+    with variables(variable, v=0.0):
+        (only,) = v1.global_variables()
+        x = v1.placeholder(tf.float32, [], "x")
+        y = tf.cond(x > 0, lambda: x * only, lambda: tf.constant(-1.0))
+        tf.identity(tf.while_loop(lambda i, _: i < 3, lambda i, z: (i + 1, z * 2), [0, y])[1], "y")
+        builder.add_meta_graph(["serve"])
+    builder.save()
+    with loaded(tmp_path / "model", "serve") as (session, _):
+        assert session.run("y:0", {"x:0": 1.0}) == 24.0
+        assert session.run("y:0", {"x:0": -1.0}) == -8.0
+
+
+def test_a_meta_graph_is_added_of_a_default_graph(variable: Variable, tmp_path: Path) -> None:
+    builder = ads.SavedModelBuilder(str(tmp_path / "model"))
+    with variables(variable, v=3.0) as session:
+        builder.add_meta_graph_and_variables(session, ["train"], saver=ads.Saver())
+    if tf.executing_eagerly():
+        with pytest.raises(ads.AutodistSavedError, match="there is no default graph"):
+            builder.add_meta_graph(["serve"])
+
+
 def test_tables_of_another_graph_need_a_saver(variable: Variable, tmp_path: Path) -> None:
     builder = ads.SavedModelBuilder(str(tmp_path / "model"))
     with variables(variable, v=42) as session:
