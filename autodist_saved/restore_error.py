@@ -29,7 +29,7 @@ class _TensorFlowRestoreError(RestoreError):
         return self.message
 
     def __reduce__(self) -> Any:
-        return type(self), (self._error,)
+        return type(self), (self._error,), self.__dict__
 
 
 class MissingRestoreError(_TensorFlowRestoreError, tf.errors.NotFoundError):  # type: ignore[misc]

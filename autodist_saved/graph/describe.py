@@ -66,8 +66,8 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
 def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
     """Write the ops where loaders look for them.
 
-    TensorFlow's public builder writes a collection, its internal one a reserved signature, which loaders since 1.13
-    look for first. A collection is written in any case, for older ones.
+    TensorFlow's public builder writes a collection, its internal one a reserved signature. Its loaders look for the
+    signature first, other readers know the collection alone, which is therefore written in any case.
     """
     if request.load_op is not None:
         _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, request.load_op.name)
