@@ -15,6 +15,7 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.gated_session import GatedSession
+from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
@@ -84,7 +85,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         signature_def_map: Mapping[str, Any] | None = None,
         assets_collection: Iterable[tf.Tensor] | None = None,
         legacy_init_op: tf.Operation | None = None,
-        clear_devices: bool = True,
+        clear_devices: Devices = True,
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
@@ -98,7 +99,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             signature_def_map: ``SignatureDef`` by name.
             assets_collection: constant string tensors that name files the graph reads.
             legacy_init_op: another name of ``main_op``.
-            clear_devices: remove every device from the graph, so that one machine can run it.
+            clear_devices: True removes every device from the graph and its functions, so that one machine can run
+                it; ``"cluster"`` removes job, replica and task and keeps for instance ``/device:CPU:0``; False
+                removes nothing.
             main_op: run after the variables are restored, whenever the model is loaded.
             strip_default_attrs: remove attributes that have their default value.
             saver: made before the session; it says which variables are saved.
@@ -152,7 +155,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         signature_def_map: Mapping[str, Any] | None = None,
         assets_collection: Iterable[tf.Tensor] | None = None,
         legacy_init_op: tf.Operation | None = None,
-        clear_devices: bool = True,
+        clear_devices: Devices = True,
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: Saver | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -13,8 +13,9 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
-from autodist_saved.graph.devices import clear_devices
+from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.tables import fill_tables
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,12 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
         )
     _drop_scopes(proto, tuple(map(tf.compat.as_str, request.graph.get_collection(own_scopes_collection))))
     proto.collection_def.pop(own_scopes_collection, None)
-    if request.clear_devices:
-        clear_devices(proto.graph_def)
+    clear_devices(proto.graph_def, request.clear_devices)
+    mend_colocation(proto.graph_def)
     proto.meta_info_def.tags.extend(request.tags)
     for key, signature in request.signatures.items():
         proto.signature_def[key].CopyFrom(signature)
-    if main_op := request.main_op.name if request.main_op is not None else _add_table_initializer(proto):
+    if main_op := fill_tables(proto, request.main_op.name if request.main_op is not None else None):
         _set_collection(proto, v1.saved_model.constants.MAIN_OP_KEY, main_op)
     if request.train_op is not None:
         _set_collection(proto, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
@@ -81,27 +82,6 @@ def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...
     known = [op for op in ops if op.name in used]
     del ops[:]
     ops.extend(known)
-
-
-def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:
-    """Lookup tables are empty when a model is loaded, unless its main op fills them: one that does, where they are.
-
-    It is added to the copy, so it needs no op in the live graph. See tensorflow/serving#1731.
-    """
-    tables = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
-    if not tables:
-        meta_graph.collection_def.pop(v1.GraphKeys.TABLE_INITIALIZERS)
-        return None
-    names = {node.name for node in meta_graph.graph_def.node}
-    name = next(name for name in _numbered("init_all_tables_when_loaded") if name not in names)
-    meta_graph.graph_def.node.add(name=name, op="NoOp", input=[f"^{table.partition(':')[0]}" for table in tables])
-    return name
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    for number in itertools.count(1):
-        yield f"{name}_{number}"
 
 
 def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str) -> None:

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
+from autodist_saved.graph.devices import DEVICES, Devices
+from autodist_saved.graph.tensor_names import tensor_names
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class MetaGraphRequest:
         assets: constant string tensors that name files the graph reads.
         main_op: run after variables are restored, when a model is loaded.
         train_op: operation or tensor that trains one step.
-        clear_devices: remove every device from the graph.
+        clear_devices: remove every device from the graph, the cluster's part of it, or nothing.
         strip_default_attrs: remove attributes that have their default value.
     """
 
@@ -36,7 +38,7 @@ class MetaGraphRequest:
     assets: Sequence[tf.Tensor]
     main_op: tf.Operation | tf.Tensor | None
     train_op: tf.Operation | tf.Tensor | None
-    clear_devices: bool
+    clear_devices: Devices
     strip_default_attrs: bool
 
     def check(self) -> None:
@@ -49,6 +51,12 @@ class MetaGraphRequest:
         graph = self.graph
         if not self.tags or isinstance(self.tags, str):
             yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
+        if self.clear_devices not in DEVICES:
+            yield Problem(
+                "clear_devices",
+                f"{self.clear_devices!r} is none of {', '.join(map(repr, DEVICES))}",
+                "clear all devices (True), only job, replica and task ('cluster'), or none (False)",
+            )
         for name, value in (("main_op", self.main_op), ("train_op", self.train_op)):
             if value is None:
                 continue
@@ -59,7 +67,7 @@ class MetaGraphRequest:
         for key, signature in self.signatures.items():
             for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
                 for argument, info in infos.items():
-                    for tensor in _tensor_names(info):
+                    for tensor in tensor_names(info):
                         if not _in_graph(graph, tensor):
                             yield Problem(
                                 f"signature {key!r}, {side}[{argument!r}]",
@@ -88,7 +96,7 @@ def make_request(
     assets: Iterable[tf.Tensor] | None,
     main_op: Any,
     train_op: Any,
-    clear_devices: bool,
+    clear_devices: Devices,
     strip_default_attrs: bool,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
@@ -103,19 +111,6 @@ def make_request(
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,
     )
-
-
-def _tensor_names(info: Any) -> Iterator[str]:
-    match info.WhichOneof("encoding"):
-        case "name":
-            yield info.name
-        case "coo_sparse":
-            yield info.coo_sparse.values_tensor_name
-            yield info.coo_sparse.indices_tensor_name
-            yield info.coo_sparse.dense_shape_tensor_name
-        case "composite_tensor":
-            for component in info.composite_tensor.components:
-                yield from _tensor_names(component)
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:
