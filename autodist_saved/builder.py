@@ -111,6 +111,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
             SignatureError: signatures or ops do not fit the graph; all problems at once.
+            GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
+                2 GB, or names tasks of the cluster where devices are cleared; all problems at once.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.

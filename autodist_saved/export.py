@@ -20,7 +20,8 @@ from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.foreign import translated
-from autodist_saved.graph.describe import describe
+from autodist_saved.graph.checks import check
+from autodist_saved.graph.describe import MetaGraph, describe
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
@@ -66,15 +67,14 @@ class Export:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
         Raises:
-            PlanError, SignatureError: what is asked for is wrong; nothing was touched.
+            PlanError, SignatureError, GraphError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
         with self._phase("plan"):
             plan = source.plan()
             self._target.check()
-        with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION)
+        meta_graph = self._describe(request)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._all_or_nothing():
             with self._phase("open"):
@@ -99,8 +99,7 @@ class Export:
     def add(self, request: MetaGraphRequest) -> None:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
-        with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION)
+        meta_graph = self._describe(request)
         with self._all_or_nothing(), self._phase("stream"):
             self._copy_assets(meta_graph.assets, files)
         self._graphs.add(meta_graph.proto)
@@ -135,6 +134,17 @@ class Export:
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
         return f"{path}/{graph_file.name}"
+
+    def _describe(self, request: MetaGraphRequest) -> MetaGraph:
+        with self._phase("describe"):
+            meta_graph = describe(request, SCOPES_COLLECTION)
+            check(
+                meta_graph.proto,
+                devices_cleared=bool(request.clear_devices),
+                beside_bytes=self._graphs.nbytes,
+                custom_ops=self._options.custom_ops,
+            )
+        return meta_graph
 
     def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
         for name, origin in assets.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 from typing import Any
 
 import tensorflow as tf
@@ -58,6 +61,22 @@ def takes_resources(op_type: str) -> bool:
         argument.type == tf.resource.as_datatype_enum or argument.is_ref or argument.type_list_attr
         for argument in definition.input_arg
     )
+
+
+@functools.cache
+def ops_of_plain_tensorflow(op_types: frozenset[str]) -> frozenset[str]:
+    """Which of these types of ops TensorFlow registers by itself. Takes seconds: asks a fresh Python process.
+
+    In this process the registry also has what other libraries have put there, and does not say which.
+    """
+    program = (
+        "import sys\n"
+        "from tensorflow.python.framework import op_def_registry\n"
+        "print(*(name for name in sys.argv[1:] if op_def_registry.get(name) is not None))"
+    )
+    command = [sys.executable, "-c", program, *sorted(op_types)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    return frozenset(answer.stdout.split()) & op_types
 
 
 def is_reference(tensor: tf.Tensor) -> bool:

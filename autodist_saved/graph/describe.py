@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from autodist_saved import tensorflow_private
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.size import large_graphs_refused
 from autodist_saved.graph.tables import fill_tables
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,11 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
 
     Raises:
         SignatureError: the request does not fit the graph; all problems at once.
+        GraphError: the graph is too large.
     """
     request.check()
-    with request.graph.as_default():  # TensorFlow refuses where eager execution is on, whatever graph it is given
+    # TensorFlow refuses where eager execution is on, whatever graph it is given.
+    with large_graphs_refused(request.graph), request.graph.as_default():
         proto = v1.train.export_meta_graph(
             saver_def=request.saver_def, strip_default_attrs=request.strip_default_attrs
         )

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import attr_value_pb2, graph_pb2
 
+from autodist_saved.errors import Problem
 from autodist_saved.graph.reach import Spot, all_ops, functions_in
 
 Devices = bool | Literal["cluster"]
@@ -52,6 +53,19 @@ def mend_colocation(graph_def: graph_pb2.GraphDef) -> None:
             groups.extend(kept)
             if not kept:
                 del node.attr["_class"]
+
+
+def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
+    """Whatever still names a task of the cluster in a graph that was cleared of them."""
+    for spot, attributes in _all_attributes(graph_def):
+        for key, attribute in sorted(attributes.items()):
+            for value in _strings(attribute):
+                if _TASK in value:
+                    yield Problem(
+                        f"op {spot}, attribute {key!r}" if spot.op else f"function {spot.function!r}, {key!r}",
+                        f"it names a task of the cluster: {value.decode(errors='replace')!r}",
+                        "build it without the name of a task, or keep all devices with clear_devices=False",
+                    )
 
 
 def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mapping[str, Any]]]:

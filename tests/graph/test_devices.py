@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2
 
-from autodist_saved.errors import SignatureError
+from autodist_saved.errors import GraphError, SignatureError
+from autodist_saved.graph.checks import check
 from autodist_saved.graph.describe import describe
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from tests.meta_graphs import request
@@ -104,6 +105,25 @@ def test_other_values_are_refused_with_those_that_there_are(graph: tf.Graph, val
     with pytest.raises(SignatureError, match="is none of True, 'cluster', False") as caught:
         describe(request(graph, clear_devices=value), "none")
     assert "only job, replica and task ('cluster')" in str(caught.value)
+
+
+def test_a_task_that_is_named_elsewhere_is_refused(graph: tf.Graph) -> None:
+    tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], name="handle", shared_name="cache of /job:ps/task:0")
+    proto = describe(request(graph), "none").proto
+    with pytest.raises(GraphError) as caught:
+        check(proto, devices_cleared=True)
+    assert "op 'handle', attribute 'shared_name': it names a task of the cluster: 'cache of /job:ps/task:0'" in str(
+        caught.value
+    )
+    check(proto, devices_cleared=False)
+
+
+def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Graph) -> None:
+    tf.constant("/job:ps/task:0", name="text")
+    proto = describe(request(graph), "none").proto
+    check(proto, devices_cleared=True)
+    (node,) = proto.graph_def.node
+    assert node.attr["value"].tensor.string_val == [b"/job:ps/task:0"]
 
 
 def test_colocation_with_a_node_that_is_gone_is_cleared_and_other_colocation_kept() -> None:
