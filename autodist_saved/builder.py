@@ -14,9 +14,11 @@ from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
+from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest, make_request
+from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.report import ExportReport
@@ -90,6 +92,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
         train_op: tf.Operation | tf.Tensor | None = None,
+        *,
+        assets_extra: ExtraFiles | None = None,
+        warmup: Warmup | None = None,
     ) -> None:
         """Save the variables of ``sess`` and the first meta graph on them. Called once.
 
@@ -107,10 +112,15 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             saver: made before the session; it says which variables are saved.
             train_op: trains one step; loaders find it in the collection ``saved_model_train_op`` and in the
                 signature ``__saved_model_train_op``.
+            assets_extra: files for others than the graph: by path below ``assets.extra/`` the file to copy, as in
+                ``tf.estimator``'s ``export_saved_model``, or its contents as bytes.
+            warmup: requests that TensorFlow Serving answers for itself before it answers anybody, at most 1000: by
+                signature a list of dictionaries with an array for each input. Classifications and regressions take
+                serialized ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures or ops do not fit the graph; all problems at once.
+            SignatureError: signatures, ops or files do not fit the graph; all problems at once.
             GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
                 2 GB, or names tasks of the cluster where devices are cleared; all problems at once.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
@@ -139,6 +149,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             train_op=train_op,
             clear_devices=clear_devices,
             strip_default_attrs=strip_default_attrs,
+            assets_extra=assets_extra,
+            warmup=warmup,
         )
         if late := saver.variables_made_later():
             log.warning(
@@ -161,6 +173,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
+        *,
+        assets_extra: ExtraFiles | None = None,
+        warmup: Warmup | None = None,
     ) -> None:
         """Add the default graph as another meta graph on the same variables. Arguments and errors as above."""
         if not isinstance(saver, Saver):
@@ -183,6 +198,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 train_op=None,
                 clear_devices=clear_devices,
                 strip_default_attrs=strip_default_attrs,
+                assets_extra=assets_extra,
+                warmup=warmup,
             )
         )
 

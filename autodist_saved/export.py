@@ -9,13 +9,17 @@ that what is wrong with them is refused before the job is touched.
 
 from __future__ import annotations
 
+import filecmp
 import logging
+import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from autodist_saved import tensorflow_private
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
@@ -55,6 +59,7 @@ class Export:
         self._options = options
         self._graphs = SavedModelGraphs()
         self._files: SavedModelFiles | None = None
+        self._extra_files: dict[str, str | os.PathLike[str] | bytes] = {}
         self._seconds: dict[str, float] = {}
         self._report = ExportReport(task)
 
@@ -84,7 +89,7 @@ class Export:
             prefix = self._files.variables_prefix
             captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
             with self._phase("stream"):
-                self._copy_assets(meta_graph.assets, self._files)
+                self._write_beside(meta_graph, self._files)
         self._graphs.add(meta_graph.proto)
         staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
@@ -101,7 +106,7 @@ class Export:
         files = self._staged_files()
         meta_graph = self._describe(request)
         with self._all_or_nothing(), self._phase("stream"):
-            self._copy_assets(meta_graph.assets, files)
+            self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
@@ -121,11 +126,11 @@ class Export:
         files = self._staged_files()
         with self._all_or_nothing():
             with self._phase("verify"):
-                graph_file = files.saved_model_text if as_text else files.saved_model
-                graphs = self._graphs.serialize(as_text=as_text)
-                graph_file.write_bytes(graphs)
+                written = self._write_graphs(files, as_text=as_text)
                 if self._options.verify == "checksums" and self._report.plan is not None:
-                    verify(files, self._report.plan, {graph_file: graphs})
+                    extra = self._extra_files.items()
+                    written |= {files.assets_extra / name: data for name, data in extra if isinstance(data, bytes)}
+                    verify(files, self._report.plan, written)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 write_manifest(files, self.report)
@@ -133,11 +138,11 @@ class Export:
         self._report = replace(self._report, path=path)
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
-        return f"{path}/{graph_file.name}"
+        return f"{path}/{(files.saved_model_text if as_text else files.saved_model).name}"
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION)
+            meta_graph = describe(request, SCOPES_COLLECTION, self._extra_files)
             check(
                 meta_graph.proto,
                 devices_cleared=bool(request.clear_devices),
@@ -146,10 +151,36 @@ class Export:
             )
         return meta_graph
 
-    def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
-        for name, origin in assets.items():
+    def _write_beside(self, meta_graph: MetaGraph, files: SavedModelFiles) -> None:
+        for name, origin in meta_graph.assets.items():
             files.assets.mkdir(exist_ok=True)
-            shutil.copyfile(origin, files.assets / name)
+            if _is_another(origin, files.assets / name):  # the first one stays, as in TensorFlow's builder
+                log.warning(
+                    "assets/%s is the file of an earlier meta graph, and not %s, which has other contents; give the "
+                    "files different names",
+                    name,
+                    origin,
+                )
+            else:
+                shutil.copyfile(origin, files.assets / name)
+        for name, contents in meta_graph.extra_files.items():
+            path = files.assets_extra / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(contents, bytes):
+                path.write_bytes(contents)
+            else:
+                shutil.copyfile(contents, path)
+        self._extra_files.update(meta_graph.extra_files)
+
+    def _write_graphs(self, files: SavedModelFiles, *, as_text: bool) -> dict[Path, bytes]:
+        """Write the graphs and their fingerprint, which has a form for the binary file alone."""
+        graph_file = files.saved_model_text if as_text else files.saved_model
+        written = {graph_file: self._graphs.serialize(as_text=as_text)}
+        graph_file.write_bytes(written[graph_file])
+        if not as_text:
+            written[files.fingerprint] = tensorflow_private.fingerprint(str(files.root))
+            files.fingerprint.write_bytes(written[files.fingerprint])
+        return written
 
     def _staged_files(self) -> SavedModelFiles:
         if self._report.path is not None:
@@ -178,3 +209,8 @@ class Export:
             self._journal.note(self._number, error=f"{type(error).__name__}: {error}")
             raise
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _is_another(origin: str, staged: Path) -> bool:
+    """Whether an earlier meta graph has brought a different file of this name."""
+    return staged.exists() and not filecmp.cmp(origin, staged, shallow=False)

@@ -12,6 +12,7 @@ from tensorflow.python.client import session as _session
 from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting as _fingerprinting
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
 SessionInterface = _session.SessionInterface
@@ -77,6 +78,11 @@ def ops_of_plain_tensorflow(op_types: frozenset[str]) -> frozenset[str]:
     command = [sys.executable, "-c", program, *sorted(op_types)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return frozenset(answer.stdout.split()) & op_types
+
+
+def fingerprint(directory: str) -> bytes:
+    """The contents of ``fingerprint.pb`` for a SavedModel as it lies there, as ``tf.saved_model.save`` makes them."""
+    return bytes(_fingerprinting.CreateFingerprintDef(directory))
 
 
 def is_reference(tensor: tf.Tensor) -> bool:

@@ -154,3 +154,21 @@ def test_devices_of_the_machine_are_kept_on_request(graph: tf.Graph, tmp_path: P
             v1.saved_model.load(session, [tag], str(tmp_path / "model"))
             assert session.run("y:0") == 3.0
             assert loaded.get_operation_by_name("w").device == device
+
+
+def test_the_first_file_of_a_name_stays_and_another_one_is_told(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assets = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "words.txt").write_text(folder)
+        assets.append(tf.constant(str(tmp_path / folder / "words.txt")))
+    one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
+    one.capture(request(graph, assets=assets[:1]), ArraySource({"w": np.zeros(2)}), RecordingCut())
+    one.add(request(graph, tags=["same"], assets=assets[:1]))
+    assert not caplog.text
+    one.add(request(graph, tags=["other"], assets=assets[1:]))
+    one.publish()
+    assert (tmp_path / "model" / "assets" / "words.txt").read_text() == "a"
+    assert f"assets/words.txt is the file of an earlier meta graph, and not {tmp_path}/b/words.txt" in caplog.text

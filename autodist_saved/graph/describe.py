@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -13,34 +15,46 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
+from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.size import large_graphs_refused
 from autodist_saved.graph.tables import fill_tables
+from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MetaGraph:
-    """A described graph, and the files that it reads: path by file name in ``assets/``."""
+    """A described graph, and the files beside it.
+
+    Attributes:
+        proto: the graph.
+        assets: files that it reads; path by file name in ``assets/``.
+        extra_files: files for others than the graph, by path in ``assets.extra/``.
+    """
 
     proto: meta_graph_pb2.MetaGraphDef
     assets: Mapping[str, str]
+    extra_files: ExtraFiles
 
 
-def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph:
+def describe(
+    request: MetaGraphRequest, own_scopes_collection: str, taken_extra_files: Collection[str] = ()
+) -> MetaGraph:
     """Describe a graph as the model of one machine.
 
     Args:
         request: what is wanted.
         own_scopes_collection: the graph collection that names the scopes of ops that are no part of the model.
+        taken_extra_files: what other meta graphs have put into ``assets.extra/``.
 
     Raises:
         SignatureError: the request does not fit the graph; all problems at once.
         GraphError: the graph is too large.
     """
-    request.check()
+    request.check(taken_extra_files)
     # TensorFlow refuses where eager execution is on, whatever graph it is given.
     with large_graphs_refused(request.graph), request.graph.as_default():
         proto = v1.train.export_meta_graph(
@@ -65,7 +79,9 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
             len(left_out),
         )
-    return MetaGraph(proto, _add_assets(proto, request))
+    assets = _add_assets(proto, request)
+    _warn_of_renamed(assets)
+    return MetaGraph(proto, assets, _extra_files(request))
 
 
 def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...]) -> None:
@@ -139,3 +155,19 @@ def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphReque
 
     files = tensorflow_private.asset_files(request.assets or None, add)
     return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}
+
+
+def _warn_of_renamed(assets: Mapping[str, str]) -> None:
+    """TensorFlow numbers files that have one name and come from several directories."""
+    names = Counter(Path(path).name for path in assets.values())
+    if shared := [name for name, path in assets.items() if names[Path(path).name] > 1]:
+        log.warning(
+            "files of one name are assets, so all but one get another name: %s",
+            ", ".join(f"{assets[name]} is assets/{name}" for name in shared),
+        )
+
+
+def _extra_files(request: MetaGraphRequest) -> ExtraFiles:
+    if not request.warmup:
+        return request.assets_extra
+    return {**request.assets_extra, WARMUP_FILE: warmup_file(request.warmup, request.signatures)}

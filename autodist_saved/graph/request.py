@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
+from autodist_saved.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.devices import DEVICES, Devices
 from autodist_saved.graph.tensor_names import tensor_names
+from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class MetaGraphRequest:
         train_op: operation or tensor that trains one step.
         clear_devices: remove every device from the graph, the cluster's part of it, or nothing.
         strip_default_attrs: remove attributes that have their default value.
+        assets_extra: what is to be in ``assets.extra/``.
+        warmup: example inputs by signature, for TensorFlow Serving.
     """
 
     graph: tf.Graph
@@ -40,10 +44,19 @@ class MetaGraphRequest:
     train_op: tf.Operation | tf.Tensor | None
     clear_devices: Devices
     strip_default_attrs: bool
+    assets_extra: ExtraFiles
+    warmup: Warmup
 
-    def check(self) -> None:
-        """Raise ``SignatureError`` with all that does not fit the graph."""
-        problems = [*self._problems(), *self._asset_problems()]
+    def check(self, taken: Collection[str] = ()) -> None:
+        """Raise ``SignatureError`` with all that does not fit the graph, or ``taken`` files of ``assets.extra/``."""
+        warmup_file = [WARMUP_FILE] if self.warmup else []
+        problems = [
+            *self._problems(),
+            *self._asset_problems(),
+            *extra_file_problems(self.assets_extra, [*taken, *warmup_file]),
+            *extra_file_problems(dict.fromkeys(warmup_file, b""), taken),
+            *warmup_problems(self.warmup, self.signatures),
+        ]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
 
@@ -98,6 +111,8 @@ def make_request(
     train_op: Any,
     clear_devices: Devices,
     strip_default_attrs: bool,
+    assets_extra: ExtraFiles | None = None,
+    warmup: Warmup | None = None,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
@@ -110,6 +125,8 @@ def make_request(
         train_op=tensorflow_private.unwrap_resource_assign(train_op),
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,
+        assets_extra=dict(assets_extra or {}),
+        warmup=dict(warmup or {}),
     )
 
 

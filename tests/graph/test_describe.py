@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,25 @@ def test_files_that_are_left_out_are_told(graph: tf.Graph, caplog: pytest.LogCap
     assert "1 files that the graph reads are not part of the model" in caplog.text
     caplog.clear()
     describe(request(graph, assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)), "none")
+    assert not caplog.text
+
+
+def test_files_of_one_name_are_told_with_the_names_that_they_get(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [tmp_path / folder / name for folder in "ab" for name in ("words.txt", f"{folder}.txt")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(path))
+    assets = [tf.constant(str(path)) for path in paths]
+    files = describe(request(graph, assets=assets), "none").assets
+    assert f"{tmp_path}/a/words.txt is assets/words.txt, {tmp_path}/b/words.txt is assets/words.txt_1" in caplog.text
+    assert "a.txt" not in caplog.text
+    assert files["words.txt_1"] == str(tmp_path / "b" / "words.txt")
+
+
+def test_one_file_in_two_tensors_is_no_matter(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
+    describe(request(graph, assets=[tf.constant(__file__), tf.constant(__file__)]), "none")
     assert not caplog.text
 
 
