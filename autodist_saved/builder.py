@@ -14,8 +14,11 @@ from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError
 from autodist_saved.export import Export
+from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
+from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.request import make_request
+from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.report import ExportReport
@@ -85,7 +88,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         signature_def_map: Mapping[str, Any] | None = None,
         assets_collection: Iterable[tf.Tensor] | None = None,
         legacy_init_op: tf.Operation | None = None,
-        clear_devices: bool = True,
+        clear_devices: Devices = True,
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
@@ -93,6 +96,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         *,
         assets_list: Iterable[tf.Tensor] | None = None,
         init_op: tf.Operation | tf.Tensor | None = None,
+        assets_extra: ExtraFiles | None = None,
+        warmup: Warmup | None = None,
     ) -> None:
         """Save the variables of ``sess`` and the first meta graph on them. Called once.
 
@@ -104,7 +109,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             signature_def_map: ``SignatureDef`` by name.
             assets_collection: constant string tensors that name files the graph reads.
             legacy_init_op: an old name of ``main_op``, which goes before it.
-            clear_devices: remove every device from the graph, so that one machine can run it.
+            clear_devices: True removes every device from the graph and its functions, so that one machine can run
+                it; ``"cluster"`` removes job, replica and task and keeps for instance ``/device:CPU:0``; False
+                removes nothing.
             main_op: run after the variables are restored, whenever the model is loaded; loaders find it in the
                 collection ``saved_model_main_op``.
             strip_default_attrs: remove attributes that have their default value.
@@ -113,11 +120,18 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 signature ``__saved_model_train_op``. An operation, a tensor, or what ``assign_add`` returns.
             assets_list: ``assets_collection``, written as ``asset_file_def`` as well.
             init_op: ``main_op``, written as the signature ``__saved_model_init_op`` as well.
+            assets_extra: files for others than the graph: by path below ``assets.extra/`` the file to copy, as in
+                ``tf.estimator``'s ``export_saved_model``, or its contents as bytes.
+            warmup: requests that TensorFlow Serving answers for itself before it answers anybody, at most 1000: by
+                signature a list of dictionaries with an array for each input. Classifications and regressions take
+                serialized ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures or ops do not fit the graph or each other; all problems at once. It is a
+            SignatureError: signatures, ops or files do not fit the graph or each other; all problems at once. It is a
                 ``ValueError`` and a ``TypeError``.
+            GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
+                2 GB, or names tasks of the cluster where devices are cleared; all problems at once.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
@@ -152,6 +166,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             train_op=train_op,
             clear_devices=clear_devices,
             strip_default_attrs=strip_default_attrs,
+            assets_extra=assets_extra,
+            warmup=warmup,
         )
         if late := saver.variables_made_later():
             log.warning(
@@ -171,7 +187,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         signature_def_map: Mapping[str, Any] | None = None,
         assets_collection: Iterable[tf.Tensor] | None = None,
         legacy_init_op: tf.Operation | None = None,
-        clear_devices: bool = True,
+        clear_devices: Devices = True,
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: v1.train.Saver | None = None,
@@ -179,6 +195,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         assets_list: Iterable[tf.Tensor] | None = None,
         init_op: tf.Operation | tf.Tensor | None = None,
         train_op: tf.Operation | tf.Tensor | None = None,
+        assets_extra: ExtraFiles | None = None,
+        warmup: Warmup | None = None,
     ) -> None:
         """Add the default graph as another meta graph on the same variables. Arguments and errors as above.
 
@@ -209,6 +227,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 train_op=train_op,
                 clear_devices=clear_devices,
                 strip_default_attrs=strip_default_attrs,
+                assets_extra=assets_extra,
+                warmup=warmup,
             )
         )
 

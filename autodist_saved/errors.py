@@ -103,6 +103,10 @@ class SignatureError(ProblemsError, UsageError, ValueError, TypeError):
     """
 
 
+class GraphError(ProblemsError, UsageError, ValueError):
+    """The graph cannot be the model of one machine: no plain TensorFlow could load it, or run it."""
+
+
 class WrongTaskError(UsageError):
     """The call belongs to another kind of task, such as a session on a parameter server."""
 

@@ -9,18 +9,23 @@ that what is wrong with them is refused before the job is touched.
 
 from __future__ import annotations
 
+import filecmp
 import logging
+import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from autodist_saved import tensorflow_private
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.foreign import translated
-from autodist_saved.graph.describe import describe
+from autodist_saved.graph.checks import check
+from autodist_saved.graph.describe import MetaGraph, describe
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
@@ -54,6 +59,7 @@ class Export:
         self._options = options
         self._graphs = SavedModelGraphs()
         self._files: SavedModelFiles | None = None
+        self._extra_files: dict[str, str | os.PathLike[str] | bytes] = {}
         self._seconds: dict[str, float] = {}
         self._report = ExportReport(task)
 
@@ -71,15 +77,14 @@ class Export:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
         Raises:
-            PlanError, SignatureError: what is asked for is wrong; nothing was touched.
+            PlanError, SignatureError, GraphError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
         with self._phase("plan"):
             plan = source.plan()
             self._target.check()
-        with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION)
+        meta_graph = self._describe(request)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._all_or_nothing():
             with self._phase("open"):
@@ -89,7 +94,7 @@ class Export:
             prefix = self._files.variables_prefix
             captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
             with self._phase("stream"):
-                self._copy_assets(meta_graph.assets, self._files)
+                self._write_beside(meta_graph, self._files)
         self._graphs.add(meta_graph.proto)
         staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
@@ -104,10 +109,9 @@ class Export:
     def add(self, request: MetaGraphRequest) -> None:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
-        with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION)
+        meta_graph = self._describe(request)
         with self._all_or_nothing(), self._phase("stream"):
-            self._copy_assets(meta_graph.assets, files)
+            self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
@@ -127,11 +131,11 @@ class Export:
         files = self._staged_files()
         with self._all_or_nothing():
             with self._phase("verify"):
-                graph_file = files.saved_model_text if as_text else files.saved_model
-                graphs = self._graphs.serialize(as_text=as_text)
-                graph_file.write_bytes(graphs)
+                written = self._write_graphs(files, as_text=as_text)
                 if self._options.verify == "checksums" and self._report.plan is not None:
-                    verify(files, self._report.plan, {graph_file: graphs})
+                    extra = self._extra_files.items()
+                    written |= {files.assets_extra / name: data for name, data in extra if isinstance(data, bytes)}
+                    verify(files, self._report.plan, written)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 write_manifest(files, self.report)
@@ -139,13 +143,49 @@ class Export:
         self._report = replace(self._report, path=path)
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
-        return f"{path}/{graph_file.name}"
+        return f"{path}/{(files.saved_model_text if as_text else files.saved_model).name}"
 
-    def _copy_assets(self, assets: Mapping[str, str], files: SavedModelFiles) -> None:
-        for name, origin in assets.items():
+    def _describe(self, request: MetaGraphRequest) -> MetaGraph:
+        with self._phase("describe"):
+            meta_graph = describe(request, SCOPES_COLLECTION, self._extra_files)
+            check(
+                meta_graph.proto,
+                devices_cleared=bool(request.clear_devices),
+                beside_bytes=self._graphs.nbytes,
+                custom_ops=self._options.custom_ops,
+            )
+        return meta_graph
+
+    def _write_beside(self, meta_graph: MetaGraph, files: SavedModelFiles) -> None:
+        for name, origin in meta_graph.assets.items():
             files.assets.mkdir(exist_ok=True)
-            if not (files.assets / name).exists():  # of one name the first is kept, as by TensorFlow's builder
+            if _is_another(origin, files.assets / name):  # the first one stays, as in TensorFlow's builder
+                log.warning(
+                    "assets/%s is the file of an earlier meta graph, and not %s, which has other contents; give the "
+                    "files different names",
+                    name,
+                    origin,
+                )
+            else:
                 shutil.copyfile(origin, files.assets / name)
+        for name, contents in meta_graph.extra_files.items():
+            path = files.assets_extra / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(contents, bytes):
+                path.write_bytes(contents)
+            else:
+                shutil.copyfile(contents, path)
+        self._extra_files.update(meta_graph.extra_files)
+
+    def _write_graphs(self, files: SavedModelFiles, *, as_text: bool) -> dict[Path, bytes]:
+        """Write the graphs and their fingerprint, which has a form for the binary file alone."""
+        graph_file = files.saved_model_text if as_text else files.saved_model
+        written = {graph_file: self._graphs.serialize(as_text=as_text)}
+        graph_file.write_bytes(written[graph_file])
+        if not as_text:
+            written[files.fingerprint] = tensorflow_private.fingerprint(str(files.root))
+            files.fingerprint.write_bytes(written[files.fingerprint])
+        return written
 
     def _staged_files(self) -> SavedModelFiles:
         if self._report.path is not None:
@@ -174,3 +214,8 @@ class Export:
             self._journal.note(self._number, error=f"{type(error).__name__}: {error}")
             raise
         self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _is_another(origin: str, staged: Path) -> bool:
+    """Whether an earlier meta graph has brought a different file of this name."""
+    return staged.exists() and not filecmp.cmp(origin, staged, shallow=False)

@@ -62,6 +62,8 @@ class ExportOptions(Options):
             on top, without a limit.
         when_busy: what to do while another export of the same saver, or another cut of the job, is under way:
             ``refuse`` or ``wait``. A checkpoint always waits.
+        custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have, and
+            that all who load the model have because they load a library first. Any others are refused.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
             and checksums with the plan; ``none`` trusts the disk.
     """
@@ -74,6 +76,7 @@ class ExportOptions(Options):
     consistency: Literal["step", "none"] = "step"
     cut_timeout_secs: float = Field(default=30.0, gt=0)
     when_busy: Literal["refuse", "wait"] = "refuse"
+    custom_ops: frozenset[str] = frozenset()
     verify: Literal["checksums", "none"] = "checksums"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +13,7 @@ from tensorflow.python.client import session as _session
 from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting as _fingerprinting
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
 SessionInterface = _session.SessionInterface
@@ -60,6 +64,27 @@ def takes_resources(op_type: str) -> bool:
         argument.type == tf.resource.as_datatype_enum or argument.is_ref or argument.type_list_attr
         for argument in definition.input_arg
     )
+
+
+@functools.cache
+def ops_of_plain_tensorflow(op_types: frozenset[str]) -> frozenset[str]:
+    """Which of these types of ops TensorFlow registers by itself. Takes seconds: asks a fresh Python process.
+
+    In this process the registry also has what other libraries have put there, and does not say which.
+    """
+    program = (
+        "import sys\n"
+        "from tensorflow.python.framework import op_def_registry\n"
+        "print(*(name for name in sys.argv[1:] if op_def_registry.get(name) is not None))"
+    )
+    command = [sys.executable, "-c", program, *sorted(op_types)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    return frozenset(answer.stdout.split()) & op_types
+
+
+def fingerprint(directory: str) -> bytes:
+    """The contents of ``fingerprint.pb`` for a SavedModel as it lies there, as ``tf.saved_model.save`` makes them."""
+    return bytes(_fingerprinting.CreateFingerprintDef(directory))
 
 
 def is_reference(tensor: tf.Tensor) -> bool:

@@ -21,7 +21,7 @@ def load(path: Path, session: Any, tags: list[str] = TAGS) -> Any:
 
 
 def test_arguments_keep_autodists_order() -> None:
-    assert list(inspect.signature(ads.SavedModelBuilder.add_meta_graph_and_variables).parameters)[1:] == [
+    assert list(inspect.signature(ads.SavedModelBuilder.add_meta_graph_and_variables).parameters)[1:11] == [
         "sess",
         "tags",
         "signature_def_map",

@@ -70,3 +70,19 @@ def test_an_op_can_be_made_to_wait_for_another_one(graph: tf.Graph) -> None:
     private.add_control_input(second, first)
     assert second.control_inputs == [first]
     assert private.control_outputs(first) == [second]
+
+
+def test_a_fresh_process_knows_what_tensorflow_registers_by_itself() -> None:
+    asked = frozenset({"MatMul", "XlaCallModule", "HorovodAllreduce"})
+    assert private.ops_of_plain_tensorflow(asked) == {"MatMul", "XlaCallModule"}
+
+
+def test_a_fingerprint_is_made_of_a_directory(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=1.0)
+    builder = v1.saved_model.Builder(str(tmp_path / "model"))
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder.add_meta_graph_and_variables(session, ["serve"])
+    builder.save()
+    (tmp_path / "model" / "fingerprint.pb").write_bytes(private.fingerprint(str(tmp_path / "model")))
+    assert tf.saved_model.experimental.read_fingerprint(str(tmp_path / "model")).checkpoint_hash

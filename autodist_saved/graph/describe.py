@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -13,43 +14,59 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
-from autodist_saved.graph.devices import clear_devices
+from autodist_saved.extra_files import ExtraFiles
+from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.own_saver import with_saver
 from autodist_saved.graph.request import MAIN_OP_COLLECTIONS, MetaGraphRequest
+from autodist_saved.graph.size import large_graphs_refused
+from autodist_saved.graph.tables import fill_tables
+from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MetaGraph:
-    """A described graph, and the files that it reads: path by file name in ``assets/``."""
+    """A described graph, and the files beside it.
+
+    Attributes:
+        proto: the graph.
+        assets: files that it reads; path by file name in ``assets/``.
+        extra_files: files for others than the graph, by path in ``assets.extra/``.
+    """
 
     proto: meta_graph_pb2.MetaGraphDef
     assets: Mapping[str, str]
+    extra_files: ExtraFiles
 
 
-def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph:
+def describe(
+    request: MetaGraphRequest, own_scopes_collection: str, taken_extra_files: Collection[str] = ()
+) -> MetaGraph:
     """Describe a graph as the model of one machine.
 
     Args:
         request: what is wanted.
         own_scopes_collection: the graph collection that names the scopes of ops that are no part of the model.
+        taken_extra_files: what other meta graphs have put into ``assets.extra/``.
 
     Raises:
         SignatureError: the request does not fit the graph; all problems at once.
+        GraphError: the graph is too large.
     """
-    request.check()
-    proto = export_meta_graph(
-        request.graph,
-        own_scopes_collection,
-        saver_def=None if request.saver is None else request.saver.saver_def,
-        strip_default_attrs=request.saver is not None and request.strip_default_attrs,
-    )
+    request.check(taken_extra_files)
+    with large_graphs_refused(request.graph):
+        proto = export_meta_graph(
+            request.graph,
+            own_scopes_collection,
+            saver_def=None if request.saver is None else request.saver.saver_def,
+            strip_default_attrs=request.saver is not None and request.strip_default_attrs,
+        )
+    mend_colocation(proto.graph_def)
     if request.saver is None:
         proto = with_saver(proto, strip_default_attrs=request.strip_default_attrs)
-    if request.clear_devices:
-        clear_devices(proto.graph_def)
+    clear_devices(proto.graph_def, request.clear_devices)
     proto.meta_info_def.tags.extend(request.tags)
     for key, signature in request.signatures.items():
         proto.signature_def[key].CopyFrom(signature)
@@ -60,7 +77,9 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
             len(left_out),
         )
-    return MetaGraph(proto, _add_assets(proto, request))
+    assets = _add_assets(proto, request)
+    _warn_of_renamed(assets)
+    return MetaGraph(proto, assets, _extra_files(request))
 
 
 def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
@@ -69,40 +88,25 @@ def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest)
     TensorFlow's public builder writes a collection, its internal one a reserved signature. Its loaders look for the
     signature first, other readers know the collection alone, which is therefore written in any case.
     """
-    if request.load_op is not None:
-        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, request.load_op.name)
-    elif not any(key in meta_graph.collection_def for key in MAIN_OP_COLLECTIONS) and (
-        initializer := _add_table_initializer(meta_graph)
-    ):
-        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, initializer)
+    collected = (
+        meta_graph.collection_def[key].node_list.value
+        for key in MAIN_OP_COLLECTIONS
+        if key in meta_graph.collection_def
+    )
+    in_graph = next((names[0] for names in collected if names), None)
+    given = in_graph if request.load_op is None else request.load_op.name
+    name = fill_tables(meta_graph, given)
+    if name is not None and name != in_graph:
+        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, name)
     if request.init_op is not None:
         key = tensorflow_private.INIT_OP_SIGNATURE_KEY
-        meta_graph.signature_def[key].CopyFrom(_op_signature(request.init_op, key))
+        signature = _op_signature(request.init_op, key)
+        signature.outputs[key].name = name or ""
+        meta_graph.signature_def[key].CopyFrom(signature)
     if request.train_op is not None:
         _set_collection(meta_graph, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
         key = tensorflow_private.TRAIN_OP_SIGNATURE_KEY
         meta_graph.signature_def[key].CopyFrom(_op_signature(request.train_op, key))
-
-
-def _add_table_initializer(meta_graph: meta_graph_pb2.MetaGraphDef) -> str | None:
-    """Lookup tables are empty when a model is loaded, unless its main op fills them: one that does, where they are.
-
-    It is added to the copy, so it needs no op in the live graph. See tensorflow/serving#1731.
-    """
-    tables = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
-    if not tables:
-        meta_graph.collection_def.pop(v1.GraphKeys.TABLE_INITIALIZERS)
-        return None
-    names = {node.name for node in meta_graph.graph_def.node}
-    name = next(name for name in _numbered("init_all_tables_when_loaded") if name not in names)
-    meta_graph.graph_def.node.add(name=name, op="NoOp", input=[f"^{table.partition(':')[0]}" for table in tables])
-    return name
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    for number in itertools.count(1):
-        yield f"{name}_{number}"
 
 
 def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str) -> None:
@@ -161,3 +165,19 @@ def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphReque
 
     files = tensorflow_private.asset_files(request.assets or None, add)
     return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}
+
+
+def _warn_of_renamed(assets: Mapping[str, str]) -> None:
+    """TensorFlow numbers files that have one name and come from several directories."""
+    names = Counter(Path(path).name for path in assets.values())
+    if shared := [name for name, path in assets.items() if names[Path(path).name] > 1]:
+        log.warning(
+            "files of one name are assets, so all but one get another name: %s",
+            ", ".join(f"{assets[name]} is assets/{name}" for name in shared),
+        )
+
+
+def _extra_files(request: MetaGraphRequest) -> ExtraFiles:
+    if not request.warmup:
+        return request.assets_extra
+    return {**request.assets_extra, WARMUP_FILE: warmup_file(request.warmup, request.signatures)}

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import attr_value_pb2, graph_pb2
+
+from autodist_saved.errors import Problem
+from autodist_saved.graph.reach import Spot, all_ops, functions_in
+
+Devices = bool | Literal["cluster"]
+"""What is cleared: all devices (True), job, replica and task alone (``"cluster"``), or nothing (False)."""
+DEVICES: tuple[Devices, ...] = (True, "cluster", False)
 
 _COLOCATION = b"loc:@"
+_TASK = b"/job:"
 
 
-def clear_devices(graph_def: graph_pb2.GraphDef) -> None:
-    """Remove every device from a graph and its functions, and colocation with nodes that are not in it."""
-    for node in _all_nodes(graph_def):
-        node.device = ""
+def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
+    """Remove devices, or the cluster's part of them, from a graph and its functions.
+
+    Attributes that name devices (``allowed_devices`` of variables, ``devices`` of iterators) keep the part that a
+    single machine has, because the op works on these devices wherever it is itself.
+    """
+    if not which:
+        return
+    for _, node in all_ops(graph_def):
+        node.device = _without_cluster(node.device) if which == "cluster" else ""
+    for _, attributes in _all_attributes(graph_def):
+        for key, attribute in attributes.items():
+            _clear_attribute(key, attribute)
+
+
+def mend_colocation(graph_def: graph_pb2.GraphDef) -> None:
+    """Remove colocation with nodes that are not in the graph, which TensorFlow would refuse to import.
+
+    Within functions it does not mind.
+    """
     names = {node.name.encode() for node in graph_def.node}
     for node in graph_def.node:
         if "_class" not in node.attr:
@@ -26,8 +55,65 @@ def clear_devices(graph_def: graph_pb2.GraphDef) -> None:
                 del node.attr["_class"]
 
 
-def _all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
-    """The graph's nodes and those of the functions in its library."""
-    yield from graph_def.node
+def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
+    """Whatever still names a task of the cluster in a graph that was cleared of them."""
+    for spot, attributes in _all_attributes(graph_def):
+        for key, attribute in sorted(attributes.items()):
+            for value in _strings(attribute):
+                if _TASK in value:
+                    yield Problem(
+                        f"op {spot}, attribute {key!r}" if spot.op else f"function {spot.function!r}, {key!r}",
+                        f"it names a task of the cluster: {value.decode(errors='replace')!r}",
+                        "build it without the name of a task, or keep all devices with clear_devices=False",
+                    )
+
+
+def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mapping[str, Any]]]:
+    """The attributes of all ops, of all functions, and of their arguments."""
+    for spot, node in all_ops(graph_def):
+        yield spot, node.attr
     for function in graph_def.library.function:
-        yield from function.node_def
+        for holder in (function, *function.arg_attr.values()):
+            yield Spot("", function.signature.name), holder.attr
+
+
+def _clear_attribute(key: str, attribute: attr_value_pb2.AttrValue) -> None:
+    if not any(_TASK in value for value in _strings(attribute)):
+        return
+    if key == "config_proto":  # of the process that has built the call of a function
+        config = v1.ConfigProto.FromString(attribute.s)
+        for field in ("cluster_def", "device_filters"):
+            config.ClearField(field)
+        config.experimental.ClearField("collective_group_leader")
+        attribute.s = config.SerializeToString(deterministic=True)
+    elif attribute.WhichOneof("value") == "s":
+        attribute.s = _cleared(attribute.s)
+    elif attribute.list.s:
+        attribute.list.s[:] = filter(None, map(_cleared, attribute.list.s))
+    for function in functions_in(attribute):
+        for inner, value in function.attr.items():
+            _clear_attribute(inner, value)
+
+
+def _strings(attribute: attr_value_pb2.AttrValue) -> Iterator[bytes]:
+    match attribute.WhichOneof("value"):
+        case "s":
+            yield attribute.s
+        case "list":
+            yield from attribute.list.s
+    inner = (function.attr.values() for function in functions_in(attribute))
+    for value in itertools.chain.from_iterable(inner):
+        yield from _strings(value)
+
+
+def _cleared(value: bytes) -> bytes:
+    """The value without its cluster, if it is a device, and unchanged if not."""
+    try:
+        return _without_cluster(value.decode()).encode()
+    except ValueError:
+        return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _without_cluster(device: str) -> str:
+    return str(tf.DeviceSpec.from_string(device).replace(job=None, replica=None, task=None).to_string())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,10 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
+from autodist_saved.extra_files import ExtraFiles, extra_file_problems
+from autodist_saved.graph.devices import DEVICES, Devices
+from autodist_saved.graph.tensor_names import tensor_names
+from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
 
 MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY)
 
@@ -30,8 +34,10 @@ class MetaGraphRequest:
         main_op: run after variables are restored, when a model is loaded; for a collection.
         init_op: the same, for a reserved signature as well.
         train_op: operation or tensor that trains one step.
-        clear_devices: remove every device from the graph.
+        clear_devices: remove every device from the graph, the cluster's part of it, or nothing.
         strip_default_attrs: remove attributes that have their default value.
+        assets_extra: what is to be in ``assets.extra/``.
+        warmup: example inputs by signature, for TensorFlow Serving.
     """
 
     graph: tf.Graph
@@ -43,8 +49,10 @@ class MetaGraphRequest:
     main_op: tf.Operation | tf.Tensor | None
     init_op: tf.Operation | tf.Tensor | None
     train_op: tf.Operation | tf.Tensor | None
-    clear_devices: bool
+    clear_devices: Devices
     strip_default_attrs: bool
+    assets_extra: ExtraFiles
+    warmup: Warmup
 
     @property
     def assets(self) -> Sequence[tf.Tensor]:
@@ -56,9 +64,18 @@ class MetaGraphRequest:
         """What is run when a model is loaded, in whichever form it was given."""
         return self.main_op if self.init_op is None else self.init_op
 
-    def check(self) -> None:
-        """Raise ``SignatureError`` with all that does not fit the graph."""
-        problems = [*self._problems(), *self._saver_problems(), *self._form_problems(), *self._asset_problems()]
+    def check(self, taken: Collection[str] = ()) -> None:
+        """Raise ``SignatureError`` with all that does not fit the graph, or ``taken`` files of ``assets.extra/``."""
+        warmup_file = [WARMUP_FILE] if self.warmup else []
+        problems = [
+            *self._problems(),
+            *self._saver_problems(),
+            *self._form_problems(),
+            *self._asset_problems(),
+            *extra_file_problems(self.assets_extra, [*taken, *warmup_file]),
+            *extra_file_problems(dict.fromkeys(warmup_file, b""), taken),
+            *warmup_problems(self.warmup, self.signatures),
+        ]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
 
@@ -66,6 +83,12 @@ class MetaGraphRequest:
         graph = self.graph
         if not self.tags or isinstance(self.tags, str):
             yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
+        if self.clear_devices not in DEVICES:
+            yield Problem(
+                "clear_devices",
+                f"{self.clear_devices!r} is none of {', '.join(map(repr, DEVICES))}",
+                "clear all devices (True), only job, replica and task ('cluster'), or none (False)",
+            )
         for name in ("main_op", "init_op", "train_op"):
             value = getattr(self, name)
             if value is None:
@@ -77,7 +100,7 @@ class MetaGraphRequest:
         for key, signature in self.signatures.items():
             for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
                 for argument, info in infos.items():
-                    for tensor in _tensor_names(info):
+                    for tensor in tensor_names(info):
                         if not _in_graph(graph, tensor):
                             yield Problem(
                                 f"signature {key!r}, {side}[{argument!r}]",
@@ -137,10 +160,12 @@ def make_request(
     assets: Iterable[tf.Tensor] | None,
     main_op: Any,
     train_op: Any,
-    clear_devices: bool,
+    clear_devices: Devices,
     strip_default_attrs: bool,
     assets_list: Iterable[tf.Tensor] | None = None,
     init_op: Any = None,
+    assets_extra: ExtraFiles | None = None,
+    warmup: Warmup | None = None,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
@@ -155,20 +180,9 @@ def make_request(
         train_op=tensorflow_private.unwrap_resource_assign(train_op),
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,
+        assets_extra=dict(assets_extra or {}),
+        warmup=dict(warmup or {}),
     )
-
-
-def _tensor_names(info: Any) -> Iterator[str]:
-    match info.WhichOneof("encoding"):
-        case "name":
-            yield info.name
-        case "coo_sparse":
-            yield info.coo_sparse.values_tensor_name
-            yield info.coo_sparse.indices_tensor_name
-            yield info.coo_sparse.dense_shape_tensor_name
-        case "composite_tensor":
-            for component in info.composite_tensor.components:
-                yield from _tensor_names(component)
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:

@@ -6,6 +6,8 @@ import tensorflow.compat.v1 as v1
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from autodist_saved.graph.size import nbytes_of
+
 
 class SavedModelGraphs:
     """The meta graphs of one SavedModel."""
@@ -13,6 +15,11 @@ class SavedModelGraphs:
     def __init__(self) -> None:
         self._proto = saved_model_pb2.SavedModel()
         self._proto.saved_model_schema_version = v1.saved_model.constants.SAVED_MODEL_SCHEMA_VERSION
+
+    @property
+    def nbytes(self) -> int:
+        """Serialized bytes of the meta graphs so far."""
+        return sum(map(nbytes_of, self._proto.meta_graphs))
 
     def add(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         """Add another meta graph; its tags tell it from the others."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from autodist_saved.extra_files import OUR_DIRECTORY
+
 
 @dataclass(frozen=True)
 class SavedModelFiles:
@@ -38,6 +40,16 @@ class SavedModelFiles:
         return self.root / "assets"
 
     @property
+    def fingerprint(self) -> Path:
+        """What ``tf.saved_model.experimental.read_fingerprint`` reads."""
+        return self.root / "fingerprint.pb"
+
+    @property
+    def assets_extra(self) -> Path:
+        """Directory of files that the graph does not read."""
+        return self.root / "assets.extra"
+
+    @property
     def manifest(self) -> Path:
         """Our report of the export, where TensorFlow leaves room for such files."""
-        return self.root / "assets.extra" / "autodist_saved" / "manifest.json"
+        return self.assets_extra / OUR_DIRECTORY / "manifest.json"

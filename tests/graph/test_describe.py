@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import SignatureError
 from autodist_saved.graph.describe import describe
-from autodist_saved.graph.devices import clear_devices
 from tests.meta_graphs import request
 
 
@@ -56,33 +55,31 @@ def test_a_main_op_may_be_a_tensor(graph: tf.Graph) -> None:
     assert proto.collection_def["saved_model_main_op"].node_list.value == ["one:0"]
 
 
-def _table(keys: tf.Tensor) -> tf.lookup.StaticHashTable:
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, tf.constant([1], tf.int64)), -1)
-
-
-def test_tables_are_filled_when_a_model_without_main_op_is_loaded(graph: tf.Graph) -> None:
-    tf.no_op("init_all_tables_when_loaded")
-    for word in "ab":
-        _table(tf.constant([word]))
-    graph.finalize()
-    proto = describe(request(graph), "none").proto
-    (name,) = proto.collection_def["saved_model_main_op"].node_list.value
-    assert name == "init_all_tables_when_loaded_1"
-    (node,) = [node for node in proto.graph_def.node if node.name == name]
-    assert sorted(node.input) == sorted(f"^{op.name}" for op in graph.get_collection("table_initializer"))
-
-
-def test_a_graph_without_tables_gets_no_main_op(graph: tf.Graph) -> None:
-    tf.constant(1)
-    assert not describe(request(graph), "none").proto.collection_def
-
-
 def test_files_that_are_left_out_are_told(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
     v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(__file__))
     describe(request(graph), "none")
     assert "1 files that the graph reads are not part of the model" in caplog.text
     caplog.clear()
     describe(request(graph, assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)), "none")
+    assert not caplog.text
+
+
+def test_files_of_one_name_are_told_with_the_names_that_they_get(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [tmp_path / folder / name for folder in "ab" for name in ("words.txt", f"{folder}.txt")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(str(path))
+    assets = [tf.constant(str(path)) for path in paths]
+    files = describe(request(graph, assets=assets), "none").assets
+    assert f"{tmp_path}/a/words.txt is assets/words.txt, {tmp_path}/b/words.txt is assets/words.txt_1" in caplog.text
+    assert "a.txt" not in caplog.text
+    assert files["words.txt_1"] == str(tmp_path / "b" / "words.txt")
+
+
+def test_one_file_in_two_tensors_is_no_matter(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
+    describe(request(graph, assets=[tf.constant(__file__), tf.constant(__file__)]), "none")
     assert not caplog.text
 
 
@@ -94,20 +91,6 @@ def test_hidden_scopes_and_their_collection_are_left_out(graph: tf.Graph) -> Non
     proto = describe(request(graph), "scopes").proto
     assert [node.name for node in proto.graph_def.node] == ["ours_too"]
     assert "scopes" not in proto.collection_def
-
-
-def test_colocation_with_a_node_that_is_gone_is_cleared_and_other_colocation_kept() -> None:
-    graph_def = graph_pb2.GraphDef()
-    for name, groups in (("a", [b"loc:@gone"]), ("b", [b"loc:@a", b"loc:@gone"]), ("c", [b"loc:@a"])):
-        node = graph_def.node.add(name=name, op="NoOp", device="/job:ps/task:1")
-        node.attr["_class"].list.s.extend(groups)
-    clear_devices(graph_def)
-    assert [list(node.attr["_class"].list.s) if "_class" in node.attr else None for node in graph_def.node] == [
-        None,
-        [b"loc:@a"],
-        [b"loc:@a"],
-    ]
-    assert {node.device for node in graph_def.node} == {""}
 
 
 @pytest.mark.parametrize("tags", [[], "serve", None])

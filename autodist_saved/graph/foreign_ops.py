@@ -1,0 +1,54 @@
+"""Ops that a plain TensorFlow does not know. No model in which there is one can be loaded, whether it runs or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import Problem
+from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
+
+
+def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
+    """One problem for each type of op that comes from a library outside TensorFlow (``HorovodAllreduce``).
+
+    ``tf.raw_ops`` lists nearly all ops that TensorFlow registers, whatever libraries this process has loaded. A
+    fresh process is asked about the few others, such as XLA's.
+
+    Args:
+        meta_graph: the model as it is to be written.
+        custom_ops: types of ops that whoever loads the model knows.
+    """
+    known = {function.signature.name for function in meta_graph.graph_def.library.function}.union(custom_ops)
+    unknown: dict[str, list[Spot]] = {}
+    for spot, node in all_ops(meta_graph.graph_def):
+        if node.op not in known and not hasattr(tf.raw_ops, node.op):
+            unknown.setdefault(node.op, []).append(spot)
+    if not unknown:
+        return
+    plain = tensorflow_private.ops_of_plain_tensorflow(frozenset(unknown))
+    reach = Reach(meta_graph.graph_def)
+    reached = {key: reach.of_signature(signature) for key, signature in sorted(meta_graph.signature_def.items())}
+    for op_type in sorted(unknown.keys() - plain):
+        spots = unknown[op_type]
+        yield _problem(op_type, spots, [key for key, ops in reached.items() if not ops.isdisjoint(spots)])
+
+
+def _problem(op_type: str, spots: list[Spot], signatures: list[str]) -> Problem:
+    asked = [repr(key) for key in signatures if is_for_users(key)]
+    if asked:
+        who = f"reached by signature {', '.join(asked)}"
+        fix = "build the signature's graph without it, as for one machine"
+    else:
+        who = "reached by the train op alone" if signatures else "reached by no signature"
+        fix = "serving=True writes what the signatures reach and leaves it out"
+    return Problem(
+        f"op type {op_type!r}",
+        f"a plain TensorFlow has no such op and cannot load the model; it is that of {spots[0]}"
+        f"{f' and {len(spots) - 1} more' if len(spots) > 1 else ''}, {who}",
+        f"{fix}; or, if all who load the model have loaded the op's library before, name it in "
+        "ExportOptions(custom_ops=[...])",
+    )

@@ -1,0 +1,48 @@
+"""Lookup tables are empty when a model is loaded, until its main op fills them. See tensorflow/serving#1731."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+
+import tensorflow.compat.v1 as v1
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved.graph.reach import Reach, Spot
+
+log = logging.getLogger(__name__)
+
+
+def fill_tables(meta_graph: meta_graph_pb2.MetaGraphDef, main_op: str | None) -> str | None:
+    """Name an op that runs the main op and fills all tables.
+
+    That is the main op itself if it does so already, or else a new one, which is made in the copy and needs no op in
+    the live graph.
+
+    Args:
+        meta_graph: with the collection of its tables' initializers; an op may be added.
+        main_op: name of the main op, or of its tensor; None where the user gives none.
+
+    Returns:
+        the name; None where there is neither a main op nor a table.
+    """
+    key = v1.GraphKeys.TABLE_INITIALIZERS
+    tables = meta_graph.collection_def[key].node_list.value if key in meta_graph.collection_def else ()
+    reached = Reach(meta_graph.graph_def).of([main_op] if main_op else [])
+    empty = [name for name in (table.partition(":")[0] for table in tables) if Spot(name) not in reached]
+    if not empty:
+        return main_op
+    names = {node.name for node in meta_graph.graph_def.node}
+    filled = next(name for name in _numbered("init_all_tables_when_loaded") if name not in names)
+    first = [main_op.partition(":")[0]] if main_op else []
+    meta_graph.graph_def.node.add(name=filled, op="NoOp", input=[f"^{name}" for name in (*first, *empty)])
+    if main_op:
+        log.info("main_op does not run %s; whoever loads the model runs both, so that no table is empty", empty)
+    return filled
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in itertools.count(1):
+        yield f"{name}_{number}"
