@@ -32,8 +32,6 @@ def test_arguments_keep_autodists_order() -> None:
         "strip_default_attrs",
         "saver",
         "train_op",
-        "assets_list",
-        "init_op",
     ]
     assert issubclass(ads.SavedModelBuilder, v1.saved_model.Builder)
 

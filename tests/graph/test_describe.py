@@ -18,13 +18,13 @@ def test_the_graph_is_only_read(graph: tf.Graph) -> None:
     main_op, train_op = tf.no_op("main"), tf.no_op("train")
     asset = tf.constant(__file__)
     graph.finalize()
-    before = graph.as_graph_def().SerializeToString()
+    before = graph.as_graph_def().SerializeToString(deterministic=True)
     for _ in range(2):
         proto = describe(request(graph, main_op=main_op, train_op=train_op, assets=[asset]), "none").proto
         assert proto.collection_def["saved_model_main_op"].node_list.value == ["main"]
         assert proto.collection_def["saved_model_train_op"].node_list.value == ["train"]
         assert len(proto.collection_def["saved_model_assets"].any_list.value) == 1
-    assert graph.as_graph_def().SerializeToString() == before
+    assert graph.as_graph_def().SerializeToString(deterministic=True) == before
     assert not list(graph.collections)
 
 
