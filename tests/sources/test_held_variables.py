@@ -70,8 +70,16 @@ class _Variable:
         self._session.run(self._destroy)
 
 
+def _copied_when_fed(values: Array) -> Array:
+    """The same values where TensorFlow does not take their memory as it is, which it does where that is aligned."""
+    memory = np.empty(values.size + 1, values.dtype)
+    start = int(memory.ctypes.data % 64 == 0)
+    memory[start : start + values.size] = values.ravel()
+    return memory[start : start + values.size].reshape(values.shape)
+
+
 VALUES: Mapping[str, Array] = {
-    "float32": np.arange(60_000, dtype=np.float32).reshape(200, 300),
+    "float32": _copied_when_fed(np.arange(60_000, dtype=np.float32).reshape(200, 300)),
     "bool": np.array([True, False, True]),
     "bfloat16": np.arange(9).astype(tf.bfloat16.as_numpy_dtype).reshape(3, 3),
     "complex64": np.array([1 + 2j, -3j], np.complex64),
