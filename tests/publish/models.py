@@ -32,3 +32,8 @@ def make_version(base: Path, number: int | str, *, days_old: float = 0) -> Path:
 
 def numbers(base: Path) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
+
+
+def linked(base: Path) -> str:
+    """Where ``latest`` points to."""
+    return str((base / "latest").readlink())

@@ -107,32 +107,42 @@ def test_it_is_given_back_when_nobody_refers_to_it(tmp_path: Path) -> None:
         assert record(tmp_path)["epoch"] == 2
 
 
+FORK = """
+import os, signal, sys
+from pathlib import Path
+from autodist_saved.errors import LeaseLostError
+from autodist_saved.publish.lease import take_lease
+base = Path(sys.argv[1])
+lease = take_lease(base)
+if os.fork() == 0:
+    refused = 0
+    for attempt in (lease.check, lambda: take_lease(base)):
+        try:
+            attempt()
+        except LeaseLostError as error:
+            refused += f"process {os.getppid()} on" in str(error)
+    print(refused, flush=True)
+    sys.stdin.read()
+else:
+    signal.pause()
+"""
+
+
 def test_a_forked_child_neither_has_it_nor_keeps_it(tmp_path: Path) -> None:
-    lease = take_lease(tmp_path, "chief:0")
-    (ready, say_ready), (end, say_end) = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(say_end)
-        refused = 0
-        for attempt in (lease.check, lambda: take_lease(tmp_path)):
-            try:
-                attempt()
-            except LeaseLostError as error:
-                refused += f"process {os.getppid()} on" in str(error)
-        os.write(say_ready, bytes([refused]))
-        os.read(end, 1)
-        os._exit(0)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORK, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
-        assert os.read(ready, 1) == bytes([2])
-        lease.check()
-        del lease
-        with holder(tmp_path) as other:
-            assert record(tmp_path)["pid"] == other.pid
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "2\n"
+        with pytest.raises(LeaseLostError, match=f"process {parent.pid} on"):
+            take_lease(tmp_path)
+        parent.kill()
+        parent.wait()
+        take_lease(tmp_path).check()
     finally:
-        os.close(say_end)
-        os.waitpid(child, 0)
-        for descriptor in (ready, say_ready, end):
-            os.close(descriptor)
+        parent.kill()
+        parent.communicate()
 
 
 def test_who_replaces_the_file_takes_the_lease_away(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,44 +12,36 @@ import pytest
 from autodist_saved.publish import lock, staging
 from autodist_saved.publish.staging import StagingDirectory, sweep
 
-
-def in_a_child(action) -> None:
-    """Run it in a fork of this process, which ends as programs do that call nothing of ours at the end."""
-    child = os.fork()
-    if child == 0:
-        action()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_forked_child_does_not_remove_what_its_parent_stages(tmp_path: Path) -> None:
-    one = StagingDirectory(tmp_path, "model")
-    in_a_child(one.remove)
-    assert one.root.exists()
-    one.remove()
-    assert not one.root.exists()
+FORK = """
+import os, signal, sys
+from pathlib import Path
+from autodist_saved.publish.staging import StagingDirectory
+staging = StagingDirectory(Path(sys.argv[1]), "model")
+if os.fork() == 0:
+    staging.remove()
+    print("removed", flush=True)
+    sys.stdin.read()
+else:
+    signal.pause()
+"""
 
 
-def test_a_forked_child_that_lives_on_does_not_keep_what_its_parent_has_left(tmp_path: Path) -> None:
-    one = StagingDirectory(tmp_path, "model")
-    (ready, say_ready), (end, say_end) = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(say_end)
-        os.write(say_ready, b"x")
-        os.read(end, 1)
-        os._exit(0)
+def test_a_forked_child_neither_removes_nor_keeps_what_its_parent_stages(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORK, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
-        os.read(ready, 1)
-        one._lock.close()  # as the kernel does when the parent is killed
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "removed\n"
+        sweep(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        parent.kill()
+        parent.wait()
         sweep(tmp_path)
         assert not list(tmp_path.iterdir())
     finally:
-        os.close(say_end)
-        os.waitpid(child, 0)
-        for descriptor in (ready, say_ready, end):
-            os.close(descriptor)
-        one.remove()
+        parent.kill()
+        parent.communicate()
 
 
 def test_one_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
