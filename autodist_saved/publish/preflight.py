@@ -30,14 +30,17 @@ def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callabl
     Raises:
         OSError: the base has vanished meanwhile.
     """
-    for attempt in (lambda: _make(base), lambda: _publish_nothing(base), take_lease):
+    unusable = list(_failure(base, lambda: _make(base)))
+    yield from unusable
+    if unusable:
+        return
+    for attempt in (lambda: _publish_nothing(base), take_lease):
         failed = list(_failure(base, attempt))
         yield from failed
         if failed:
             break
-    if base.is_dir():
-        yield from _lack_of_room(base, nbytes, keep)
-        yield from _dates_in_the_future(base)
+    yield from _lack_of_room(base, nbytes, keep)
+    yield from _dates_in_the_future(base)
 
 
 def _failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
@@ -53,6 +56,7 @@ def _failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
 def _make(base: Path) -> None:
     check_writable(base)
     base.mkdir(parents=True, exist_ok=True)
+    versions_in(base)
 
 
 def _publish_nothing(base: Path) -> None:
@@ -73,17 +77,17 @@ def _lack_of_room(base: Path, nbytes: int, keep: int | None) -> Iterator[Problem
     models = 1 if keep is None else max(1, keep + 1 - there)
     disk = os.statvfs(base)
     free = disk.f_bavail * disk.f_frsize
-    if free < models * nbytes:
+    if disk.f_blocks and free < models * nbytes:  # some network file systems tell nothing
         more = f"{models} more models" if models > 1 else "another model"
         yield Problem(
             str(base),
-            f"there is room for {free:,} bytes, but {more} of {nbytes:,} bytes are to come",
+            f"there is room for {free:,} bytes, and not for {more} of {nbytes:,} bytes",
             "free some space, keep fewer versions, or choose another base directory",
         )
 
 
 def _dates_in_the_future(base: Path) -> Iterator[Problem]:
-    """Of the newest version, and of the base: what was tried out there has dated it, by the file system's clock."""
+    """Of versions, and of the base: what was tried out there has dated it, by the file system's clock."""
     dates = {version.path: version.written for version in versions_in(base)} | {base: base.stat().st_mtime}
     latest = max(dates, key=dates.__getitem__)
     ahead = dates[latest] - time.time()

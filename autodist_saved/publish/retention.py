@@ -87,6 +87,7 @@ def _is_removed(version: Version) -> bool:
     except OSError as error:
         log.warning("version %s has expired, but cannot be removed: %s", version.path, error)
         return False
+    log.info("removed version %s, which has expired", version.path)
     return True
 
 

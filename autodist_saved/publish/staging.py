@@ -43,6 +43,7 @@ class StagingDirectory:
             lock.take(wait=True)
             if lock.is_at(self.root):
                 break
+            lock.close()
         self._lock = lock
         # For the program that ends without a commit and without a crash, but not for children that it has forked.
         self._remover = weakref.finalize(self, _remove, self.root, os.getpid())

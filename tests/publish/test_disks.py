@@ -99,7 +99,7 @@ def test_old_versions_make_room_after_the_commit(disk: Path) -> None:
 
 def test_a_disk_that_has_no_room_is_told_by_preflight(disk: Path) -> None:
     VersionedTarget(disk, retention=Retention(keep=2)).preflight(MIB // 4)
-    with pytest.raises(PreflightError, match="4 more models of 262,144 bytes are to come"):
+    with pytest.raises(PreflightError, match="and not for 4 more models of 262,144 bytes"):
         VersionedTarget(disk, retention=Retention(keep=3)).preflight(MIB // 4)
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_told_by_preflight(disk: Path) -> None:
     hog.write_bytes(bytes(MIB))
     with pytest.raises(PreflightError) as caught:
         VersionedTarget(disk / "base").preflight(1)
-    assert "there is room for 0 bytes, but 6 more models" in str(caught.value)
+    assert "there is room for 0 bytes, and not for 6 more models" in str(caught.value)
     assert "no space is left" in str(caught.value)
 
 
@@ -219,6 +219,13 @@ def test_a_directory_of_somebody_else_is_told(public: Path) -> None:
     assert preflight == f"PreflightError: {public}/base will not take the models (1 problem)"
     assert problem.endswith(said)
     assert fix.strip() == "fix: change its permissions or choose another export directory"
+
+
+def test_a_base_that_cannot_be_listed_is_told(public: Path) -> None:
+    public.chmod(0o333)
+    _, preflight, problem, _, _ = as_nobody(public).stdout.splitlines()
+    assert preflight.startswith("PreflightError")
+    assert problem == f"  1. {public}: permission denied"
 
 
 def test_a_base_that_was_made_by_somebody_else_says_so(public: Path) -> None:

@@ -148,6 +148,21 @@ def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: py
     assert calls[at + 1 :] == [tmp_path.name]
 
 
+def test_a_file_that_does_not_reach_the_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = LocalTarget(tmp_path / "model")
+    graphs = target.open().saved_model
+    graphs.write_bytes(b"x")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        target.commit()
+    assert caught.value.filename == str(graphs)
+    target.abandon()
+
+
 STAGE_AND_WAIT = """
 import sys
 from autodist_saved.publish.local import LocalTarget

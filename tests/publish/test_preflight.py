@@ -72,14 +72,20 @@ def test_room_is_for_the_versions_that_stay_and_one_more(tmp_path: Path, monkeyp
         return []
 
     assert lack(keep=2) == []
-    assert lack(keep=3) == ["there is room for 3,145,728 bytes, but 4 more models of 1,048,576 bytes are to come"]
+    assert lack(keep=3) == ["there is room for 3,145,728 bytes, and not for 4 more models of 1,048,576 bytes"]
     for number in range(5):
         make_version(tmp_path, number)
     assert lack(keep=7) == []
-    assert lack(keep=8) == ["there is room for 3,145,728 bytes, but 4 more models of 1,048,576 bytes are to come"]
+    assert lack(keep=8) == ["there is room for 3,145,728 bytes, and not for 4 more models of 1,048,576 bytes"]
     assert lack(keep=1) == lack(keep=None) == []
     (problem,) = problems(VersionedTarget(tmp_path, retention=Retention(keep=None)), 4 * MIB)
-    assert problem.what == "there is room for 3,145,728 bytes, but another model of 4,194,304 bytes are to come"
+    assert problem.what == "there is room for 3,145,728 bytes, and not for another model of 4,194,304 bytes"
+
+
+def test_a_file_system_that_tells_no_sizes_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = os.statvfs_result([4096, 4096, *[0] * 8])
+    monkeypatch.setattr(os, "statvfs", lambda _: nothing)
+    VersionedTarget(tmp_path).preflight(MIB)
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(3600, True), (30, False)])

@@ -18,21 +18,22 @@ from pathlib import Path
 from autodist_saved.publish.staging import StagingDirectory
 staging = StagingDirectory(Path(sys.argv[1]), "model")
 if os.fork() == 0:
-    staging.remove()
-    print("removed", flush=True)
+    exec(sys.argv[2])
+    print("done", flush=True)
     sys.stdin.read()
 else:
     signal.pause()
 """
 
 
-def test_a_forked_child_neither_removes_nor_keeps_what_its_parent_stages(tmp_path: Path) -> None:
+@pytest.mark.parametrize("child", ["staging.remove()", "pass"])
+def test_a_forked_child_neither_removes_nor_keeps_what_its_parent_stages(tmp_path: Path, child: str) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", FORK, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", FORK, tmp_path, child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == "removed\n"
+        assert parent.stdout.readline() == "done\n"
         sweep(tmp_path)
         assert len(list(tmp_path.iterdir())) == 1
         parent.kill()
@@ -44,16 +45,24 @@ def test_a_forked_child_neither_removes_nor_keeps_what_its_parent_stages(tmp_pat
         parent.communicate()
 
 
-def test_one_that_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_open", [False, True])
+def test_one_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
     real, swept = lock.Lock, []
 
-    def swept_first(path: Path, flags: int) -> lock.Lock:
-        if not swept:
+    def sweep_once(path: Path, now: bool) -> None:
+        if now and not swept:
             swept.append(path)
             path.rmdir()
-        return real(path, flags)
 
-    monkeypatch.setattr(staging, "Lock", swept_first)
+    def opened(path: Path, flags: int) -> lock.Lock:
+        sweep_once(path, not is_open)
+        one = real(path, flags)
+        sweep_once(path, is_open)
+        return one
+
+    monkeypatch.setattr(staging, "Lock", opened)
     one = StagingDirectory(tmp_path, "model")
     assert one.root != swept[0]
     assert one.root.is_dir()

@@ -118,6 +118,29 @@ def test_a_base_that_is_removed_meanwhile_is_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "moved" / root.name).exists()
 
 
+def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = VersionedTarget(tmp_path)
+    root = target.open().root
+    write_model(root)
+    calls: list[str] = []
+    fsync, rename = os.fsync, versioned.rename_without_replacing
+
+    def recorded_fsync(descriptor: int) -> None:
+        calls.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def recorded_rename(*paths: Path) -> None:
+        calls.append("rename")
+        rename(*paths)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(versioned, "rename_without_replacing", recorded_rename)
+    target.commit()
+    at = calls.index("rename")
+    assert {"saved_model.pb", "manifest.json", "assets.extra", root.name} <= set(calls[:at])
+    assert calls[at + 1] == tmp_path.name
+
+
 def test_one_export_at_a_time(tmp_path: Path) -> None:
     target = VersionedTarget(tmp_path)
     target.open()
