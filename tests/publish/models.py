@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
+from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
 
 GRAPHS = b"\x08\x01\x12\x05graph"
@@ -19,6 +20,12 @@ def write_model(root: Path, graphs: bytes = GRAPHS) -> None:
     files = SavedModelFiles(root)
     files.saved_model.write_bytes(graphs)
     write_manifest(files, ExportReport("chief:0"))
+
+
+def publish(target: Target) -> str:
+    """A model, from the beginning to the commit."""
+    write_model(target.open().root)
+    return target.commit()
 
 
 def make_version(base: Path, number: int | str, *, days_old: float = 0) -> Path:

@@ -23,7 +23,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
-from tests.publish.models import numbers, write_model
+from tests.publish.models import numbers, publish, write_model
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -38,11 +38,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=True)
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)  # leases in it are held until the test is forgotten
-
-
-def publish(target: Target) -> str:
-    write_model(target.open().root)
-    return target.commit()
 
 
 def export(target: Target, nbytes: int = 64) -> str:
