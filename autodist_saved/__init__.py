@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
     from autodist_saved.options import ExportOptions, SessionOptions
+    from autodist_saved.publish.retention import Retention
+    from autodist_saved.publish.versioned import VersionedTarget
     from autodist_saved.report import ExportReport
     from autodist_saved.saver import Saver
     from autodist_saved.server import serve
@@ -27,9 +29,11 @@ _HOME = {
     "ExportOptions": "options",
     "ExportReport": "report",
     "SavedModelBuilder": "builder",
+    "Retention": "publish.retention",
     "Saver": "saver",
     "SessionOptions": "options",
     "Task": "cluster",
+    "VersionedTarget": "publish.versioned",
     "create_distributed_session": "session",
     "serve": "server",
 }
@@ -41,10 +45,12 @@ __all__ = [
     "DistributedSession",
     "ExportOptions",
     "ExportReport",
+    "Retention",
     "SavedModelBuilder",
     "Saver",
     "SessionOptions",
     "Task",
+    "VersionedTarget",
     "create_distributed_session",
     "serve",
 ]

@@ -21,6 +21,7 @@ from autodist_saved.graph.request import make_request
 from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
 from autodist_saved.server import runs_tensorflow_server
@@ -43,7 +44,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
     def __init__(
         self,
-        export_dir: str | os.PathLike[str],
+        export_dir: str | os.PathLike[str] | Target,
         *,
         cluster: Cluster | None = None,
         options: ExportOptions | None = None,
@@ -51,7 +52,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         """Writes nothing.
 
         Args:
-            export_dir: directory of the model; must be absent or empty.
+            export_dir: directory of the model; must be absent or empty. Or a target, such as
+                :class:`VersionedTarget`.
             cluster: decides who is the chief, where the session does not tell.
             options: how the export works.
 
@@ -65,7 +67,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
         self._cluster = cluster
         self._options = options or ExportOptions()
-        self._target = LocalTarget(export_dir)
+        self._target = export_dir if isinstance(export_dir, Target) else LocalTarget(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None

@@ -142,6 +142,14 @@ class TargetUnwritableError(TargetError, PermissionError):
     """The target cannot be written: missing permission, read-only, no space, a file in the way."""
 
 
+class LeaseLostError(TargetError):
+    """Another process publishes to the same base directory; the message names it. Nothing was made visible."""
+
+
+class PreflightError(ProblemsError, TargetError):
+    """A base directory will not take the models of a job; :attr:`problems` holds all reasons."""
+
+
 class JobError(AutodistSavedError):
     """The distributed job is not in a state in which the call can work."""
 

@@ -81,6 +81,14 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
         "the file system allows no file of this size; choose another directory",
     ),
     errno.ENOTDIR: (TargetUnwritableError, "a file is in the way of a directory; choose another directory"),
+    errno.EBUSY: (
+        TargetUnwritableError,
+        "it is in use, perhaps as a place where a file system is mounted; choose another directory",
+    ),
+    errno.EXDEV: (
+        TargetUnwritableError,
+        "it is on another file system, or this one cannot rename directories; choose another directory",
+    ),
     errno.ENAMETOOLONG: (
         TargetUnwritableError,
         "the name is too long for the file system; choose a shorter one",

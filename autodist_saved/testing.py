@@ -165,45 +165,45 @@ class TargetConformance:
     """What every :class:`Target` does. Subclass it and fill in :meth:`make` and :meth:`visible`."""
 
     def make(self, place: Path) -> Target:
-        """A target for a model at ``place``, or at what stands for it."""
+        """A target for a model at ``place``, or below it, or at what stands for it."""
         raise NotImplementedError
 
-    def visible(self, place: Path) -> Sequence[str]:
-        """Names of the files of the model that an onlooker sees at ``place``, sorted; empty if there is none."""
+    def visible(self, place: Path) -> Mapping[str, bytes]:
+        """All files of models that an onlooker sees at ``place``, or below it, by name."""
         raise NotImplementedError
 
     def test_the_model_appears_with_the_commit(self, tmp_path: Path) -> None:
         target = self.make(tmp_path / "model")
         target.check()
-        _write(target.open())
+        _check(not list(tmp_path.iterdir()), "a check leaves nothing")
+        _write(target.open(), b"graph")
         _check(not self.visible(tmp_path / "model"), "nothing is visible before the commit")
         target.commit()
-        _check(list(self.visible(tmp_path / "model")) == ["saved_model.pb"], "all is visible after it")
+        _check(list(self.visible(tmp_path / "model").values()) == [b"graph"], "all is visible after it")
 
     def test_an_abandoned_model_leaves_nothing(self, tmp_path: Path) -> None:
         target = self.make(tmp_path / "model")
-        _write(target.open())
+        _write(target.open(), b"graph")
         target.abandon()
         target.abandon()
         _check(not self.visible(tmp_path / "model"), "nothing is visible")
-        _check(not list(tmp_path.iterdir()), "nothing is left")
+        _check(not list(tmp_path.rglob("*.pb")), "nothing is left")
 
     def test_nothing_is_overwritten(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path / "model"), self.make(tmp_path / "model")
-        _write(first.open())
-        _write(second.open())
+        _write(first.open(), b"first")
+        _write(second.open(), b"second")
         first.commit()
+        before = self.visible(tmp_path / "model")
         try:
             second.commit()
+            expected = [b"first", b"second"]
         except TargetExistsError:
             second.abandon()
-        else:
-            raise AssertionError("a second commit went over the first")
-        try:
-            self.make(tmp_path / "model").check()
-        except TargetExistsError:
-            return
-        raise AssertionError("check() did not see what is there")
+            expected = [b"first"]
+        after = self.visible(tmp_path / "model")
+        _check(before.items() <= after.items(), "what was there is as it was")
+        _check(sorted(after.values()) == expected, "the second has a place of its own, or is refused")
 
 
 def _staged(source: Source, directory: Path) -> Staged:
@@ -223,8 +223,8 @@ def _window(piece: Piece) -> tuple[slice, ...]:
     return tuple(slice(start, start + extent) for start, extent in zip(piece.offset, piece.shape, strict=True))
 
 
-def _write(files: SavedModelFiles) -> None:
-    files.saved_model.write_bytes(b"graph")
+def _write(files: SavedModelFiles, graph: bytes) -> None:
+    files.saved_model.write_bytes(graph)
 
 
 def _check(holds: bool, claim: str) -> None:

@@ -247,3 +247,21 @@ def test_a_task_that_is_not_the_chief_does_nothing_whatever_tells_it_so(
             assert builder.save() is None
             assert builder.report.note == "chief:0 is the chief and exports; worker:0 does nothing"
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["already"]
+
+
+def test_one_target_takes_a_version_from_each_builder(graph: tf.Graph, tmp_path: Path) -> None:
+    weight = v1.get_variable("w", initializer=0.0, use_resource=True)
+    saver = ads.Saver()
+    target = ads.VersionedTarget(tmp_path / "base", retention=ads.Retention(keep=2))
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        for version in (1, 2, 3):
+            session.run(weight.assign_add(1.0))
+            builder = ads.SavedModelBuilder(target)
+            builder.add_meta_graph_and_variables(session, TAGS, saver=saver)
+            assert builder.save() == bytes(tmp_path / "base" / str(version) / "saved_model.pb")
+            assert builder.report.path == str(tmp_path / "base" / str(version))
+    for place, value in (("2", 2.0), ("3", 3.0), ("latest", 3.0)):
+        with tf.Graph().as_default(), v1.Session() as session:
+            load(tmp_path / "base" / place, session)
+            assert session.run("w/Read/ReadVariableOp:0") == value

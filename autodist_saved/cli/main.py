@@ -14,6 +14,7 @@ from rich.text import Text
 from autodist_saved.cli.export import export
 from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
+from autodist_saved.cli.prune import prune
 from autodist_saved.cli.status import status
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (launch, status, export, inspect):
+for command in (launch, status, export, inspect, prune):
     app.command()(command)
 
 

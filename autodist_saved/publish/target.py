@@ -8,7 +8,9 @@ from autodist_saved.publish.files import SavedModelFiles
 
 
 class Target(ABC):
-    """One SavedModel's place. The chief alone calls it, in this order; every other task leaves it alone."""
+    """The place of one SavedModel, or of one after the other. The chief alone calls it, in this order; every other
+    task leaves it alone.
+    """
 
     @property
     @abstractmethod

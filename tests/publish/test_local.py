@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,20 @@ class TestLocalTarget(TargetConformance):
     def make(self, place: Path) -> LocalTarget:
         return LocalTarget(place)
 
-    def visible(self, place: Path) -> Sequence[str]:
-        return sorted(path.name for path in place.iterdir()) if place.exists() else []
+    def visible(self, place: Path) -> Mapping[str, bytes]:
+        return {path.name: path.read_bytes() for path in place.iterdir()} if place.exists() else {}
+
+
+def test_a_second_model_at_one_place_is_refused(tmp_path: Path) -> None:
+    first, second = LocalTarget(tmp_path / "model"), LocalTarget(tmp_path / "model")
+    for target in (first, second):
+        target.open().saved_model.write_bytes(b"x")
+    first.commit()
+    with pytest.raises(TargetExistsError, match="appeared while it was being exported to"):
+        second.commit()
+    second.abandon()
+    with pytest.raises(TargetExistsError, match="already exists, and isn't empty"):
+        LocalTarget(tmp_path / "model").check()
 
 
 def test_the_staging_name_is_hidden_and_no_version(tmp_path: Path) -> None:
@@ -77,6 +90,13 @@ def test_a_directory_without_permission_is_refused(tmp_path: Path, monkeypatch: 
         LocalTarget(tmp_path / "model").check()
 
 
+def test_a_place_where_a_file_system_is_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "model")
+    with pytest.raises(TargetUnwritableError, match="is mounted at .*; export to a directory in it"):
+        LocalTarget(tmp_path / "model").check()
+
+
 def test_something_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     target = LocalTarget(tmp_path / "model")
     target.open()
@@ -93,10 +113,10 @@ def test_a_file_system_without_that_kind_of_rename_still_commits(
     class Libc:
         @staticmethod
         def renameat2(*_: object) -> int:
-            local.ctypes.set_errno(errno.EINVAL)
+            ctypes.set_errno(errno.EINVAL)
             return -1
 
-    monkeypatch.setattr(local.ctypes, "CDLL", lambda *_, **__: Libc)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc)
     target = LocalTarget(tmp_path / "model")
     target.open().saved_model.write_bytes(b"x")
     target.commit()
@@ -110,7 +130,7 @@ def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: py
     (files.variables / "data").write_bytes(b"x")
     files.saved_model.write_bytes(b"x")
     calls: list[str] = []
-    fsync, rename = os.fsync, local._rename_without_replacing
+    fsync, rename = os.fsync, local.rename_without_replacing
 
     def recorded_fsync(descriptor: int) -> None:
         calls.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
@@ -121,11 +141,26 @@ def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: py
         rename(*paths)
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    monkeypatch.setattr(local, "_rename_without_replacing", recorded_rename)
+    monkeypatch.setattr(local, "rename_without_replacing", recorded_rename)
     target.commit()
     at = calls.index("rename")
     assert {"data", "variables", "saved_model.pb", files.root.name} <= set(calls[:at])
     assert calls[at + 1 :] == [tmp_path.name]
+
+
+def test_a_file_that_does_not_reach_the_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = LocalTarget(tmp_path / "model")
+    graphs = target.open().saved_model
+    graphs.write_bytes(b"x")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        target.commit()
+    assert caught.value.filename == str(graphs)
+    target.abandon()
 
 
 STAGE_AND_WAIT = """
@@ -184,7 +219,7 @@ def test_what_is_no_path_on_a_file_system_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["m" * 255, "m\udce9", "a b*?[", "ü/1"], ids=["long", "no unicode", "glob", "nested"]
+    "name", ["m" * 255, "漢" * 85, "m\udce9", "a b*?[", "ü/1"], ids=["long", "wide", "no unicode", "glob", "nested"]
 )
 def test_odd_names_are_good_names(tmp_path: Path, name: str) -> None:
     target = LocalTarget(os.fsencode(tmp_path / name))

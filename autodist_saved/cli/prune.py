@@ -1,0 +1,61 @@
+"""``autodist-saved prune``: remove old versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def prune(
+    base: Annotated[
+        Path, typer.Argument(metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False)
+    ],
+    keep: Annotated[int, typer.Option(help="The newest so many stay.")] = 5,
+    keep_days: Annotated[
+        float | None, typer.Option(help="Those that are younger stay too.", show_default=False)
+    ] = None,
+    keep_every: Annotated[
+        int | None, typer.Option(help="Those whose number it divides stay too.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only show what would be.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is removed and what stays as JSON.")] = False,
+) -> None:
+    """Remove old versions of a model.
+
+    The newest version that is whole stays, and so does what this package has
+    not made.
+
+    [bold]Examples[/]
+
+      autodist-saved prune --keep 3 --dry-run /models/flights
+
+      autodist-saved prune --keep 1 --keep-days 30 --keep-every 100 /models/flights
+    """
+    import json
+    import time
+
+    from autodist_saved.errors import TargetUnwritableError, UsageError
+    from autodist_saved.foreign import translated
+    from autodist_saved.publish.retention import Retention, remove
+    from autodist_saved.publish.version import versions_in
+
+    if not base.is_dir():
+        raise UsageError(f"{base} is no directory; name the one that holds the versions")
+    retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every)
+    with translated("prune"):
+        versions = versions_in(base)
+        expired = retention.expired(versions, time.time())
+    removed = expired if dry_run else remove(expired)
+    stays = [version for version in versions if version not in removed]
+    if as_json:
+        shown = {"removed": removed, "stays": stays}
+        typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
+    else:
+        for version in removed:
+            typer.echo(version.path)
+    if len(removed) < len(expired):
+        raise TargetUnwritableError(
+            "not all expired versions could be removed; look at the warnings above", path=str(base)
+        )

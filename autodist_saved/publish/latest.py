@@ -1,0 +1,52 @@
+"""The link ``latest`` beside the versions, for people and scripts. Serving passes over its name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from autodist_saved.publish.file_system import sync
+from autodist_saved.publish.staging import StagingDirectory
+from autodist_saved.publish.version import version_number, versions_in
+
+log = logging.getLogger(__name__)
+
+_NAME = "latest"
+
+
+def point_to_latest(base: Path) -> None:
+    """Have ``latest`` point to the newest model, in one step. Never raises for a file system: a warning is logged.
+
+    A file, a directory, or a link to anything but a version is somebody else's and left alone.
+    """
+    try:
+        # Another process may commit meanwhile: who looks last sees its version too.
+        while (newest := _newest(base)) is not None and newest != (linked := _linked(base)):
+            if linked is None and os.path.lexists(base / _NAME):
+                log.warning("%s is no link to a version and is left alone", base / _NAME)
+                return
+            _link(base, newest)
+    except OSError as error:
+        log.warning("%s cannot be made to point to the newest version: %s", base / _NAME, error)
+
+
+def _newest(base: Path) -> str | None:
+    return next((version.path.name for version in reversed(versions_in(base)) if version.is_model), None)
+
+
+def _linked(base: Path) -> str | None:
+    link = base / _NAME
+    target = str(link.readlink()) if link.is_symlink() else ""
+    return target if version_number(target) is not None else None
+
+
+def _link(base: Path, name: str) -> None:
+    staging = StagingDirectory(base, _NAME)
+    try:
+        link = staging.root / _NAME
+        link.symlink_to(name)
+        link.replace(base / _NAME)
+        sync(base)
+    finally:
+        staging.remove()

@@ -1,0 +1,99 @@
+"""What would keep the models of a job out of a base directory, found before the job trains for days."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from autodist_saved.errors import Problem, TargetError
+from autodist_saved.foreign import translated
+from autodist_saved.publish.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.staging import StagingDirectory, hidden_name
+from autodist_saved.publish.version import versions_in
+
+_CLOCK_SECS = 60
+
+
+def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
+    """Make the base, and try out there what publishing takes.
+
+    Args:
+        base: directory of the versions.
+        nbytes: bytes of one model.
+        keep: how many versions stay; None for all.
+        take_lease: raises where another process publishes to the base.
+
+    Raises:
+        OSError: the base has vanished meanwhile.
+    """
+    unusable = list(_failure(base, lambda: _make(base)))
+    yield from unusable
+    if unusable:
+        return
+    for attempt in (lambda: _publish_nothing(base), take_lease):
+        failed = list(_failure(base, attempt))
+        yield from failed
+        if failed:
+            break
+    yield from _lack_of_room(base, nbytes, keep)
+    yield from _dates_in_the_future(base)
+
+
+def _failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
+    """Messages of ours say what is wrong and, after a semicolon, what to do."""
+    try:
+        with translated("preflight"):
+            attempt()
+    except TargetError as error:
+        what, _, fix = error.message.partition("; ")
+        yield Problem(error.path or str(base), what, fix or "choose another base directory")
+
+
+def _make(base: Path) -> None:
+    check_writable(base)
+    base.mkdir(parents=True, exist_ok=True)
+    versions_in(base)
+
+
+def _publish_nothing(base: Path) -> None:
+    staging = StagingDirectory(base, "preflight")
+    place = hidden_name(base, "preflight")
+    try:
+        (staging.root / "file").write_bytes(b"something")
+        staging.sync()
+        staging.appear_at(place, rename_without_replacing)
+    finally:
+        staging.remove()
+    with suppress(FileNotFoundError):  # swept by another export at this moment
+        shutil.rmtree(place)
+
+
+def _lack_of_room(base: Path, nbytes: int, keep: int | None) -> Iterator[Problem]:
+    there = sum(version.is_ours for version in versions_in(base))
+    models = 1 if keep is None else max(1, keep + 1 - there)
+    disk = os.statvfs(base)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < models * nbytes:  # some network file systems tell nothing
+        more = f"{models} more models" if models > 1 else "another model"
+        yield Problem(
+            str(base),
+            f"there is room for {free:,} bytes, and not for {more} of {nbytes:,} bytes",
+            "free some space, keep fewer versions, or choose another base directory",
+        )
+
+
+def _dates_in_the_future(base: Path) -> Iterator[Problem]:
+    """Of versions, and of the base: what was tried out there has dated it, by the file system's clock."""
+    dates = {version.path: version.written for version in versions_in(base)} | {base: base.stat().st_mtime}
+    latest = max(dates, key=dates.__getitem__)
+    ahead = dates[latest] - time.time()
+    if ahead > _CLOCK_SECS:
+        yield Problem(
+            str(latest),
+            f"it is dated {ahead:.0f} seconds in the future, so that versions would be removed at the wrong time",
+            "set the clock of this machine, or of the file server; where they are right, `touch` what is in it",
+        )

@@ -1,0 +1,101 @@
+"""Which versions stay in a base directory."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from autodist_saved.options import Options
+from autodist_saved.publish.file_system import sync
+from autodist_saved.publish.staging import hidden_name
+from autodist_saved.publish.version import Version, versions_in
+
+log = logging.getLogger(__name__)
+
+_DAY_SECS = 24 * 60 * 60
+
+
+class Retention(Options):
+    """Rules of what stays. A version stays as long as one of them wants it.
+
+    Whatever they say, the newest version that is whole stays, and so does what this package has not made.
+
+    Attributes:
+        keep: the newest so many stay; None for all.
+        keep_days: younger ones stay.
+        keep_every: those whose number it divides stay.
+    """
+
+    keep: int | None = Field(default=5, ge=1)
+    keep_days: float | None = Field(default=None, gt=0)
+    keep_every: int | None = Field(default=None, ge=1)
+
+    def expired(self, versions: Sequence[Version], now: float) -> list[Version]:
+        """Those that no rule wants. Removes nothing.
+
+        Args:
+            versions: of one base, in ascending order.
+            now: in seconds since the epoch.
+        """
+        if self.keep is None:
+            return []
+        ours = [version for version in versions if version.is_ours]
+        candidates = ours[: -self.keep]
+        if not candidates:
+            return []
+        newest_good = next((version for version in reversed(ours) if version.is_good), None)
+        return [version for version in candidates if version != newest_good and not self._wants(version, now)]
+
+    def _wants(self, version: Version, now: float) -> bool:
+        return (self.keep_every is not None and version.number % self.keep_every == 0) or (
+            self.keep_days is not None and now - version.written < self.keep_days * _DAY_SECS
+        )
+
+    def apply(self, base: Path) -> list[Version]:
+        """Remove the versions of a base that no rule wants, oldest first. Never raises for a file system.
+
+        Returns:
+            those that are removed; what could not be is logged.
+        """
+        try:
+            expired = self.expired(versions_in(base), time.time())
+        except OSError as error:
+            log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base, error)
+            return []
+        return remove(expired)
+
+
+def remove(versions: Iterable[Version]) -> list[Version]:
+    """Remove versions. Never raises for a file system.
+
+    Returns:
+        those that are removed; what could not be is logged.
+    """
+    return [version for version in versions if _is_removed(version)]
+
+
+def _is_removed(version: Version) -> bool:
+    try:
+        _remove(version)
+    except FileNotFoundError:
+        return True  # by somebody else at the same time
+    except OSError as error:
+        log.warning("version %s has expired, but cannot be removed: %s", version.path, error)
+        return False
+    log.info("removed version %s, which has expired", version.path)
+    return True
+
+
+def _remove(version: Version) -> None:
+    """What makes loaders take it for a model goes first. All the rest goes at once, and is swept after a crash."""
+    version.files.saved_model.unlink(missing_ok=True)
+    version.files.saved_model_text.unlink(missing_ok=True)
+    sync(version.path)
+    hidden = hidden_name(version.path.parent, version.path.name)
+    version.path.rename(hidden)
+    shutil.rmtree(hidden)

@@ -1,0 +1,97 @@
+"""A hidden directory in which a model grows, beside the place where it is to be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from autodist_saved.publish.file_system import sync, sync_tree
+from autodist_saved.publish.lock import Lock
+
+log = logging.getLogger(__name__)
+
+_MARK = ".autodist_saved-"
+_NAME_BYTES = 100
+
+
+class StagingDirectory:
+    """Its name is hidden and never a number, so that no server takes it for a version.
+
+    It is locked as long as its process lives and wants it. :func:`sweep` removes those that nobody has locked.
+    """
+
+    def __init__(self, parent: Path, name: str) -> None:
+        """Make it. Raises ``OSError``.
+
+        Args:
+            parent: an existing directory.
+            name: for people who look into ``parent``.
+        """
+        # Between mkdir and flock another export may sweep the directory as a leftover: then there is a next one.
+        while True:
+            self.root = hidden_name(parent, name)
+            self.root.mkdir()
+            try:
+                lock = Lock(self.root, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
+            lock.take(wait=True)
+            if lock.is_at(self.root):
+                break
+            lock.close()
+        self._lock = lock
+        # For the program that ends without a commit and without a crash, but not for children that it has forked.
+        self._remover = weakref.finalize(self, _remove, self.root, os.getpid())
+
+    def sync(self) -> None:
+        """Have all of it on the disk. Raises ``OSError``."""
+        sync_tree(self.root)
+
+    def appear_at(self, place: Path, rename: Callable[[Path, Path], None]) -> None:
+        """Give it its name, durably. It is no staging directory any more.
+
+        Args:
+            place: in the same parent.
+            rename: ``os.rename``, or one that replaces nothing. What it raises goes through.
+        """
+        rename(self.root, place)
+        self._remover.detach()
+        self._lock.close()
+        sync(place.parent)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it, if it has not appeared. May be called again."""
+        self._remover()
+        self._lock.close()
+
+
+def hidden_name(parent: Path, name: str) -> Path:
+    """A new name, at which no server looks. What has it and is not locked, :func:`sweep` removes."""
+    return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{_MARK}{uuid.uuid4().hex}"
+
+
+def sweep(parent: Path) -> None:
+    """Remove what exports that did not end have left in ``parent``."""
+    for leftover in parent.glob(f".*{_MARK}*"):
+        try:
+            lock = Lock(leftover, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            continue  # it is no directory of ours, another's, or swept by another export at this moment
+        try:
+            if lock.take():
+                log.warning("removing %s, which an export that did not end has left", leftover)
+                shutil.rmtree(leftover, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            lock.close()
+
+
+def _remove(root: Path, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""The versions in a base directory, as TensorFlow Serving counts them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from autodist_saved.bundle import varint
+from autodist_saved.bundle.damage import Damage
+from autodist_saved.bundle.reader import BundleReader
+from autodist_saved.errors import BundleError, TargetUnwritableError, UsageError
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import read_manifest
+
+# Serving reads the name as a signed 64-bit integer and passes over what is none.
+_GREATEST = 2**63 - 1
+# Tags of saved_model.proto.
+_SCHEMA_VERSION, _META_GRAPH = 0x08, 0x12
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """Something in a base directory that has a number for a name: a model, or what is in the way of one.
+
+    Attributes:
+        number: of the version; ``007`` is 7.
+        path: where it is.
+    """
+
+    number: int
+    path: Path
+
+    @property
+    def files(self) -> SavedModelFiles:
+        return SavedModelFiles(self.path)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one itself: a link to a directory is somebody's arrangement."""
+        return self.path.is_dir() and not self.path.is_symlink()
+
+    @property
+    def is_model(self) -> bool:
+        """Whether loaders take it for one."""
+        return self.files.saved_model.is_file() or self.files.saved_model_text.is_file()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this package has made it: it has a manifest, readable or not."""
+        return self.is_directory and self.files.manifest.is_file()
+
+    @property
+    def written(self) -> float:
+        """When its graphs were written, in seconds since the epoch. Raises ``OSError``."""
+        places = (self.files.saved_model, self.files.saved_model_text)
+        return next((place for place in places if place.is_file()), self.path).lstat().st_mtime
+
+    @cached_property
+    def is_good(self) -> bool:
+        """Whether it is ours and whole, for all that can be told without reading the variables."""
+        files = self.files
+        try:
+            report = read_manifest(self.path)
+            if files.saved_model.is_file():
+                _check_graphs(files.saved_model.read_bytes())
+            elif not files.saved_model_text.read_bytes():
+                return False
+            if report.plan is not None and report.plan.variables:
+                BundleReader(files.variables_prefix)
+        except (UsageError, BundleError, Damage, OSError):
+            return False
+        return True
+
+
+def _check_graphs(data: bytes) -> None:
+    """A ``SavedModel`` is a number, its schema's version, and meta graphs, each with its length before it."""
+    if not data:
+        raise Damage("it is empty")
+    position = 0
+    while position < len(data):
+        tag, position = varint.decode(data, position)
+        number, position = varint.decode(data, position)
+        if tag == _META_GRAPH:
+            position += number
+        elif tag != _SCHEMA_VERSION:
+            raise Damage("it is no saved model")
+    if position > len(data):
+        raise Damage("it ends before its last meta graph does")
+
+
+def version_number(name: str) -> int | None:
+    """The version that a name stands for; None if it stands for none. Object stores list ``12/`` for ``12``."""
+    digits = name.removesuffix("/")
+    number = int(digits) if re.fullmatch("[0-9]+", digits) else None
+    return number if number is not None and number <= _GREATEST else None
+
+
+def versions_in(base: Path) -> list[Version]:
+    """All versions in a directory, and whatever else has a number for a name, in ascending order.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    named = ((version_number(path.name), path) for path in base.iterdir())
+    return sorted(Version(number, path) for number, path in named if number is not None)
+
+
+def number_after(versions: list[Version]) -> int:
+    """One more than the greatest.
+
+    Raises:
+        TargetUnwritableError: there is none.
+    """
+    if not versions:
+        return 1
+    if versions[-1].number == _GREATEST:
+        raise TargetUnwritableError(
+            f"{versions[-1].path} is the greatest version that there can be; move it away or choose another "
+            "base directory",
+            path=str(versions[-1].path),
+        )
+    return versions[-1].number + 1

@@ -1,0 +1,144 @@
+"""``<base>/<version>/``: models one after the other, for servers that watch a base directory."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+from autodist_saved.errors import PreflightError, TargetUnwritableError, UsageError
+from autodist_saved.foreign import translated
+from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.latest import point_to_latest
+from autodist_saved.publish.lease import Lease, take_lease
+from autodist_saved.publish.preflight import find_problems
+from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.staging import StagingDirectory, sweep
+from autodist_saved.publish.target import Target
+from autodist_saved.publish.version import number_after, versions_in
+
+log = logging.getLogger(__name__)
+
+
+class VersionedTarget(Target):
+    """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
+
+    A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
+    versions are removed; where that fails, a warning is logged and the model is published all the same.
+    """
+
+    def __init__(
+        self,
+        base: str | os.PathLike[str],
+        *,
+        retention: Retention | None = None,
+        exclusive: bool = True,
+        task: str = "",
+    ) -> None:
+        """Touches no file.
+
+        Args:
+            base: directory of the versions, made if it is absent.
+            retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
+            exclusive: no other process publishes to ``base`` from :meth:`preflight` or the first export on until
+                :meth:`close`, or the end of this process.
+            task: this task's name, told to whoever is kept out.
+
+        Raises:
+            TargetUnwritableError: ``base`` names no place on a file system.
+        """
+        self._base = local_path(base)
+        self._retention = retention or Retention()
+        self._exclusive = exclusive
+        self._task = task
+        self._lease: Lease | None = None
+        self._staging: StagingDirectory | None = None
+
+    @property
+    def path(self) -> str:
+        return str(self._base)
+
+    def check(self) -> None:
+        check_writable(self._base)
+
+    def preflight(self, nbytes: int) -> None:
+        """At the start of a job: try out, without a model, all that publishing one takes. Makes ``base``.
+
+        Args:
+            nbytes: bytes of one model, about.
+
+        Raises:
+            PreflightError: all that is wrong, at once: permissions, room for as many models as are kept and one
+                more, renaming, dates in the future, another process that publishes there.
+        """
+        with translated("preflight"):
+            problems = list(find_problems(self._base, nbytes, self._retention.keep, self._take))
+        if problems:
+            raise PreflightError(f"{self._base} will not take the models", problems=problems, path=self.path)
+
+    def open(self) -> SavedModelFiles:
+        """As every target's.
+
+        Raises:
+            LeaseLostError: another process publishes to the same base.
+            UsageError: another export to this target is under way.
+        """
+        if self._staging is not None:
+            raise UsageError(f"another export to {self._base} is under way; wait for it, or make another target")
+        self._base.mkdir(parents=True, exist_ok=True)
+        self._take()
+        sweep(self._base)
+        self._staging = StagingDirectory(self._base, "version")
+        return SavedModelFiles(self._staging.root)
+
+    def commit(self) -> str:
+        """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
+        if self._staging is None:
+            raise TargetUnwritableError("nothing was staged", path=self.path)
+        self._staging.sync()
+        if self._lease is not None:
+            self._lease.check()
+        version = self._appear(self._staging)
+        self._staging = None
+        point_to_latest(self._base)
+        self._retention.apply(self._base)
+        return str(version)
+
+    def abandon(self) -> None:
+        if self._staging is not None:
+            self._staging.remove()
+            self._staging = None
+
+    def close(self) -> None:
+        """Remove what is staged, and let others publish to the base. May be called again."""
+        self.abandon()
+        self._lease = None
+
+    def _take(self) -> None:
+        if not self._exclusive:
+            return
+        if self._lease is None:
+            self._lease = take_lease(self._base, self._task)
+        self._lease.check()
+
+    def _appear(self, staging: StagingDirectory) -> Path:
+        number = 0
+        while True:
+            # The listing of a network file system may be old: a number that was refused is not tried again.
+            number = max(number + 1, self._next_number())
+            version = self._base / str(number)
+            try:
+                staging.appear_at(version, rename_without_replacing)
+            except OSError as error:
+                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+                    raise
+            else:
+                return version
+
+    def _next_number(self) -> int:
+        versions = versions_in(self._base)
+        if versions and not versions[-1].is_model:
+            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
+        return number_after(versions)

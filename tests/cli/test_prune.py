@@ -1,0 +1,102 @@
+"""``autodist-saved prune``: what goes, what stays, and what is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from autodist_saved.cli.main import app
+from autodist_saved.errors import OptionsError, TargetUnwritableError, UsageError
+from tests.publish.models import make_version, numbers
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    for number in range(1, 13):
+        make_version(tmp_path, number, days_old=12 - number)
+    return tmp_path
+
+
+def prune(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["prune", *map(str, arguments)])
+
+
+def test_it_says_what_it_removes(base: Path) -> None:
+    done = prune(base, "--keep", 10)
+    assert done.exit_code == 0
+    assert done.stdout == f"{base}/1\n{base}/2\n"
+    assert numbers(base) == list(range(3, 13))
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        ([], [8, 9, 10, 11, 12]),
+        (["--keep", 1, "--keep-days", 2.5], [10, 11, 12]),
+        (["--keep", 1, "--keep-every", 4], [4, 8, 12]),
+    ],
+)
+def test_the_rules_are_those_of_retention(base: Path, rules: list[object], left: list[int]) -> None:
+    assert prune(base, *rules).exit_code == 0
+    assert numbers(base) == left
+
+
+def test_a_dry_run_removes_nothing(base: Path) -> None:
+    assert prune(base, "--keep", 10, "--dry-run").stdout == f"{base}/1\n{base}/2\n"
+    assert numbers(base) == list(range(1, 13))
+
+
+def test_as_json_it_says_what_stays_too(base: Path) -> None:
+    (base / "13").mkdir()
+    shown = json.loads(prune(base, "--keep", 2, "--json").stdout)
+    assert shown == {
+        "removed": [str(base / str(number)) for number in range(1, 11)],
+        "stays": [str(base / str(number)) for number in (11, 12, 13)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (["gone"], UsageError, "gone is no directory; name the one that holds the versions"),
+        (["1/saved_model.pb"], UsageError, "is no directory"),
+        (["", "--keep", 0, "--keep-days", -1], OptionsError, "wrong Retention (2 problems)"),
+    ],
+)
+def test_wrong_usage_is_said(base: Path, arguments: list[object], error: type[Exception], said: str) -> None:
+    place, *rules = arguments
+    caught = prune(base / str(place), *rules).exception
+    assert isinstance(caught, error)
+    assert said in str(caught)
+    assert numbers(base) == list(range(1, 13))
+
+
+def test_what_cannot_be_removed_is_an_error_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "1":
+            raise PermissionError(1, "Operation not permitted", os.fspath(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    done = prune(base, "--keep", 10)
+    assert isinstance(done.exception, TargetUnwritableError)
+    assert done.stdout == f"{base}/2\n"
+
+
+def test_it_loads_no_tensorflow(base: Path) -> None:
+    code = (
+        f"import sys; sys.argv[1:] = ['prune', {str(base)!r}]\n"
+        "from autodist_saved.cli.main import main\n"
+        "try: main()\n"
+        "finally: print('loaded:', sorted({'tensorflow', 'grpc'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded: []\n")

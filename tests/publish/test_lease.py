@@ -1,0 +1,202 @@
+"""Leases: one process publishes into a base, and a restarted one takes over at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autodist_saved.errors import LeaseLostError, TargetError
+from autodist_saved.publish import lock
+from autodist_saved.publish.lease import take_lease
+
+HOLD = """
+import sys
+from pathlib import Path
+from autodist_saved.publish.lease import take_lease
+lease = take_lease(Path(sys.argv[1]), "chief:0")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(base: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def file_of(base: Path) -> Path:
+    (file,) = base.iterdir()
+    return file
+
+
+def record(base: Path) -> dict[str, Any]:
+    return json.loads(file_of(base).read_text())
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(lock.errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+
+
+def test_the_file_says_who_holds_it(tmp_path: Path) -> None:
+    lease = take_lease(tmp_path, "chief:0")
+    found = record(tmp_path)
+    assert found.pop("since").endswith("+00:00")
+    assert found == {"epoch": 1, "host": socket.gethostname(), "pid": os.getpid(), "task": "chief:0"}
+    assert file_of(tmp_path).name.startswith("."), "no server looks at it"
+    lease.check()
+
+
+def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        since = record(tmp_path)["since"]
+        with pytest.raises(LeaseLostError) as caught:
+            take_lease(tmp_path)
+        assert isinstance(caught.value, TargetError)
+        assert str(caught.value) == (
+            f"{tmp_path} is published to by process {first.pid} on {socket.gethostname()} (chief:0), since {since}; "
+            "end that one first, or publish to another base directory"
+        )
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        take_lease(tmp_path).check()
+    assert record(tmp_path)["epoch"] == 2
+    assert record(tmp_path)["pid"] == os.getpid()
+
+
+def test_one_process_holds_it_once_and_shares_it(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "link").symlink_to("base")
+    first = take_lease(tmp_path / "base")
+    second = take_lease(tmp_path / "link")
+    assert first is second
+    del first
+    second.check()
+    assert record(tmp_path / "base")["epoch"] == 1
+
+
+def test_it_is_given_back_when_nobody_refers_to_it(tmp_path: Path) -> None:
+    lease = take_lease(tmp_path)
+    lease.check()
+    del lease
+    with holder(tmp_path) as other:
+        assert record(tmp_path)["pid"] == other.pid
+        assert record(tmp_path)["epoch"] == 2
+
+
+FORK = """
+import os, signal, sys
+from pathlib import Path
+from autodist_saved.errors import LeaseLostError
+from autodist_saved.publish.lease import take_lease
+base = Path(sys.argv[1])
+lease = take_lease(base)
+if os.fork() == 0:
+    refused = 0
+    for attempt in (lease.check, lambda: take_lease(base)):
+        try:
+            attempt()
+        except LeaseLostError as error:
+            refused += f"process {os.getppid()} on" in str(error)
+    print(refused, flush=True)
+    sys.stdin.read()
+else:
+    signal.pause()
+"""
+
+
+def test_a_forked_child_neither_has_it_nor_keeps_it(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORK, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "2\n"
+        with pytest.raises(LeaseLostError, match=f"process {parent.pid} on"):
+            take_lease(tmp_path)
+        parent.kill()
+        parent.wait()
+        take_lease(tmp_path).check()
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def test_who_replaces_the_file_takes_the_lease_away(tmp_path: Path) -> None:
+    lease = take_lease(tmp_path)
+    file_of(tmp_path).unlink()
+    with holder(tmp_path) as other:
+        for _ in range(2):
+            with pytest.raises(LeaseLostError, match=f"process {other.pid} on"):
+                lease.check()
+    with pytest.raises(LeaseLostError):
+        lease.check()
+
+
+def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None:
+    lease = take_lease(tmp_path)
+    file_of(tmp_path).unlink()
+    lease.check()
+    assert record(tmp_path)["pid"] == os.getpid()
+    with pytest.raises(AssertionError), holder(tmp_path):
+        pass  # it ends with an error instead of saying that it holds it
+
+
+@pytest.mark.parametrize("contents", [b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"])
+def test_a_damaged_file_keeps_nobody_out(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / ".autodist_saved-lease").write_bytes(contents)
+    take_lease(tmp_path).check()
+    assert record(tmp_path)["epoch"] == 1
+
+
+def test_what_a_crash_leaves_of_a_longer_record_is_passed_over(tmp_path: Path) -> None:
+    first = take_lease(tmp_path, "a task with a long name")
+    del first
+    file_of(tmp_path).write_bytes(file_of(tmp_path).read_bytes() + b'ong name", "since": ""}\n')
+    lease = take_lease(tmp_path)
+    assert record(tmp_path)["epoch"] == 2
+    lease.check()
+
+
+def test_without_locks_the_last_one_has_it_and_the_first_is_told(
+    tmp_path: Path, no_locks: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = take_lease(tmp_path)
+    lease.check()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "is on a file system without locks" in caplog.text
+    with holder(tmp_path) as other:
+        assert record(tmp_path)["epoch"] == 2
+        with pytest.raises(LeaseLostError, match=f"process {other.pid} on"):
+            lease.check()
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".autodist_saved-lease").symlink_to("victim")
+    with pytest.raises(OSError, match="Too many levels"):
+        take_lease(tmp_path)
+    assert (tmp_path / "victim").read_text() == "mine"

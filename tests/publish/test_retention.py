@@ -1,0 +1,158 @@
+"""Retention: which versions go, in which order, and which never do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autodist_saved.errors import OptionsError
+from autodist_saved.publish import retention
+from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.staging import sweep
+from tests.publish.models import make_version, numbers
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        ({}, [8, 9, 10, 11, 12]),
+        ({"keep": 1}, [12]),
+        ({"keep": 3}, [10, 11, 12]),
+        ({"keep": 100}, list(range(1, 13))),
+        ({"keep": None}, list(range(1, 13))),
+        ({"keep": None, "keep_days": 1}, list(range(1, 13))),
+        ({"keep": 2, "keep_every": 4}, [4, 8, 11, 12]),
+        ({"keep": 1, "keep_days": 3.5}, [9, 10, 11, 12]),
+        ({"keep": 2, "keep_days": 0.5, "keep_every": 5}, [5, 10, 11, 12]),
+    ],
+)
+def test_a_version_stays_as_long_as_one_rule_wants_it(tmp_path: Path, rules: dict[str, Any], left: list[int]) -> None:
+    for number in range(1, 13):
+        make_version(tmp_path, number, days_old=12 - number)
+    removed = Retention(**rules).apply(tmp_path)
+    assert numbers(tmp_path) == left
+    assert [version.number for version in removed] == [number for number in range(1, 13) if number not in left]
+    assert len(list(tmp_path.iterdir())) == len(left)
+
+
+def test_rules_that_make_no_sense_are_refused_together() -> None:
+    with pytest.raises(OptionsError) as caught:
+        Retention(keep=0, keep_days=-1, keep_every=0)
+    assert [problem.place for problem in caught.value.problems] == ["keep", "keep_days", "keep_every"]
+
+
+@pytest.mark.parametrize("damaged", ["saved_model.pb", "assets.extra/autodist_saved/manifest.json"])
+def test_the_newest_version_that_is_whole_stays(tmp_path: Path, damaged: str) -> None:
+    for number in range(1, 6):
+        make_version(tmp_path, number)
+    for number in (4, 5):
+        (tmp_path / str(number) / damaged).write_bytes(b"\0\0")
+    Retention(keep=1).apply(tmp_path)
+    assert numbers(tmp_path) == [3, 5]
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_bytes(b"somebody's")
+    elsewhere = make_version(tmp_path / "elsewhere", 1)
+    (tmp_path / "3").symlink_to(elsewhere)
+    (tmp_path / "4").write_text("somebody's")
+    (tmp_path / "5").mkdir()
+    for number in (6, 7):
+        make_version(tmp_path, number)
+    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [6]
+    assert numbers(tmp_path) == [1, 2, 3, 4, 5, 7]
+    assert (elsewhere / "saved_model.pb").exists()
+
+
+def test_a_version_stops_being_a_model_before_anything_else_of_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_version(tmp_path, 1)
+    make_version(tmp_path, 2)
+    seen: list[list[str]] = []
+    rename, rmtree = Path.rename, shutil.rmtree
+
+    def files() -> list[str]:
+        return sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path / "2")
+
+    def recorded_rename(path: Path, target: Path) -> Path:
+        seen.append(files())
+        return rename(path, target)
+
+    def recorded_rmtree(path: Path) -> None:
+        assert path.name.startswith(".1.")
+        seen.append(files())
+        rmtree(path)
+
+    monkeypatch.setattr(Path, "rename", recorded_rename)
+    monkeypatch.setattr(retention.shutil, "rmtree", recorded_rmtree)
+    Retention(keep=1).apply(tmp_path)
+    assert seen == [["manifest.json", "manifest.json"], ["manifest.json", "manifest.json"]]
+
+
+@pytest.mark.parametrize("step", ["sync", "rmtree"])
+def test_a_removal_that_a_crash_has_ended_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    for number in (1, 2):
+        make_version(tmp_path, number)
+    with monkeypatch.context() as patched:
+        patched.setattr(*((retention, "sync") if step == "sync" else (retention.shutil, "rmtree")), killed)
+        with pytest.raises(Killed):
+            Retention(keep=1).apply(tmp_path)
+    assert not (tmp_path / "1" / "saved_model.pb").exists()
+    sweep(tmp_path)
+    Retention(keep=1).apply(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["2"]
+
+
+def test_what_cannot_be_removed_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2, 3):
+        make_version(tmp_path, number)
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "1":
+            raise PermissionError(1, "Operation not permitted", os.fspath(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [2]
+    assert numbers(tmp_path) == [1, 3]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert f"{tmp_path}/1 has expired, but cannot be removed: [Errno 1]" in caplog.text
+
+
+def test_what_another_process_removes_meanwhile_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        make_version(tmp_path, number)
+
+    def vanished(path: Path) -> None:
+        shutil.rmtree(path)
+        raise FileNotFoundError(2, "No such file or directory", os.fspath(path))
+
+    monkeypatch.setattr(retention, "sync", vanished)
+    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [1]
+    assert not caplog.records
+
+
+def test_a_base_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert Retention().apply(tmp_path / "gone") == []
+    assert "cannot be looked through, so old ones stay" in caplog.text

@@ -1,0 +1,84 @@
+"""Staging directories: whose they are, and who may remove them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autodist_saved.publish import lock, staging
+from autodist_saved.publish.staging import StagingDirectory, sweep
+
+FORK = """
+import os, signal, sys
+from pathlib import Path
+from autodist_saved.publish.staging import StagingDirectory
+staging = StagingDirectory(Path(sys.argv[1]), "model")
+if os.fork() == 0:
+    exec(sys.argv[2])
+    print("done", flush=True)
+    sys.stdin.read()
+else:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("child", ["staging.remove()", "pass"])
+def test_a_forked_child_neither_removes_nor_keeps_what_its_parent_stages(tmp_path: Path, child: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORK, tmp_path, child], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "done\n"
+        sweep(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        parent.kill()
+        parent.wait()
+        sweep(tmp_path)
+        assert not list(tmp_path.iterdir())
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_one_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    real, swept = lock.Lock, []
+
+    def sweep_once(path: Path, now: bool) -> None:
+        if now and not swept:
+            swept.append(path)
+            path.rmdir()
+
+    def opened(path: Path, flags: int) -> lock.Lock:
+        sweep_once(path, not is_open)
+        one = real(path, flags)
+        sweep_once(path, is_open)
+        return one
+
+    monkeypatch.setattr(staging, "Lock", opened)
+    one = StagingDirectory(tmp_path, "model")
+    assert one.root != swept[0]
+    assert one.root.is_dir()
+    one.remove()
+
+
+def test_where_there_are_no_locks_all_works_and_nothing_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(lock.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    one, other = StagingDirectory(tmp_path, "model"), StagingDirectory(tmp_path, "model")
+    sweep(tmp_path)
+    assert one.root.is_dir()
+    one.appear_at(tmp_path / "model", os.rename)
+    other.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
