@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autodist_saved.builder import SavedModelBuilder
     from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
+    from autodist_saved.hooks import ChiefExportHook, ExportSchedule
     from autodist_saved.options import ExportOptions, SessionOptions
     from autodist_saved.publish.retention import Retention
     from autodist_saved.publish.versioned import VersionedTarget
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AutodistSavedError": "errors",
+    "ChiefExportHook": "hooks",
     "Cluster": "cluster",
     "ControlFiles": "cluster",
     "DistributedSession": "session",
     "ExportOptions": "options",
     "ExportReport": "report",
+    "ExportSchedule": "hooks",
     "SavedModelBuilder": "builder",
     "Retention": "publish.retention",
     "Saver": "saver",
@@ -40,11 +43,13 @@ _HOME = {
 
 __all__ = [
     "AutodistSavedError",
+    "ChiefExportHook",
     "Cluster",
     "ControlFiles",
     "DistributedSession",
     "ExportOptions",
     "ExportReport",
+    "ExportSchedule",
     "Retention",
     "SavedModelBuilder",
     "Saver",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved.cluster import Cluster
 from autodist_saved.cut.cut import Cut
 from autodist_saved.gate import Gate
 from autodist_saved.graph_writes import GraphWrites
@@ -19,8 +20,12 @@ from autodist_saved.journal import Journal
 class GatedJob(Protocol):
     """The job of a session: what a saver, which is handed nothing but the session, has to know of it."""
 
+    cluster: Cluster
     gate: Gate
     journal: Journal
+
+    def export_on_request(self, exporter: Callable[[str], object]) -> None:
+        """Let the console of the chief's job export. Does nothing on any other task."""
 
     def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
         """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief.

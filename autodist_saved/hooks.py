@@ -1,0 +1,256 @@
+"""The hook that publishes models while a job trains."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tenacity
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from pydantic import Field, model_validator
+
+from autodist_saved.background import BackgroundExports
+from autodist_saved.builder import SavedModelBuilder
+from autodist_saved.cluster import Cluster
+from autodist_saved.errors import ExportError, SaverRequiredError, UsageError
+from autodist_saved.gated_session import GatedSession
+from autodist_saved.job import Job
+from autodist_saved.options import ExportOptions, Options, SessionOptions
+from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.saver import Saver
+from autodist_saved.session_cut import cut_of
+from autodist_saved.stop_signals import StopSignals
+
+OnError = Literal["warn", "retry", "fail"]
+
+log = logging.getLogger(__name__)
+
+
+class ExportSchedule(Options):
+    """When :class:`ChiefExportHook` exports, and what it does about failures.
+
+    Attributes:
+        every_steps: global steps between two exports.
+        every_secs: seconds between two exports.
+        at_end: export the last state when the training ends well. Workers that still train are waited for, as long
+            as ``SessionOptions.worker_timeout_secs``.
+        on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
+            ``retry``: it is tried again, ``attempts`` times in all, and told then. ``fail``: it ends the training.
+        attempts: for ``retry``.
+        retry_secs: seconds before the second attempt; the time doubles with each.
+        last_export_secs: how long the last export may take, at the end or after SIGTERM.
+        signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
+    """
+
+    every_steps: int | None = Field(default=None, ge=1)
+    every_secs: float | None = Field(default=None, gt=0)
+    at_end: bool = True
+    on_error: OnError = "retry"
+    attempts: int = Field(default=3, ge=1)
+    retry_secs: float = Field(default=1.0, ge=0)
+    last_export_secs: float = Field(default=300.0, gt=0)
+    signals: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportSchedule:
+        if self.every_steps is not None and self.every_secs is not None:
+            raise ValueError("every_steps and every_secs exclude each other; give one of them")
+        return self
+
+
+class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
+    """Publishes the model as ``BASE/1``, ``BASE/2``, ... while the job trains on.
+
+    Give it to the session of every task: it acts on the chief alone. Exports run in a thread of their own, never two
+    at a time; what is due while one runs becomes one export afterwards. They come
+
+    - every n steps or seconds, and at the end of the training, as ``schedule`` says;
+    - on SIGUSR1; on SIGTERM there is a last one, within ``schedule.last_export_secs``, and then the job ends with
+      ``SystemExit(143)``, or goes on to the handler that was there before;
+    - on ``autodist-saved export JOB BASE``, in a session of :func:`create_distributed_session`.
+
+    What an export does to the job is told in :class:`SavedModelBuilder`.
+    """
+
+    def __init__(
+        self,
+        export_base: str | os.PathLike[str] | VersionedTarget,
+        *,
+        saver: Saver,
+        tags: Sequence[str] = ("serve",),
+        signature_def_map: Mapping[str, Any] | None = None,
+        schedule: ExportSchedule | None = None,
+        cluster: Cluster | None = None,
+        options: ExportOptions | None = None,
+        then: Callable[[SavedModelBuilder], None] | None = None,
+        **meta_graph: Any,
+    ) -> None:
+        """Touches no file.
+
+        Args:
+            export_base: directory of the versions, the newest five of which are kept; or a target that says which.
+            saver: made before the session.
+            tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
+            schedule: when to export.
+            cluster: decides who is the chief where neither the session nor ``TF_CONFIG`` tells.
+            options: how exports work. They wait for other exports of the job, whatever ``when_busy`` says.
+            then: called in the thread that exports, with the builder, to add further meta graphs; the session's
+                graph is the default one.
+            meta_graph: further arguments of :meth:`SavedModelBuilder.add_meta_graph_and_variables`, such as
+                ``train_op``.
+
+        Raises:
+            SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
+        """
+        if not isinstance(saver, Saver):
+            raise SaverRequiredError(
+                f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
+            )
+        self._target = export_base if isinstance(export_base, VersionedTarget) else VersionedTarget(export_base)
+        self._saver = saver
+        self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
+        self._schedule = schedule or ExportSchedule()
+        self._cluster = cluster
+        self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
+        self._then = then
+        self._timer: v1.train.SecondOrStepTimer | None = None
+        self._session: v1.Session | None = None
+        self._exports: BackgroundExports | None = None
+        self._ending = threading.Event()
+        self._turn = threading.Lock()
+        self._signals: StopSignals | None = None
+        self._failed = 0
+        self.published: list[str] = []
+        """Paths of the versions that this hook has published, oldest first."""
+
+    def begin(self) -> None:
+        """Called before the session is made. Raises ``UsageError`` where steps cannot be counted."""
+        self._step = v1.train.get_global_step()
+        if self._step is None and self._schedule.every_steps is not None:
+            raise UsageError(
+                "there is no global step to count, so nothing is due every_steps; call "
+                "tf.compat.v1.train.get_or_create_global_step() before the optimizer's minimize(), or use every_secs"
+            )
+        if self._schedule.every_steps or self._schedule.every_secs:
+            self._timer = v1.train.SecondOrStepTimer(self._schedule.every_secs, self._schedule.every_steps)
+
+    def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+        """Called by every session, one that is made anew after a loss as well.
+
+        Raises:
+            UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
+            TargetError: as :meth:`VersionedTarget.preflight`.
+        """
+        of_session = session.job.cluster if isinstance(session, GatedSession) else None
+        cluster = self._cluster or of_session or Cluster.from_tf_config()
+        if not cluster.is_chief:
+            return
+        if not isinstance(session, GatedSession) and not session.sess_str:
+            # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
+            session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
+        cut_of(session, self._options)
+        self._session, self._chief = session, cluster
+        if self._timer is not None and self._step is not None:
+            self._timer.update_last_triggered_step(session.run(self._step))
+        if isinstance(session, GatedSession):
+            session.job.export_on_request(self._export_on_request)
+        if self._exports is None:
+            self._target.preflight(self._saver.staging.plan.nbytes)
+            self._exports = BackgroundExports(self._export)
+        if self._schedule.signals:
+            self._signals = StopSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
+
+    def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
+        """Called by the session."""
+        return v1.train.SessionRunArgs(self._step) if self._timer is not None and self._step is not None else None
+
+    def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
+        """Called by the session. Raises what an export has raised, if the schedule says so."""
+        if self._exports is None:
+            return
+        self._tell_failures(self._exports)
+        if self._signals is not None and self._signals.is_stopping and self._exports.wait():
+            self._tell_failures(self._exports)
+            self._signals.stop()
+        if self._timer is not None and self._timer.should_trigger_for_step((run_values.results or 0) + 1):
+            # What was read in the same run as the training op may be the value before it.
+            step = 0 if self._step is None else run_context.session.run(self._step)
+            if self._timer.should_trigger_for_step(step):
+                self._timer.update_last_triggered_step(step)
+                self._exports.ask("the time" if self._schedule.every_steps is None else f"step {step}")
+
+    def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
+        """Called by the session when the training has ended well. Raises as :meth:`after_run` does."""
+        if self._exports is None:
+            return
+        if self._schedule.at_end:
+            self._exports.ask("the end of the training")
+        self._exports.end()
+        self._ending.set()
+        try:
+            if not self._exports.wait(self._schedule.last_export_secs):
+                raise ExportError(
+                    f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; "
+                    "raise last_export_secs",
+                    path=self._target.path,
+                )
+            self._tell_failures(self._exports)
+        finally:
+            if self._signals is not None:
+                self._signals.restore()
+            self._target.close()
+        if self._failed:
+            log.error("%d exports to %s have failed", self._failed, self._target.path)
+
+    def _tell_failures(self, exports: BackgroundExports) -> None:
+        for failure in exports.failures():
+            self._failed += 1
+            if self._schedule.on_error == "fail":
+                raise failure
+            log.error("an export to %s has failed, and training goes on: %s", self._target.path, failure)
+
+    def _ask(self, name: str) -> None:
+        """Called by signal handlers."""
+        if self._exports is not None:
+            self._exports.ask(name)
+            if name == "SIGTERM":
+                self._exports.end()
+
+    def _export_on_request(self, target: str) -> None:
+        if Path(target).resolve() != Path(self._target.path).resolve():
+            raise UsageError(
+                f"this job publishes versions in {self._target.path} alone; ask for an export to that directory"
+            )
+        self._publish("a request")
+
+    def _export(self, reason: str) -> None:
+        """Called in the thread of exports."""
+        attempts = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._schedule.attempts if self._schedule.on_error == "retry" else 1),
+            wait=tenacity.wait_exponential(multiplier=self._schedule.retry_secs, max=60),
+            sleep=tenacity.sleep_using_event(self._ending),
+            before_sleep=tenacity.before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        attempts(self._publish, reason)
+
+    def _publish(self, reason: str) -> None:
+        session = self._session
+        if session is None:
+            raise UsageError("there is no session to export from yet")
+        with self._turn, session.graph.as_default():
+            log.info("exporting to %s, because of %s", self._target.path, reason)
+            builder = SavedModelBuilder(self._target, cluster=self._chief, options=self._options)
+            try:
+                builder.add_meta_graph_and_variables(session, **self._meta_graph)
+                if self._then is not None:
+                    self._then(builder)
+                builder.save()
+            finally:
+                self._target.abandon()  # what a failure has left
+            self.published.append(str(builder.report.path))

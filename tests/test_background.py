@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from autodist_saved.background import BackgroundExports
+
+PATIENCE_SECS = 60.0
+
+
+class Slow:
+    """An export that takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Semaphore(0)
+
+    def __call__(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self.begun.release()
+        assert self.go_on.acquire(timeout=PATIENCE_SECS)
+        if "bad" in reason:
+            raise ValueError(reason)
+
+
+def test_what_is_asked_for_while_an_export_runs_is_one_export_afterwards() -> None:
+    export = Slow()
+    exports = BackgroundExports(export)
+    exports.ask("first")
+    assert export.begun.acquire(timeout=PATIENCE_SECS)
+    for reason in ("second", "third", "second"):
+        exports.ask(reason)
+    export.go_on.release(2)
+    exports.end()
+    assert exports.wait(PATIENCE_SECS)
+    assert export.reasons == ["first", "second, third"]
+
+
+def test_a_failure_is_kept_until_it_is_asked_for_and_others_follow() -> None:
+    export = Slow()
+    exports = BackgroundExports(export)
+    assert exports.failures() == []
+    exports.ask("bad")
+    assert export.begun.acquire(timeout=PATIENCE_SECS)
+    exports.ask("good")
+    export.go_on.release(2)
+    exports.end()
+    assert exports.wait(PATIENCE_SECS)
+    (failure,) = exports.failures()
+    assert isinstance(failure, ValueError)
+    assert exports.failures() == []
+    assert export.reasons == ["bad", "good"]
+
+
+def test_it_does_not_end_before_what_was_asked_for_is_done() -> None:
+    export = Slow()
+    exports = BackgroundExports(export)
+    exports.ask("last")
+    exports.end()
+    exports.end()
+    assert not exports.wait()
+    export.go_on.release()
+    assert exports.wait(PATIENCE_SECS)
+    assert export.reasons == ["last"]
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_it_ends_at_once_where_nothing_was_asked_for(asked: int) -> None:
+    exports = BackgroundExports(lambda _: None)
+    for _ in range(asked):
+        exports.ask("one")
+    exports.end()
+    assert exports.wait(PATIENCE_SECS)

@@ -1,0 +1,211 @@
+"""The export hook in one process; in a cluster it is in test_cluster_hook.py."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+import autodist_saved as ads
+from autodist_saved.errors import ExportError, OptionsError, SaverRequiredError, TargetError, UsageError
+
+PATIENCE_SECS = 60.0
+
+
+class Training:
+    """A training of one process, with the hook."""
+
+    def __init__(self, base: Path, *, count_steps: bool = True, **arguments: Any) -> None:
+        self.step = v1.train.get_or_create_global_step() if count_steps else None
+        weight = v1.get_variable("w", initializer=0.0, use_resource=True)
+        self.train = tf.group(weight.assign_add(1.0), *([self.step.assign_add(1)] if count_steps else []))
+        self.base = base
+        schedule = arguments.pop("schedule", {})
+        self.hook = ads.ChiefExportHook(base, saver=ads.Saver(), schedule=ads.ExportSchedule(**schedule), **arguments)
+
+    @contextmanager
+    def session(self) -> Iterator[v1.train.MonitoredSession]:
+        with v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[self.hook]) as session:
+            yield session
+
+    def run(self, steps: int) -> None:
+        with self.session() as session:
+            for _ in range(steps):
+                session.run(self.train)
+
+    def steps_of_versions(self) -> list[float]:
+        """The number of steps in each version, by plain TensorFlow."""
+        versions = sorted(int(path.name) for path in self.base.iterdir() if path.name.isdigit())
+        assert versions == list(range(1, len(versions) + 1))
+        return [self._steps_of(str(version)) for version in versions]
+
+    def _steps_of(self, version: str) -> float:
+        with tf.Graph().as_default(), v1.Session() as session:
+            v1.saved_model.loader.load(session, ["serve"], str(self.base / version))
+            return float(session.run("w/Read/ReadVariableOp:0"))
+
+
+def test_the_last_state_is_published_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base")
+    training.run(3)
+    assert training.steps_of_versions() == [3]
+    assert training.hook.published == [str(tmp_path / "base" / "1")]
+
+
+def test_every_n_steps_a_version_and_no_one_is_lost_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_steps": 2, "at_end": False})
+    published = threading.Semaphore(0)
+    training.hook._publish = _then(training.hook._publish, published.release)
+    with training.session() as session:
+        for step in range(1, 7):
+            session.run(training.train)
+            if step % 2 == 0:
+                assert published.acquire(timeout=PATIENCE_SECS)
+    assert training.steps_of_versions() == [2, 4, 6]
+
+
+def test_every_few_seconds_works_without_a_global_step(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", count_steps=False, schedule={"every_secs": 1e-6, "at_end": False})
+    training.run(5)
+    assert training.steps_of_versions()
+
+
+def test_without_a_global_step_steps_cannot_be_counted(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", count_steps=False, schedule={"every_steps": 2})
+    with pytest.raises(UsageError, match="get_or_create_global_step"):
+        training.run(1)
+
+
+def test_training_goes_on_after_a_failure_which_is_told(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = threading.Event()
+    training = Training(tmp_path / "base", schedule={"every_steps": 2, "on_error": "warn"}, then=_fail_until(2))
+    training.hook._export = _finally(training.hook._export, failed.set)
+    with caplog.at_level(logging.ERROR), training.session() as session:
+        session.run(training.train)
+        session.run(training.train)
+        assert failed.wait(PATIENCE_SECS)
+        session.run(training.train)
+    assert training.steps_of_versions() == [3]
+    assert "injected" in caplog.text
+    assert "training goes on" in caplog.text
+    assert "have failed" in caplog.records[-1].message
+
+
+def test_a_failure_is_tried_again(graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    schedule = {"on_error": "retry", "attempts": 3, "retry_secs": 0}
+    training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(3))
+    with caplog.at_level(logging.ERROR):
+        training.run(1)
+    assert training.steps_of_versions() == [1]
+    assert not caplog.records
+
+
+def test_a_failure_ends_the_training_where_that_is_asked_for(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_steps": 1, "on_error": "fail"}, then=_fail_until(99))
+    with pytest.raises(ExportError, match="injected"):
+        training.run(10**9)
+    assert not list((tmp_path / "base").glob("[0-9]*"))
+
+
+def test_what_cannot_be_written_is_told_before_the_first_step(graph: tf.Graph, tmp_path: Path) -> None:
+    (tmp_path / "base").write_text("a file")
+    with pytest.raises(TargetError, match="base"):
+        Training(tmp_path / "base").run(1)
+
+
+def test_sigusr1_publishes(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"at_end": False})
+    published = threading.Event()
+    training.hook._publish = _then(training.hook._publish, published.set)
+    with training.session() as session:
+        session.run(training.train)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert published.wait(PATIENCE_SECS)
+    assert training.steps_of_versions() == [1]
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_sigterm_publishes_a_last_time_and_ends_the_training(graph: tf.Graph, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    training = Training(tmp_path / "base")
+    terminating = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    training.hook.before_run = _then(training.hook.before_run, lambda: terminating.ident or terminating.start())
+    with pytest.raises(SystemExit) as ended:
+        training.run(10**9)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert len(training.steps_of_versions()) == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_further_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:
+    saver: list[ads.Saver] = []
+    training = Training(tmp_path / "base", then=lambda builder: builder.add_meta_graph(["again"], saver=saver[0]))
+    saver.append(training.hook._saver)
+    training.run(2)
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.saved_model.loader.load(session, ["again"], str(tmp_path / "base" / "1"))
+        assert session.run("w/Read/ReadVariableOp:0") == 2
+
+
+def test_a_training_in_another_thread_publishes_without_signals(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = Training(tmp_path / "base")
+
+    def run() -> None:
+        with graph.as_default():
+            training.run(2)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(PATIENCE_SECS)
+    assert training.steps_of_versions() == [2]
+
+
+def test_a_wrong_saver_and_a_wrong_schedule_are_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=0.0)
+    with pytest.raises(SaverRequiredError, match="Saver is not an autodist_saved.Saver"):
+        ads.ChiefExportHook(tmp_path, saver=v1.train.Saver())
+    with pytest.raises(OptionsError, match="exclude each other"):
+        ads.ExportSchedule(every_steps=1, every_secs=1)
+    with pytest.raises(OptionsError, match="every_steps"):
+        ads.ExportSchedule(every_steps=0)
+
+
+def _then(call: Any, after: Any) -> Any:
+    def both(*arguments: Any) -> None:
+        call(*arguments)
+        after()
+
+    return both
+
+
+def _finally(call: Any, after: Any) -> Any:
+    def both(*arguments: Any) -> None:
+        try:
+            call(*arguments)
+        finally:
+            after()
+
+    return both
+
+
+def _fail_until(attempt: int) -> Any:
+    attempts = iter(range(1, 1000))
+
+    def fail(builder: ads.SavedModelBuilder) -> None:
+        if next(attempts) < attempt:
+            raise ExportError("injected")
+
+    return fail
