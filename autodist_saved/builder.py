@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,9 +21,11 @@ from autodist_saved.publish.local import LocalTarget
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
 from autodist_saved.server import runs_tensorflow_server
+from autodist_saved.serving import MovingAverages, serving_of
 from autodist_saved.session import DistributedSession
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
+from autodist_saved.sources.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._target = LocalTarget(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
+        self._staging: Staging | None = None
         if self._is_certainly_chief():
             self._target.check()
 
@@ -89,6 +92,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
         train_op: tf.Operation | tf.Tensor | None = None,
+        *,
+        serving: bool = False,
+        moving_averages: MovingAverages | None = None,
     ) -> None:
         """Save the variables of ``sess`` and the first meta graph on them. Called once.
 
@@ -104,10 +110,16 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             saver: made before the session; it says which variables are saved.
             train_op: trains one step; loaders find it in the collection ``saved_model_train_op`` and in the
                 signature ``__saved_model_train_op``.
+            serving: cut the graph at its signatures, and save only the variables that they need: no slots of
+                optimizers, and no ``global_step``. Partitioned variables are one each in the graph, too.
+            moving_averages: give the variables of a serving graph the values of their averages: an
+                ``ExponentialMovingAverage``, or names of averages by the names of variables. A variable that has no
+                average keeps its own value.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures or ops do not fit the graph; all problems at once.
+            SignatureError: signatures or ops do not fit the graph, or it cannot be served; all problems at once.
+            BindingError: averages are not saved, or differ from their variables in shape or type; all of them.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
@@ -134,6 +146,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             train_op=train_op,
             clear_devices=clear_devices,
             strip_default_attrs=strip_default_attrs,
+            serving=serving_of(serving, saver.staging, moving_averages),
         )
         if late := saver.variables_made_later():
             log.warning(
@@ -143,6 +156,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             )
         cut = cut_of(session, self._options)
         journal = session.job.journal if isinstance(session, GatedSession) else None
+        self._staging = saver.staging
         self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
         self._export.capture(request, source, cut)
 
@@ -156,18 +170,21 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         main_op: tf.Operation | None = None,
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
+        *,
+        serving: bool = False,
+        moving_averages: MovingAverages | None = None,
     ) -> None:
-        """Add the default graph as another meta graph on the same variables. Arguments and errors as above."""
+        """Add the default graph as another meta graph on the same variables. Arguments and errors as above.
+
+        Raises:
+            BindingError: a serving graph restores what was not captured; all of it.
+        """
         if not isinstance(saver, Saver):
             raise SaverRequiredError(_saver_required(saver))
         if self._bystander is not None:
             return
-        if self._export is None:
-            raise AssertionError(
-                "Graph state including variables and assets has not been saved yet. Please invoke "
-                "`add_meta_graph_and_variables()` first."
-            )
-        self._export.add(
+        export = self._started_export()
+        export.add(
             self._request(
                 v1.get_default_graph(),
                 saver,
@@ -178,8 +195,55 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 train_op=None,
                 clear_devices=clear_devices,
                 strip_default_attrs=strip_default_attrs,
+                serving=serving_of(serving, saver.staging, moving_averages, self._staging),
             )
         )
+
+    def add_meta_graph_from(
+        self,
+        build_fn: Callable[[], Mapping[str, Any]],
+        tags: Sequence[str],
+        *,
+        clear_devices: bool = True,
+        strip_default_attrs: bool = False,
+        moving_averages: MovingAverages | None = None,
+    ) -> None:
+        """Add a serving graph that you build, on the variables of the same names.
+
+        Called after :meth:`add_meta_graph_and_variables`, for a graph that is another one in training: without
+        dropout, say. It is cut at its signatures.
+
+        Args:
+            build_fn: called with a fresh graph as the default one; builds variables of the names, shapes and types
+                that the job's have when they are whole, and returns ``SignatureDef`` by name. Files in the collection
+                ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op in ``saved_model_main_op`` are taken from
+                the graph; tables are filled without a main op.
+            tags, clear_devices, strip_default_attrs, moving_averages: as above.
+
+        Raises:
+            BindingError: variables were not captured, or with another shape or type; all of them.
+            SignatureError, AssertionError, KeyError: as above.
+        """
+        if self._bystander is not None:
+            return
+        export = self._started_export()
+        with tf.Graph().as_default() as graph:
+            signatures = build_fn()
+            main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
+            saver = Saver(allow_empty=True)
+            request = self._request(
+                graph,
+                saver,
+                tags=tags,
+                signature_def_map=signatures,
+                assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+                main_op=main_ops[0] if main_ops else None,
+                train_op=None,
+                clear_devices=clear_devices,
+                strip_default_attrs=strip_default_attrs,
+                serving=serving_of(True, saver.staging, moving_averages, self._staging),
+            )
+        export.add(request)
 
     def save(self, as_text: bool = False) -> bytes | None:
         """Verify what was written and make it visible.
@@ -202,6 +266,14 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._export is None:
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         return os.fsencode(self._export.publish(as_text=as_text))
+
+    def _started_export(self) -> Export:
+        if self._export is None:
+            raise AssertionError(
+                "Graph state including variables and assets has not been saved yet. Please invoke "
+                "`add_meta_graph_and_variables()` first."
+            )
+        return self._export
 
     def _request(self, graph: tf.Graph, saver: Saver, **arguments: Any) -> MetaGraphRequest:
         if saver.staging.stage.graph is not graph:

@@ -100,6 +100,10 @@ class SignatureError(ProblemsError, UsageError, ValueError):
     """Signatures, assets or ops that were handed to the builder do not fit the graph."""
 
 
+class BindingError(ProblemsError, UsageError, ValueError):
+    """A meta graph restores variables that were not captured, or were captured with other shapes or types."""
+
+
 class WrongTaskError(UsageError):
     """The call belongs to another kind of task, such as a session on a parameter server."""
 

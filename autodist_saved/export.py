@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from autodist_saved.binding import check_written, plan_of
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
@@ -66,7 +67,7 @@ class Export:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
         Raises:
-            PlanError, SignatureError: what is asked for is wrong; nothing was touched.
+            PlanError, SignatureError, BindingError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
@@ -75,6 +76,8 @@ class Export:
             self._target.check()
         with self._phase("describe"):
             meta_graph = describe(request, SCOPES_COLLECTION)
+            if meta_graph.served is not None:
+                plan = plan_of(meta_graph.served, plan)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._all_or_nothing():
             with self._phase("open"):
@@ -101,6 +104,8 @@ class Export:
         files = self._staged_files()
         with self._phase("describe"):
             meta_graph = describe(request, SCOPES_COLLECTION)
+            if meta_graph.served is not None and self._report.plan is not None:
+                check_written(meta_graph.served, self._report.plan)
         with self._all_or_nothing(), self._phase("stream"):
             self._copy_assets(meta_graph.assets, files)
         self._graphs.add(meta_graph.proto)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -13,18 +13,27 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
+from autodist_saved.graph.collection_defs import asset_names
 from autodist_saved.graph.devices import clear_devices
 from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.serving import Served, serving_graph
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MetaGraph:
-    """A described graph, and the files that it reads: path by file name in ``assets/``."""
+    """A described graph.
+
+    Attributes:
+        proto: the graph.
+        assets: the files that it reads: path by file name in ``assets/``.
+        served: what it restores, if it is a serving graph; None for a complete one.
+    """
 
     proto: meta_graph_pb2.MetaGraphDef
     assets: Mapping[str, str]
+    served: Sequence[Served] | None = None
 
 
 def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph:
@@ -61,7 +70,12 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
             len(left_out),
         )
-    return MetaGraph(proto, _add_assets(proto, request))
+    assets = _add_assets(proto, request)
+    if request.serving is None:
+        return MetaGraph(proto, assets)
+    cut, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
+    needed = asset_names(cut)
+    return MetaGraph(cut, {name: path for name, path in assets.items() if name in needed}, served)
 
 
 def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...]) -> None:

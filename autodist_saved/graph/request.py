@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
+from autodist_saved.graph.serving import Serving
+from autodist_saved.graph.tensor_infos import tensor_names
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class MetaGraphRequest:
         train_op: operation or tensor that trains one step.
         clear_devices: remove every device from the graph.
         strip_default_attrs: remove attributes that have their default value.
+        serving: what a serving graph is made with; None for the complete graph.
     """
 
     graph: tf.Graph
@@ -38,10 +41,11 @@ class MetaGraphRequest:
     train_op: tf.Operation | tf.Tensor | None
     clear_devices: bool
     strip_default_attrs: bool
+    serving: Serving | None = None
 
     def check(self) -> None:
         """Raise ``SignatureError`` with all that does not fit the graph."""
-        problems = [*self._problems(), *self._asset_problems()]
+        problems = [*self._problems(), *self._asset_problems(), *self._serving_problems()]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)
 
@@ -59,13 +63,23 @@ class MetaGraphRequest:
         for key, signature in self.signatures.items():
             for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
                 for argument, info in infos.items():
-                    for tensor in _tensor_names(info):
+                    for tensor in tensor_names(info):
                         if not _in_graph(graph, tensor):
                             yield Problem(
                                 f"signature {key!r}, {side}[{argument!r}]",
                                 f"there is no tensor {tensor!r} in the session's graph",
                                 "build the signature from tensors of that graph",
                             )
+
+    def _serving_problems(self) -> Iterator[Problem]:
+        if self.serving is None:
+            return
+        if not self.signatures:
+            what = "a serving graph is what its signatures need, and there are none"
+            yield Problem("signature_def_map", what, "give signatures, or leave out serving=True")
+        if self.train_op is not None:
+            what = f"{self.train_op.name!r} is given, and a serving graph cannot train"
+            yield Problem("train_op", what, "add it with a meta graph of its own, without serving=True")
 
     def _asset_problems(self) -> Iterator[Problem]:
         fix = "give constant string tensors that name files, such as tf.constant(path)"
@@ -90,6 +104,7 @@ def make_request(
     train_op: Any,
     clear_devices: bool,
     strip_default_attrs: bool,
+    serving: Serving | None = None,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
@@ -102,20 +117,8 @@ def make_request(
         train_op=tensorflow_private.unwrap_resource_assign(train_op),
         clear_devices=clear_devices,
         strip_default_attrs=strip_default_attrs,
+        serving=serving,
     )
-
-
-def _tensor_names(info: Any) -> Iterator[str]:
-    match info.WhichOneof("encoding"):
-        case "name":
-            yield info.name
-        case "coo_sparse":
-            yield info.coo_sparse.values_tensor_name
-            yield info.coo_sparse.indices_tensor_name
-            yield info.coo_sparse.dense_shape_tensor_name
-        case "composite_tensor":
-            for component in info.composite_tensor.components:
-                yield from _tensor_names(component)
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:

@@ -1,0 +1,67 @@
+"""What the graph of a job, and its saver, say for a serving graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.errors import UsageError
+from autodist_saved.graph.region import Holder, Region
+from autodist_saved.graph.serving import Serving
+from autodist_saved.sources.staging import StagedPiece, Staging
+
+MovingAverages: TypeAlias = tf.train.ExponentialMovingAverage | Mapping[str, str]
+
+
+def serving_of(
+    serving: bool, staging: Staging, moving_averages: MovingAverages | None, first: Staging | None = None
+) -> Serving | None:
+    """What a serving graph is made with; None for a graph that is not to be one.
+
+    Args:
+        serving: whether it is to be one.
+        staging: of the saver in its graph.
+        moving_averages: the averages whose values variables are to have, or their names by those of the variables.
+        first: of the saver whose variables are written already; None where they are written for this graph.
+
+    Raises:
+        UsageError: there are averages for a graph that is not to be a serving graph.
+    """
+    if not serving:
+        if moving_averages is not None:
+            raise UsageError("a training graph has averages of its own; give moving_averages with serving=True")
+        return None
+    averages = moving_averages or {}
+    if isinstance(averages, tf.train.ExponentialMovingAverage):
+        averages = _names(averages, first or staging)
+    return Serving(_holders(staging), averages, writes_variables=first is None)
+
+
+def _holders(staging: Staging) -> tuple[Holder, ...]:
+    return tuple(
+        Holder(piece.node, piece.name, _region(piece) if piece.is_slice else None)
+        for piece in staging.pieces
+        if piece.node is not None
+    )
+
+
+def _names(averages: tf.train.ExponentialMovingAverage, staging: Staging) -> dict[str, str]:
+    """Names of averages by those of their variables. One that the saver does not save is called after its node."""
+    names = {piece.node: piece.name for piece in staging.pieces if piece.node is not None}
+    found = {}
+    for variable in staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES):
+        average = averages.average(variable)
+        if average is not None and _node(variable) in names:
+            found[names[_node(variable)]] = names.get(_node(average), _node(average))
+    return found
+
+
+def _node(variable: tf.Variable) -> str:
+    return str(variable.op.name)
+
+
+def _region(piece: StagedPiece) -> Region:
+    return Region(piece.name, piece.dtype, piece.full_shape or (), piece.offset, piece.shape or ())
