@@ -149,11 +149,19 @@ class BodyFold:
         elif node.op == "ResourceGather" and not node.attr["batch_dims"].i:
             self.reads.add(node.name)
             self._look_up(node, handle)
+        elif node.op == "ResourceGatherNd":
+            self._read_first(node, handle.region)
         elif node.op == "VariableShape":
             dtype = as_dtype(node, "out_type") if "out_type" in node.attr else tf.int32  # TensorFlow's default
             self._instead[output] = self._new.at_most(output, handle.region.shape, dtype)
         else:
             self._refuse(node, handle.region)
+
+    def _read_first(self, node: Node, region: Region) -> None:
+        """Look up in what is read of the piece, instead of in the variable."""
+        node.op = "GatherNd"
+        node.attr["Tparams"].CopyFrom(node.attr.pop("dtype"))
+        node.input[0] = self._new.part(self._new.read(node.input[0], region), region)
 
     def _is_of_rows(self, node: Node) -> bool:
         """Whether a node looks rows up in its first input."""

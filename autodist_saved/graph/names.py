@@ -43,6 +43,7 @@ def rename_in_function(function: function_pb2.FunctionDef, pieces: Mapping[str, 
     for key, node in list(function.control_ret.items()):
         function.control_ret[key] = names.get(node, node)
     for attributes in function.arg_attr.values():
+        attributes.attr.pop("_class", None)  # colocation with what the function was traced with
         if "_user_specified_name" in attributes.attr:
             name = attributes.attr["_user_specified_name"]
             name.s = by_scope(tf.compat.as_text(name.s)).encode()

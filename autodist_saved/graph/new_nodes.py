@@ -18,6 +18,12 @@ class NewNodes:
         self._body = body
         self._in_loops = body.in_loops()
 
+    def read(self, handle: str, region: Region) -> str:
+        """The value of a variable."""
+        return self._add(
+            "ReadVariableOp", f"{node_of(handle)}/Read/ReadVariableOp", [handle], dtype=tf.as_dtype(region.dtype)
+        )
+
     def part(self, tensor: str, region: Region) -> str:
         """A region of a whole variable's value."""
         return self._slice(tensor, region.offset, region.end, region.dtype, ellipsis_mask=0)
