@@ -28,7 +28,7 @@ def serving_of(
         first: of the saver whose variables are written already; None where they are written for this graph.
 
     Raises:
-        UsageError: there are averages for a graph that is not to be a serving graph.
+        UsageError: there are averages for a graph that is not to be a serving graph, or none of its variables.
     """
     if not serving:
         if moving_averages is not None:
@@ -37,6 +37,8 @@ def serving_of(
     averages = moving_averages or {}
     if isinstance(averages, tf.train.ExponentialMovingAverage):
         averages = _names(averages, first or staging)
+        if not averages:
+            raise UsageError("moving_averages has no averages of the saver's variables; call its apply() in training")
     return Serving(_holders(staging), averages, writes_variables=first is None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,9 @@ def grid(name: str, array: np.ndarray, rows: list[int], columns: list[int], **ar
     """A table that is cut at these rows and columns; lists of its pieces from left to right."""
     pieces = []
     tops, lefts = [0, *rows, array.shape[0]], [0, *columns, array.shape[1]]
-    for top, bottom in zip(tops, tops[1:], strict=False):
+    for top, bottom in itertools.pairwise(tops):
         pieces.append([])
-        for left, right in zip(lefts, lefts[1:], strict=False):
+        for left, right in itertools.pairwise(lefts):
             value = array[top:bottom, left:right]
             piece = v1.get_variable(f"{name}/piece_{top}_{left}", initializer=value, **arguments)
             info = tf.Variable.SaveSliceInfo(name, list(array.shape), [top, left], list(value.shape))

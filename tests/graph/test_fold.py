@@ -153,21 +153,22 @@ def test_whatever_is_done_with_pieces_is_done_with_parts(
 def test_pieces_are_folded_in_loops_and_branches(
     graph: tf.Graph, tmp_path: Path, use_resource: bool, control_flow: str, feed: Any
 ) -> None:
-    x, rows, columns = ids(), table(use_resource=use_resource), table("columns", axis=1, use_resource=use_resource)
+    x, columns = ids(), table("columns", axis=1, use_resource=use_resource)
+    rows = list(table(use_resource=use_resource))
 
     def looked_up() -> tf.Tensor:
         return v1.nn.embedding_lookup(rows, x, "div")
 
     branched = v1.cond(tf.size(x) > 3, looked_up, lambda: tf.gather(tf.convert_to_tensor(columns), x))
-    one = v1.cond(tf.size(x) > 3, lambda: list(rows)[1] * 2.0, lambda: list(rows)[2][:1] + list(rows)[0][:3])
+    one = v1.cond(tf.size(x) > 3, lambda: rows[1] * 2.0, lambda: rows[2][:1] + rows[0][:3])
     _, looped = v1.while_loop(
         lambda i, _: i < 3,
-        lambda i, total: (i + 1, total + looked_up() + tf.gather(list(rows)[2], [1]) + list(rows)[1][:1]),
+        lambda i, total: (i + 1, total + looked_up() + tf.gather(rows[2], [1]) + rows[1][:1]),
         [0, tf.zeros([tf.size(x), COLUMNS])],
     )
     nested = v1.cond(
         tf.size(x) > 3,
-        lambda: v1.while_loop(lambda i: tf.reduce_sum(i) < 50.0, lambda i: i + list(rows)[1][0, 0] ** 2 + 1, [1.0]),
+        lambda: v1.while_loop(lambda i: tf.reduce_sum(i) < 50.0, lambda i: i + rows[1][0, 0] ** 2 + 1, [1.0]),
         lambda: tf.reduce_sum(list(columns)[1]),
     )
     served(x, [branched, one, looped, nested], tmp_path / "model", feed)
