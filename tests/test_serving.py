@@ -188,7 +188,9 @@ def test_a_variable_that_would_have_no_value_is_named(graph: tf.Graph, tmp_path:
 
 
 class TestAverages:
-    def test_they_take_the_names_of_the_variables(self, job: Job, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("use_resource", [True, False])
+    def test_they_take_the_names_of_the_variables(self, graph: tf.Graph, tmp_path: Path, use_resource: bool) -> None:
+        job = Job(use_resource=use_resource)
         with job.session() as session:
             averages = job.averaged(session)
             export(session, tmp_path / "model", job.saver, job.signatures, moving_averages=job.averages)

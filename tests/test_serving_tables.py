@@ -101,3 +101,19 @@ def test_a_mutable_table_is_saved_and_restored_with_its_graph(graph: tf.Graph, t
         answers, _ = ask(tmp_path / name, {"words": WORDS})
         assert answers["y"].tolist() == [7.0, 8.0, 3.0]
     assert sorted(variables(tmp_path / "served")) == ["needed-keys", "needed-values", "w"]
+
+
+def test_files_that_only_training_reads_are_not_missed(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file_table(tmp_path / "trained.txt", "late")
+    served = file_table(tmp_path / "served.txt", "late")
+    x, words = v1.placeholder(tf.float32, [], "x"), v1.placeholder(tf.string, [None], "words")
+    y = x + v1.get_variable("w", initializer=1.0)
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        export(session, tmp_path / "without", saver, signatures({"x": x}, {"y": y}))
+        assert "not part of the model" not in caplog.text
+        export(session, tmp_path / "with", saver, signatures({"words": words}, {"y": served.lookup(words)}))
+    assert "1 files that the graph reads are not part of the model" in caplog.text

@@ -64,18 +64,24 @@ def describe(request: MetaGraphRequest, own_scopes_collection: str) -> MetaGraph
         _set_collection(proto, tensorflow_private.TRAIN_OP_KEY, request.train_op.name)
         signature = _train_signature(request.train_op)
         proto.signature_def[tensorflow_private.TRAIN_OP_SIGNATURE_KEY].CopyFrom(signature)
-    if not request.assets and (left_out := request.graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)):
+    assets = _add_assets(proto, request)
+    served = None
+    if request.serving is not None:
+        proto, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
+        needed = asset_names(proto)
+        assets = {name: path for name, path in assets.items() if name in needed}
+    _warn_of_files(proto, request)
+    return MetaGraph(proto, assets, served)
+
+
+def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
+    left_out = proto.collection_def.get(v1.GraphKeys.ASSET_FILEPATHS)
+    if left_out is not None and not request.assets:
         log.warning(
             "%d files that the graph reads are not part of the model, so it works on this machine only; give the "
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
-            len(left_out),
+            len(left_out.node_list.value),
         )
-    assets = _add_assets(proto, request)
-    if request.serving is None:
-        return MetaGraph(proto, assets)
-    cut, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
-    needed = asset_names(cut)
-    return MetaGraph(cut, {name: path for name, path in assets.items() if name in needed}, served)
 
 
 def _drop_scopes(meta_graph: meta_graph_pb2.MetaGraphDef, scopes: tuple[str, ...]) -> None:

@@ -67,6 +67,7 @@ class BodyFold:
         self._lookups: dict[str, Lookup] = {}
         self._instead: dict[str, str] = {}
         self._parts: dict[str, str] = {}
+        self._waited_for: dict[str, str] = {}
 
     def lift(self, tensor: str, region: Region, *, is_handle: bool, instead: str | None = None) -> None:
         """Say that a tensor is a piece, or its handle. ``instead``: what is the whole; it itself by default."""
@@ -78,7 +79,8 @@ class BodyFold:
         """Edit the nodes. :attr:`problems` tells what cannot be folded, :attr:`reads` which nodes read the whole."""
         for node in self.body.in_order():
             inputs = [self.body.canonical(name) for name in data_inputs(node)]
-            node.input[:] = [*map(self._now, inputs), *(name for name in node.input if is_control(name))]
+            waits = [self._waited_for.get(name, name) for name in node.input if is_control(name)]
+            node.input[:] = [*map(self._now, inputs), *waits]
             lifted = {at: self._lifted[name] for at, name in enumerate(inputs) if name in self._lifted}
             if lifted:
                 self._visit(node, inputs, lifted)
@@ -190,6 +192,7 @@ class BodyFold:
             self._settle(node, inputs, lifted)
             return
         self.lift(self.body.output(node), region, is_handle=False, instead=node.input[parts[0]])
+        self._waited_for[f"^{node.name}"] = f"^{node_of(node.input[parts[0]])}"
 
     def _stitch(self, node: Node, inputs: Sequence[str]) -> None:
         """Rows of pieces that are put back into order are rows of the whole.

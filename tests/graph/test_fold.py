@@ -111,6 +111,14 @@ def test_pieces_that_are_put_together_are_one_read(
     assert not {"Concat", "ConcatV2", "StridedSlice"} & set(ops(meta_graph))
 
 
+def test_who_waits_for_pieces_to_be_put_together_waits_for_their_read(graph: tf.Graph, tmp_path: Path) -> None:
+    x, whole = ids(), tf.convert_to_tensor(table(use_resource=True))
+    with tf.control_dependencies([whole.op, whole.op.inputs[0].op]):
+        y = tf.identity(x)
+    meta_graph = served(x, [y, tf.gather(whole, x)], tmp_path / "model")
+    assert "ConcatV2" not in ops(meta_graph)
+
+
 def test_a_grid_that_is_put_together_is_one_read(graph: tf.Graph, tmp_path: Path, use_resource: bool) -> None:
     x, array = ids(), np.random.default_rng(1).normal(size=[ROWS, COLUMNS]).astype(np.float32)
     pieces = grid("table", array, [3, 7], [1], use_resource=use_resource)
