@@ -8,7 +8,7 @@ from typing import TypeAlias
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import BindingError, Problem, UsageError
 from autodist_saved.graph.region import Holder, Region
 from autodist_saved.graph.serving import Serving
 from autodist_saved.sources.staging import StagedPiece, Staging
@@ -29,16 +29,13 @@ def serving_of(
 
     Raises:
         UsageError: there are averages for a graph that is not to be a serving graph, or none of its variables.
+        BindingError: there are averages of unknown variables; all of them.
     """
     if not serving:
         if moving_averages is not None:
             raise UsageError("a training graph has averages of its own; give moving_averages with serving=True")
         return None
-    averages = moving_averages or {}
-    if isinstance(averages, tf.train.ExponentialMovingAverage):
-        averages = _names(averages, first or staging)
-        if not averages:
-            raise UsageError("moving_averages has no averages of the saver's variables; call its apply() in training")
+    averages = _averages(moving_averages, first or staging) if moving_averages is not None else {}
     return Serving(_holders(staging), averages, writes_variables=first is None)
 
 
@@ -50,14 +47,24 @@ def _holders(staging: Staging) -> tuple[Holder, ...]:
     )
 
 
-def _names(averages: tf.train.ExponentialMovingAverage, staging: Staging) -> dict[str, str]:
+def _averages(averages: MovingAverages, staging: Staging) -> Mapping[str, str]:
     """Names of averages by those of their variables. One that the saver does not save is called after its node."""
     names = {piece.node: piece.name for piece in staging.pieces if piece.node is not None}
+    if isinstance(averages, Mapping):
+        unknown = [
+            Problem("moving_averages", f"the saver saves no variable {name!r}", "name variables as the saver does")
+            for name in sorted(averages.keys() - set(names.values()))
+        ]
+        if unknown:
+            raise BindingError("there are averages of variables that are not there", problems=unknown)
+        return averages
     found = {}
     for variable in staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES):
         average = averages.average(variable)
         if average is not None and _node(variable) in names:
             found[names[_node(variable)]] = names.get(_node(average), _node(average))
+    if not found:
+        raise UsageError("moving_averages has no averages of the saver's variables; call its apply() in training")
     return found
 
 

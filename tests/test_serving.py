@@ -233,8 +233,9 @@ class TestAverages:
                 export(
                     session, tmp_path / "model", job.saver, job.signatures, moving_averages={"second": "first/Adam"}
                 )
-            with pytest.raises(SignatureError, match="there is no variable 'third'"):
-                export(session, tmp_path / "model", job.saver, job.signatures, moving_averages={"third": "first"})
+            unknown = {"third": "first", "fourth": "first"}
+            with pytest.raises(BindingError, match="no variable 'fourth'.*\n.*\n.*no variable 'third'"):
+                export(session, tmp_path / "model", job.saver, job.signatures, moving_averages=unknown)
         assert not list(tmp_path.iterdir())
 
     def test_those_of_other_variables_are_refused(self, job: Job, tmp_path: Path) -> None:

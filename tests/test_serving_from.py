@@ -20,11 +20,10 @@ X = np.ones([2, 3], np.float32)
 def model(*, training: bool, partitioner: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
     x = v1.placeholder(tf.float32, [None, 3], "x")
     normal = v1.random_normal_initializer(seed=1)
-    hidden = tf.matmul(
-        x, tf.convert_to_tensor(v1.get_variable("first", [3, 4], None, normal, partitioner=partitioner))
-    )
+    first = v1.get_variable("first", [3, 4], None, normal, partitioner=partitioner)
+    hidden = tf.matmul(x, tf.convert_to_tensor(first))
     if training:
-        hidden = tf.nn.dropout(hidden, 0.5)
+        hidden = tf.nn.dropout(hidden, 0.5) * v1.get_variable("only_in_training", [4])
     return x, tf.matmul(hidden, v1.get_variable("second", [4, 1], None, normal), name="y")
 
 
@@ -59,7 +58,7 @@ def test_its_variables_are_those_of_the_job_by_name(job: Job, tmp_path: Path) ->
         builder = job.builder(session, tmp_path / "model")
         builder.add_meta_graph_from(serve, TAGS)
         builder.save()
-        *first, second = session.run(v1.trainable_variables())
+        *first, _, second = session.run(v1.trainable_variables())
     expected = X @ np.concatenate(first) @ second
     answers, meta_graph = ask(tmp_path / "model", {"x": X})
     np.testing.assert_allclose(answers["y"], expected, rtol=1e-6)

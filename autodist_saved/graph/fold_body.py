@@ -97,7 +97,7 @@ class BodyFold:
     def changed(self) -> set[str]:
         """Names of tensors that have another value now, or none."""
         parts = {name for name, one in self._lifted.items() if not (one.is_handle or one.region.is_whole)}
-        return parts | self._instead.keys() | self._lookups.keys()
+        return parts | self._instead.keys()
 
     def region_of_handle(self, tensor: str) -> Region | None:
         """The piece whose handle a tensor was; None where it was no such handle."""

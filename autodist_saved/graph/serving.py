@@ -87,6 +87,29 @@ def serving_graph(
     """
     trained = graph_pb2.GraphDef()
     trained.CopyFrom(meta_graph.graph_def)
+    folded = _cut(meta_graph, serving)
+    body = Body(meta_graph.graph_def)
+    nodes = _saved_variables(body, folded, serving.holders)
+    keys = {variable: variable if serving.writes_variables else serving.value_of(variable) for variable in nodes}
+    present = _present(trained, body, folded)
+    states = _states(trained, meta_graph.saver_def, serving, present)
+    served = [Served(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()]
+    served += [Served(key, key) for state in states for key in state.tensors]
+    restored = with_restore_ops(
+        meta_graph.graph_def,
+        {keys[name]: node for name, node in nodes.items()},
+        [partial(ReplayedState, state, trained, present) for state in states],
+        strip_default_attrs=strip_default_attrs,
+    )
+    restored.meta_info_def.tags.extend(meta_graph.meta_info_def.tags)
+    for described_anew in ("graph_def", "saver_def", "meta_info_def"):
+        meta_graph.ClearField(described_anew)
+    restored.MergeFrom(meta_graph)
+    return restored, tuple(served)
+
+
+def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
+    """Leave what signatures need, folded, and have all that names nodes name those that are left."""
     roots = _roots(meta_graph)
     prune(meta_graph.graph_def, roots)
     folded = fold(meta_graph.graph_def, serving.holders, roots)
@@ -99,26 +122,7 @@ def serving_graph(
             rename_tensors(info, partial(_new_name, folded=folded))
     pieces = {holder.node: holder.variable for holder in serving.holders if holder.piece is not None}
     mend_collections(meta_graph, body, folded, pieces)
-    present = _present(trained, body, folded)
-    states = _states(trained, meta_graph.saver_def, serving, present)
-    keys = {variable: variable if serving.writes_variables else serving.value_of(variable) for variable in nodes}
-    served = [
-        Served(keys[variable], serving.value_of(variable), *_type(body.nodes[node]))
-        for variable, node in nodes.items()
-    ]
-    cut = with_restore_ops(
-        meta_graph.graph_def,
-        {keys[variable]: node for variable, node in nodes.items()},
-        [partial(ReplayedState, state, trained, present) for state in states],
-        strip_default_attrs=strip_default_attrs,
-    )
-    served += [Served(key, key) for state in states for key in state.tensors]
-    tags = list(meta_graph.meta_info_def.tags)
-    for field_name in ("graph_def", "saver_def", "meta_info_def"):
-        meta_graph.ClearField(field_name)
-    cut.MergeFrom(meta_graph)
-    cut.meta_info_def.tags.extend(tags)
-    return cut, tuple(served)
+    return folded
 
 
 def _roots(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
@@ -172,9 +176,6 @@ def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Prob
     if serving.averages and not averaged:
         what = "there are no averages of any variable that the signatures need"
         yield Problem("moving_averages", what, "give the averages of the variables that are served")
-    for variable in sorted(serving.averages.keys() - {holder.variable for holder in serving.holders}):
-        what = f"there is no variable {variable!r}, of which {serving.averages[variable]!r} would be the average"
-        yield Problem("moving_averages", what, "name variables by their names in the saver")
     for variable, average in averaged.items():
         if average in nodes:
             what = f"the signatures need it, and its average {average!r} as well, which would then be the same"

@@ -237,11 +237,8 @@ def test_any_grid_is_folded(
     with tf.Graph().as_default():
         x = ids()
         pieces = grid("table", array, rows, columns, use_resource=is_resource)
-        looked_up = [
-            v1.nn.embedding_lookup([row[at] for row in pieces], x % min(IDS.max(), ROWS // 4), "mod")
-            for at in range(len(columns) + 1)
-            if not rows
-        ]
+        ids_max = len(pieces) * min(row[0].shape[0] for row in pieces)
+        looked_up = [v1.nn.embedding_lookup(list(column), x % ids_max, "mod") for column in zip(*pieces, strict=True)]
         whole = tf.concat([tf.concat(row, 1) for row in pieces], 0)
         each = [tf.gather(piece, x % piece.shape[0]) for row in pieces for piece in row]
         served(x, [*looked_up, tf.gather(whole, x), *each], tmp_path_factory.mktemp("grid") / "model")
