@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
+from tensorflow.core.protobuf import saved_model_pb2
 
 import autodist_saved as ads
 from tests.served import ask, export, ops, signatures, variables
@@ -79,6 +80,21 @@ def test_a_table_whose_contents_are_looked_up_in_another_one_brings_that_along(
     answers, meta_graph = ask(tmp_path / "model", {"words": WORDS})
     assert answers["y"].tolist() == [5, 6, -1]
     assert ops(meta_graph).count("HashTableV2") == 2
+
+
+def test_all_tables_that_are_needed_are_filled(graph: tf.Graph, tmp_path: Path) -> None:
+    first, keys = constant_table("early", "late"), tf.constant(["early", "late"])
+    second = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, first.lookup(keys)), -1)
+    constant_table("not needed")
+    words = v1.placeholder(tf.string, [None], "words")
+    signature_map = signatures({"words": words}, {"y": second.lookup(words)})
+    saver = ads.Saver(allow_empty=True)
+    with v1.Session() as session:
+        export(session, tmp_path / "model", saver, signature_map)
+    model = saved_model_pb2.SavedModel.FromString((tmp_path / "model" / "saved_model.pb").read_bytes())
+    nodes = {node.name: node for node in model.meta_graphs[0].graph_def.node}
+    (main_op,) = model.meta_graphs[0].collection_def["saved_model_main_op"].node_list.value
+    assert len(nodes[main_op].input) == 2
 
 
 def test_a_mutable_table_is_saved_and_restored_with_its_graph(graph: tf.Graph, tmp_path: Path) -> None:

@@ -76,7 +76,6 @@ def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterab
 def _make_whole(node: Node, piece: Region) -> None:
     for dimension, extent in zip(node.attr["shape"].shape.dim, piece.whole, strict=True):
         dimension.size = extent
-    node.device = ""
     if node.op == "VarHandleOp":
         node.attr["shared_name"].s = piece.variable.encode()
         if "debug_name" in node.attr:

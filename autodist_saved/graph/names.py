@@ -63,30 +63,23 @@ def _renamings(names: Iterable[str], new_name: Callable[[str], str], taken: Iter
 
 def _scopes_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
     """Takes pieces out of names such as ``emb/part_0/Read/ReadVariableOp``."""
-
-    def without(name: str) -> str:
-        # Between slashes stands a whole scope: ``emb/part_1`` is none of ``emb/part_10``.
-        scopes = f"/{name}/"
-        for piece, variable in pieces.items():
-            scopes = scopes.replace(f"/{piece}/", f"/{variable}/")
-            # This is where TensorFlow puts a partitioned variable together.
-            scopes = scopes.replace(f"/{variable}/ConcatPartitions/", f"/{variable}/")
-        return scopes[1:-1]
-
-    return without
+    # The second is where TensorFlow puts a partitioned variable together.
+    scopes = {**pieces, **{f"{variable}/ConcatPartitions": variable for variable in pieces.values()}}
+    return _replacing(scopes, "(?:^|(?<=/))", "(?=/|$)")
 
 
 def _words_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
     """Takes pieces out of names such as ``gather_emb_part_0_read``, which TensorFlow gives to what functions take."""
     words = {_words(piece): _words(variable) for piece, variable in pieces.items()}
-    longest_first = sorted(words, key=len, reverse=True)
-    pattern = re.compile(f"(?<![a-z0-9])({'|'.join(map(re.escape, longest_first))})(?![a-z0-9])")
-
-    def without(name: str) -> str:
-        return pattern.sub(lambda found: words[found[1]], name) if words else name
-
-    return without
+    return _replacing(words, "(?<![a-z0-9])", "(?![a-z0-9])")
 
 
 def _words(name: str) -> str:
     return re.sub("[^a-z0-9]", "_", name.lower())
+
+
+def _replacing(parts: Mapping[str, str], before: str, after: str) -> Callable[[str], str]:
+    """Replaces parts of names, the longest that stand between these patterns."""
+    longest_first = sorted(parts, key=len, reverse=True)
+    pattern = re.compile(f"{before}({'|'.join(map(re.escape, longest_first))}){after}")
+    return lambda name: pattern.sub(lambda found: parts[found[1]], name) if parts else name

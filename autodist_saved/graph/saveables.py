@@ -45,13 +45,14 @@ def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[Sa
         variables: keys of what is left out.
     """
     tensors = _saved_tensors(body, saver_def.save_tensor_name)
+    keys_read = {node.name: _keys(body, node) for node in body.nodes.values() if node.op == "RestoreV2"}
     for restore_op in _members(body, saver_def.restore_op_name):
         restored = {}
         for name in body.behind([restore_op], _is_no_read_from_file):
             for tensor in data_inputs(body.nodes[name]):
                 reader, number = body.source(tensor)
                 if reader is not None and reader.op == "RestoreV2":
-                    restored[body.canonical(tensor)] = _keys(body, reader)[number]
+                    restored[body.canonical(tensor)] = keys_read[reader.name][number]
         keys = set(restored.values())
         if keys and not keys & variables:
             yield SavedState({key: tensors[key] for key in sorted(keys)}, restored, restore_op)

@@ -111,6 +111,16 @@ def test_pieces_that_are_put_together_are_one_read(
     assert not {"Concat", "ConcatV2", "StridedSlice"} & set(ops(meta_graph))
 
 
+def test_collections_name_only_what_is_as_it_was(graph: tf.Graph, tmp_path: Path) -> None:
+    x, pieces = ids(), list(table(use_resource=True))
+    read = tf.identity(pieces[1])
+    y = tf.gather(read, x % 3) * 2.0
+    for tensor in (read, y, tf.zeros([])):
+        v1.add_to_collection("seen", tensor)
+    meta_graph = served(x, y, tmp_path / "model")
+    assert meta_graph.collection_def["seen"].node_list.value == [y.name]
+
+
 def test_who_waits_for_pieces_to_be_put_together_waits_for_their_read(graph: tf.Graph, tmp_path: Path) -> None:
     x, whole = ids(), tf.convert_to_tensor(table(use_resource=True))
     with tf.control_dependencies([whole.op, whole.op.inputs[0].op]):
@@ -134,7 +144,6 @@ USES: dict[str, Callable[[Any, tf.Tensor], tf.Tensor]] = {
     "rows of one by their places": lambda t, x: tf.gather_nd(list(t)[1], (x % 3)[:, None]),
     "some put together": lambda t, x: tf.concat(list(t)[1:], 0) + tf.cast(x[0], tf.float32),
     "put together in another order": lambda t, x: tf.concat(list(t)[::-1], 0) + tf.cast(x[0], tf.float32),
-    "rows of one, in a loop": lambda t, x: tf.map_fn(lambda i: tf.gather(list(t)[1], i % 3), x, tf.float32),
     "clipped lookup": lambda t, x: v1.nn.embedding_lookup(t, x, "div", max_norm=0.5),
     "weighted lookup": lambda t, x: v1.nn.embedding_lookup_sparse(t, _sparse(x), None, "div", combiner="mean"),
     "safe lookup": lambda t, x: v1.nn.safe_embedding_lookup_sparse(list(t), _sparse(x), partition_strategy="div"),
@@ -149,12 +158,17 @@ def _sparse(x: tf.Tensor) -> tf.SparseTensor:
 
 @pytest.mark.parametrize("name", USES)
 def test_whatever_is_done_with_pieces_is_done_with_parts(
-    graph: tf.Graph, tmp_path: Path, use_resource: bool, name: str, control_flow: str
+    graph: tf.Graph, tmp_path: Path, use_resource: bool, name: str
 ) -> None:
-    if control_flow == "v2" and "loop" not in name:
-        pytest.skip("there is no control flow in it")
     x = ids()
     served(x, USES[name](table(use_resource=use_resource), x), tmp_path / "model")
+
+
+def test_rows_of_a_piece_are_looked_up_one_by_one(
+    graph: tf.Graph, tmp_path: Path, use_resource: bool, control_flow: str
+) -> None:
+    x, pieces = ids(), list(table(use_resource=use_resource))
+    served(x, tf.map_fn(lambda number: tf.gather(pieces[1], number % 3), x, tf.float32), tmp_path / "model")
 
 
 @pytest.mark.parametrize("feed", [IDS, IDS[:2]], ids=["one branch", "the other branch"])
