@@ -216,6 +216,18 @@ def test_functions_get_the_whole_of_each_piece_that_they_were_given(
     served(x, [outer(x % 3), outer(x % 2), lookup(x)], tmp_path / "model")
 
 
+def test_a_lookup_in_a_function_is_one_lookup(graph: tf.Graph, tmp_path: Path) -> None:
+    x, pieces = ids(), list(table(use_resource=True))
+
+    @tf.function
+    def lookup(rows: tf.Tensor) -> tf.Tensor:
+        return v1.nn.embedding_lookup(pieces, rows, "div")
+
+    found = ops(served(x, lookup(x), tmp_path / "model"))
+    assert found.count("ResourceGather") == 1
+    assert "ParallelDynamicStitch" not in found
+
+
 def test_a_variable_of_one_piece_is_whole(graph: tf.Graph, tmp_path: Path, use_resource: bool) -> None:
     x = ids()
     meta_graph = served(x, v1.nn.embedding_lookup(table(parts=1, use_resource=use_resource), x), tmp_path / "model")
