@@ -16,7 +16,6 @@ Node: TypeAlias = node_def_pb2.NodeDef
 # What hands its first input on as it is.
 PASSES_ON = frozenset({"Identity", "Enter", "Switch"})
 
-
 _COLOCATION = "loc:@"
 
 
@@ -76,8 +75,9 @@ class Body:
 
     def source(self, tensor: str) -> tuple[Node | None, int]:
         """The node behind an input, and the number of its output; None for an argument of the function."""
-        number = tensor.rpartition(":")[2]
-        return self.nodes.get(node_of(tensor)), int(number) if number.isdecimal() else 0
+        node, _, output = tensor.partition(":")
+        number = output.rpartition(":")[2]
+        return self.nodes.get(node), int(number) if number.isdecimal() else 0
 
     def add(self, op: str, name: str, inputs: Iterable[str], **attributes: Any) -> Node:
         """Add a node of a free name."""

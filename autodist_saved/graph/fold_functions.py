@@ -44,8 +44,7 @@ class FoldedFunctions:
         function = self._library.function.add()
         function.CopyFrom(functions[name])
         function.signature.name = unused(name, functions)
-        body = Body(function)
-        fold = BodyFold(body, f"the function {name!r}, ", self.get)
+        fold = BodyFold(Body(function), f"the function {name!r}, ", self.get)
         for at, region in arguments.items():
             fold.lift(function.signature.input_arg[at].name, region, is_handle=True)
         fold.run()
@@ -55,9 +54,17 @@ class FoldedFunctions:
             if piece := fold.region_of_handle(function.ret[output.name]):
                 returned[at] = piece
             function.ret[output.name] = fold.settled(function.ret[output.name])
-        # A function does all that has effects, whether it returns them or not. Reads have none.
-        effects = [node for node in body.nodes.values() if tensorflow_private.is_stateful(node.op)]
-        roots = {node.name for node in effects} - fold.reads
-        roots |= {node_of(tensor) for tensor in (*function.ret.values(), *function.control_ret.values())}
-        body.keep(body.behind(roots, fold.needs))
+        _tidy(function, fold)
         return function.signature.name, returned
+
+
+def _tidy(function: function_pb2.FunctionDef, fold: BodyFold) -> None:
+    """Leave out what a function does not need any more."""
+    for key, name in list(function.control_ret.items()):
+        if name in fold.reads:  # it says that reads are effects of it
+            del function.control_ret[key]
+            function.signature.control_output.remove(key)
+    # A function does all that has effects, whether it returns them or not.
+    effects = {node.name for node in fold.body.nodes.values() if tensorflow_private.is_stateful(node.op)}
+    returned = {node_of(tensor) for tensor in (*function.ret.values(), *function.control_ret.values())}
+    fold.body.keep(fold.body.behind(effects - fold.reads | returned, fold.needs))
