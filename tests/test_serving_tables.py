@@ -97,14 +97,15 @@ def test_all_tables_that_are_needed_are_filled(graph: tf.Graph, tmp_path: Path) 
     assert len(nodes[main_op].input) == 2
 
 
-def test_a_mutable_table_is_saved_and_restored_with_its_graph(graph: tf.Graph, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["", "sharded", "restore_sequentially"])
+def test_a_mutable_table_is_saved_and_restored_with_its_graph(graph: tf.Graph, tmp_path: Path, way: str) -> None:
     needed = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="needed")
     tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="other")
     words = v1.placeholder(tf.string, [None], "words")
     pieces = v1.get_variable("w", [4], initializer=v1.ones_initializer(), partitioner=v1.fixed_size_partitioner(2))
     y = tf.cast(needed.lookup(words), tf.float32) + tf.reduce_sum(pieces.as_tensor())
     insert = needed.insert(tf.constant(["early", "late"]), tf.constant([3, 4], tf.int64))
-    saver = ads.Saver()
+    saver = ads.Saver(**({way: True} if way else {}))
     with v1.Session() as session:
         session.run([v1.global_variables_initializer(), insert])
         builder = ads.SavedModelBuilder(tmp_path / "model")

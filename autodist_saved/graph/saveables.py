@@ -22,17 +22,19 @@ class SavedState:
         tensors: what is saved, by key: a tensor's name.
         restored: which tensor of the graph is what was read under a key, by the tensor's name.
         restore_op: name of the operation that restores it.
+        restoring: names of all nodes that take part in that, but for those that read files.
     """
 
     tensors: Mapping[str, str]
     restored: Mapping[str, str]
     restore_op: str
+    restoring: Set[str]
 
     def is_in(self, body: Body, kept: Set[str]) -> bool:
         """Whether what is saved, a table for instance, is among the nodes of its graph that are kept."""
         return any(
             name in kept and not data_inputs(body.nodes[name]) and body.nodes[name].op not in {"Const", "Placeholder"}
-            for name in body.behind([self.restore_op], _is_no_read_from_file)
+            for name in self.restoring
         )
 
 
@@ -46,16 +48,22 @@ def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[Sa
     """
     tensors = _saved_tensors(body, saver_def.save_tensor_name)
     keys_read = {node.name: _keys(body, node) for node in body.nodes.values() if node.op == "RestoreV2"}
-    for restore_op in _members(body, saver_def.restore_op_name):
+    restore_ops = _members(body, saver_def.restore_op_name)
+    one_after_the_other = {f"^{name}" for name in restore_ops}
+    for restore_op in restore_ops:
         restored = {}
-        for name in body.behind([restore_op], _is_no_read_from_file):
+        restoring = body.behind(
+            [restore_op],
+            lambda _, name: name not in one_after_the_other and node_of(name) not in keys_read,
+        )
+        for name in restoring:
             for tensor in data_inputs(body.nodes[name]):
                 reader, number = body.source(tensor)
                 if reader is not None and reader.op == "RestoreV2":
                     restored[body.canonical(tensor)] = keys_read[reader.name][number]
         keys = set(restored.values())
         if keys and not keys & variables:
-            yield SavedState({key: tensors[key] for key in sorted(keys)}, restored, restore_op)
+            yield SavedState({key: tensors[key] for key in sorted(keys)}, restored, restore_op, restoring)
 
 
 class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
@@ -70,7 +78,8 @@ class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
         self._first = first
         self._present = present
         specs = [
-            tensorflow_private.SaveSpec(self._copy(tensor, {}), "", key) for key, tensor in state.tensors.items()
+            tensorflow_private.SaveSpec(self._copy(tensor, Body(first).behind([node_of(tensor)]), {}), "", key)
+            for key, tensor in state.tensors.items()
         ]
         super().__init__(specs[0].tensor, specs, specs[0].name)
 
@@ -78,15 +87,11 @@ class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
         """See TensorFlow's."""
         by_key = dict(zip(self._state.tensors, restored_tensors, strict=True))
         read = {tensor: by_key[key] for tensor, key in self._state.restored.items()}
-        return self._copy(self._state.restore_op, read)
+        return self._copy(self._state.restore_op, self._state.restoring, read)
 
-    def _copy(self, name: str, instead: Mapping[str, tf.Tensor]) -> Any:
-        """A tensor or an operation of the first graph, with what it needs that is not present."""
-        body = Body(self._first)
-        needed = body.behind(
-            [node_of(name)],
-            lambda _, before: body.canonical(before) not in instead and node_of(before) not in self._present,
-        )
+    def _copy(self, name: str, nodes: Set[str], instead: Mapping[str, tf.Tensor]) -> Any:
+        """A tensor or an operation of the first graph, with those of the nodes that are not present."""
+        body, needed = Body(self._first), nodes - self._present.keys()
         part = graph_pb2.GraphDef(versions=self._first.versions, library=self._first.library)
         part.node.extend(body.nodes[node] for node in sorted(needed))
         others = Body(part)
@@ -100,10 +105,6 @@ class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
                 given[tensor] = graph.get_tensor_by_name(_with_number(renamed(tensor, self._present)))
         (element,) = tf.import_graph_def(part, input_map=given, return_elements=[name], name="state")
         return element
-
-
-def _is_no_read_from_file(node: Node, _: str) -> bool:
-    return bool(node.op != "RestoreV2")
 
 
 def _saved_tensors(body: Body, save_tensor: str) -> dict[str, str]:
