@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,6 +18,7 @@ from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.request import make_request
+from autodist_saved.graph.serving import Serving
 from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
@@ -25,6 +26,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
 from autodist_saved.server import runs_tensorflow_server
+from autodist_saved.serving import MovingAverages, serving_of
 from autodist_saved.session import DistributedSession
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
@@ -100,6 +102,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         init_op: tf.Operation | tf.Tensor | None = None,
         assets_extra: ExtraFiles | None = None,
         warmup: Warmup | None = None,
+        serving: bool = False,
+        moving_averages: MovingAverages | None = None,
     ) -> None:
         """Save the variables of ``sess`` and the first meta graph on them. Called once.
 
@@ -127,13 +131,19 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             warmup: requests that TensorFlow Serving answers for itself before it answers anybody, at most 1000: by
                 signature a list of dictionaries with an array for each input. Classifications and regressions take
                 serialized ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
+            serving: cut the graph at its signatures, and save only the variables that they need: no slots of
+                optimizers, and no ``global_step``. Partitioned variables are one each in the graph, too.
+            moving_averages: give the variables of a serving graph the values of their averages: an
+                ``ExponentialMovingAverage``, or names of averages by the names of variables. A variable that has no
+                average keeps its own value.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures, ops or files do not fit the graph or each other; all problems at once. It is a
-                ``ValueError`` and a ``TypeError``.
+            SignatureError: signatures, ops or files do not fit the graph or each other, or it cannot be served; all
+                problems at once. It is a ``ValueError`` and a ``TypeError``.
             GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
                 2 GB, or names tasks of the cluster where devices are cleared; all problems at once.
+            BindingError: averages are not saved, or differ from their variables in shape or type; all of them.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
@@ -170,6 +180,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             strip_default_attrs=strip_default_attrs,
             assets_extra=assets_extra,
             warmup=warmup,
+            serving=self._serving(saver, moving_averages, asked=serving),
         )
         if late := saver.variables_made_later():
             log.warning(
@@ -199,27 +210,30 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         train_op: tf.Operation | tf.Tensor | None = None,
         assets_extra: ExtraFiles | None = None,
         warmup: Warmup | None = None,
+        serving: bool = False,
+        moving_averages: MovingAverages | None = None,
     ) -> None:
         """Add the default graph as another meta graph on the same variables. Arguments and errors as above.
 
         Args:
             saver: one of the default graph. Without it this is the first call's, if that is of this graph; else one
-                for all variables is made in the copy of the graph.
+                for all variables is made in the copy of the graph. A serving graph needs an ``autodist_saved.Saver``.
+
+        Raises:
+            BindingError: a serving graph restores what was not captured; all of it.
         """
         if self._bystander is not None:
             return
-        if self._export is None:
-            raise AssertionError(
-                "Graph state including variables and assets has not been saved yet. Please invoke "
-                "`add_meta_graph_and_variables()` first."
-            )
+        export = self._started_export()
         tensorflow_private.validate_signatures(self, signature_def_map or {})
         if tf.executing_eagerly():
             raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
-        self._export.add(
+        graph = v1.get_default_graph()
+        saver = saver or self._saver_of(graph)
+        export.add(
             make_request(
-                v1.get_default_graph(),
-                saver or self._saver_of(v1.get_default_graph()),
+                graph,
+                saver,
                 tags=tags,
                 signature_def_map=signature_def_map,
                 assets=assets_collection,
@@ -231,8 +245,56 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 strip_default_attrs=strip_default_attrs,
                 assets_extra=assets_extra,
                 warmup=warmup,
+                serving=self._serving(saver, moving_averages, asked=serving),
             )
         )
+
+    def add_meta_graph_from(
+        self,
+        build_fn: Callable[[], Mapping[str, Any]],
+        tags: Sequence[str],
+        *,
+        clear_devices: Devices = True,
+        strip_default_attrs: bool = False,
+        moving_averages: MovingAverages | None = None,
+    ) -> None:
+        """Add a serving graph that you build, on the variables of the same names.
+
+        Called after :meth:`add_meta_graph_and_variables`, for a graph that is another one in training: without
+        dropout, say. It is cut at its signatures.
+
+        Args:
+            build_fn: called with a fresh graph as the default one; builds variables of the names, shapes and types
+                that the job's have when they are whole, and returns ``SignatureDef`` by name. Files in the collection
+                ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op in ``saved_model_main_op`` are taken from
+                the graph; tables are filled without a main op.
+            tags, clear_devices, strip_default_attrs, moving_averages: as above.
+
+        Raises:
+            BindingError: variables were not captured, or with another shape or type; all of them.
+            SignatureError, AssertionError, KeyError: as above.
+        """
+        if self._bystander is not None:
+            return
+        export = self._started_export()
+        with tf.Graph().as_default() as graph:
+            signatures = build_fn()
+            main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
+            tensorflow_private.validate_signatures(self, signatures)
+            saver = Saver(allow_empty=True)
+            request = make_request(
+                graph,
+                saver,
+                tags=tags,
+                signature_def_map=signatures,
+                assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+                main_op=main_ops[0] if main_ops else None,
+                train_op=None,
+                clear_devices=clear_devices,
+                strip_default_attrs=strip_default_attrs,
+                serving=self._serving(saver, moving_averages, asked=True),
+            )
+        export.add(request)
 
     def save(self, as_text: bool = False) -> bytes | None:
         """Verify what was written and make it visible.
@@ -256,9 +318,31 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         return os.fsencode(self._export.publish(as_text=as_text))
 
+    def _serving(
+        self, saver: v1.train.Saver | None, moving_averages: MovingAverages | None, *, asked: bool
+    ) -> Serving | None:
+        """What the graph of a saver is made a serving graph with, if it is to be one."""
+        if not asked:
+            if moving_averages is not None:
+                raise UsageError("a training graph has averages of its own; give moving_averages with serving=True")
+            return None
+        if not isinstance(saver, Saver):
+            raise SaverRequiredError(
+                "a serving graph has the variables that its saver names: make an autodist_saved.Saver in that graph"
+            )
+        return serving_of(saver.staging, moving_averages, None if self._saver is None else self._saver.staging)
+
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""
         return self._saver if self._saver is not None and self._saver.staging.stage.graph is graph else None
+
+    def _started_export(self) -> Export:
+        if self._export is None:
+            raise AssertionError(
+                "Graph state including variables and assets has not been saved yet. Please invoke "
+                "`add_meta_graph_and_variables()` first."
+            )
+        return self._export
 
     def _cluster_of(self, sess: Any) -> Cluster:
         if self._cluster is not None:

@@ -107,6 +107,10 @@ class GraphError(ProblemsError, UsageError, ValueError):
     """The graph cannot be the model of one machine: no plain TensorFlow could load it, or run it."""
 
 
+class BindingError(ProblemsError, UsageError, ValueError):
+    """A meta graph restores variables that were not captured, or were captured with other shapes or types."""
+
+
 class WrongTaskError(UsageError):
     """The call belongs to another kind of task, such as a session on a parameter server."""
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autodist_saved import tensorflow_private
+from autodist_saved.binding import check_written, plan_of
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
@@ -77,7 +78,7 @@ class Export:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
         Raises:
-            PlanError, SignatureError, GraphError: what is asked for is wrong; nothing was touched.
+            PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
@@ -85,6 +86,8 @@ class Export:
             plan = source.plan()
             self._target.check()
         meta_graph = self._describe(request)
+        if meta_graph.served is not None:
+            plan = plan_of(meta_graph.served, plan)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._all_or_nothing():
             with self._phase("open"):
@@ -110,6 +113,8 @@ class Export:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
         meta_graph = self._describe(request)
+        if meta_graph.served is not None and self._report.plan is not None:
+            check_written(meta_graph.served, self._report.plan)
         with self._all_or_nothing(), self._phase("stream"):
             self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)

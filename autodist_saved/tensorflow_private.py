@@ -11,12 +11,16 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.client import session as _session
 from tensorflow.python.framework import op_def_registry as _op_def_registry
+from tensorflow.python.framework import ops as _ops
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting as _fingerprinting
+from tensorflow.python.training.saving import saveable_object as _saveable_object
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
 SessionInterface = _session.SessionInterface
+SaveableObject = _saveable_object.SaveableObject
+SaveSpec = _saveable_object.SaveSpec
 ResourceVariableSaveable = _saveable_object_util.ResourceVariableSaveable
 ReferenceVariableSaveable = _saveable_object_util.ReferenceVariableSaveable
 INIT_OP_SIGNATURE_KEY: str = _constants.INIT_OP_SIGNATURE_KEY
@@ -57,9 +61,25 @@ def device_filters(session: tf.compat.v1.Session) -> tuple[str, ...]:
     return tuple(session._config.device_filters) if session._config is not None else ()
 
 
+def op_definition(op_type: str) -> Any:
+    """The ``OpDef`` of a type of ops, or None where nobody knows it."""
+    return _op_def_registry.get(op_type)
+
+
+def is_stateful(op_type: str) -> bool:
+    """Whether ops of this type have effects, or results that depend on those of others, or nobody knows the type."""
+    definition = op_definition(op_type)
+    return definition is None or bool(definition.is_stateful)
+
+
+def collection_proto_type(key: str) -> Any:
+    """The class of the protos that a collection is exported as, or None where it is exported as something else."""
+    return _ops.get_collection_proto_type(key)
+
+
 def takes_resources(op_type: str) -> bool:
     """Whether ops of this type take handles of variables, tables and the like, or nobody knows the type."""
-    definition = _op_def_registry.get(op_type)
+    definition = op_definition(op_type)
     return definition is None or any(
         argument.type == tf.resource.as_datatype_enum or argument.is_ref or argument.type_list_attr
         for argument in definition.input_arg

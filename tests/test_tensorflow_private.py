@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import variable_pb2
 
 from autodist_saved import tensorflow_private as private
 
@@ -86,3 +87,42 @@ def test_a_fingerprint_is_made_of_a_directory(graph: tf.Graph, tmp_path: Path) -
     builder.save()
     (tmp_path / "model" / "fingerprint.pb").write_bytes(private.fingerprint(str(tmp_path / "model")))
     assert tf.saved_model.experimental.read_fingerprint(str(tmp_path / "model")).checkpoint_hash
+
+
+def test_definitions_of_ops_tell_what_they_take_and_whether_they_have_effects() -> None:
+    assert [argument.name for argument in private.op_definition("AddV2").output_arg] == ["z"]
+    assert private.op_definition("Assign").input_arg[0].is_ref
+    assert private.op_definition("NobodyKnowsIt") is None
+    assert private.is_stateful("AssignVariableOp")
+    assert private.is_stateful("NobodyKnowsIt")
+    assert not private.is_stateful("AddV2")
+
+
+def test_collections_of_variables_are_known_by_their_proto() -> None:
+    assert private.collection_proto_type(v1.GraphKeys.TRAINABLE_VARIABLES) is variable_pb2.VariableDef
+    assert private.collection_proto_type("of nothing in particular") is None
+
+
+def test_a_saver_takes_saveable_objects(graph: tf.Graph, tmp_path: Path) -> None:
+    class Seven(private.SaveableObject):
+        def restore(self, restored_tensors: Any, restored_shapes: Any) -> tf.Operation:
+            return tf.group(restored_tensors[0], name="restored")
+
+    seven = tf.constant(7)
+    saver = v1.train.Saver({"seven": Seven(seven, [private.SaveSpec(seven, "", "seven")], "seven")})
+    with v1.Session() as session:
+        path = saver.save(session, str(tmp_path / "seven"))
+    assert tf.train.load_variable(path, "seven") == 7
+    assert graph.get_operation_by_name("save/restored")
+
+
+def test_a_saver_takes_tensors_for_variables(graph: tf.Graph) -> None:
+    handle = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name="v")
+    read = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+    (saveable,) = private.saveables_of(v1.train.Saver({"v": read}))
+    assert isinstance(saveable, private.ResourceVariableSaveable)
+    assert saveable.handle_op is handle
+
+
+def test_the_key_of_the_init_op_is_the_one_that_loaders_read() -> None:
+    assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.extra_files import ExtraFiles
+from autodist_saved.graph.collection_defs import asset_names
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.own_saver import with_saver
 from autodist_saved.graph.request import MAIN_OP_COLLECTIONS, MetaGraphRequest
+from autodist_saved.graph.serving import Served, serving_graph
 from autodist_saved.graph.size import large_graphs_refused
 from autodist_saved.graph.tables import fill_tables
 from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
@@ -34,11 +36,13 @@ class MetaGraph:
         proto: the graph.
         assets: files that it reads; path by file name in ``assets/``.
         extra_files: files for others than the graph, by path in ``assets.extra/``.
+        served: what it restores, if it is a serving graph; None for a complete one.
     """
 
     proto: meta_graph_pb2.MetaGraphDef
     assets: Mapping[str, str]
     extra_files: ExtraFiles
+    served: Sequence[Served] | None = None
 
 
 def describe(
@@ -71,15 +75,25 @@ def describe(
     for key, signature in request.signatures.items():
         proto.signature_def[key].CopyFrom(signature)
     _add_ops(proto, request)
-    if not request.assets and (left_out := request.graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)):
+    assets = _add_assets(proto, request)
+    served = None
+    if request.serving is not None:
+        proto, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
+        needed = asset_names(proto)
+        assets = {name: path for name, path in assets.items() if name in needed}
+    _warn_of_files(proto, request)
+    _warn_of_renamed(assets)
+    return MetaGraph(proto, assets, _extra_files(request), served)
+
+
+def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
+    left_out = proto.collection_def.get(v1.GraphKeys.ASSET_FILEPATHS)
+    if left_out is not None and not request.assets:
         log.warning(
             "%d files that the graph reads are not part of the model, so it works on this machine only; give the "
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
-            len(left_out),
+            len(left_out.node_list.value),
         )
-    assets = _add_assets(proto, request)
-    _warn_of_renamed(assets)
-    return MetaGraph(proto, assets, _extra_files(request))
 
 
 def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.tensor_names import tensor_names
+from autodist_saved.graph.tensor_infos import tensor_names
 
 _RESERVED = "__saved_model_"  # TensorFlow's own signatures: of the init op, of the train op
 

@@ -14,7 +14,8 @@ from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.devices import DEVICES, Devices
-from autodist_saved.graph.tensor_names import tensor_names
+from autodist_saved.graph.serving import Serving
+from autodist_saved.graph.tensor_infos import tensor_names
 from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
 
 MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY)
@@ -38,6 +39,7 @@ class MetaGraphRequest:
         strip_default_attrs: remove attributes that have their default value.
         assets_extra: what is to be in ``assets.extra/``.
         warmup: example inputs by signature, for TensorFlow Serving.
+        serving: what a serving graph is made with; None for the complete graph.
     """
 
     graph: tf.Graph
@@ -53,6 +55,7 @@ class MetaGraphRequest:
     strip_default_attrs: bool
     assets_extra: ExtraFiles
     warmup: Warmup
+    serving: Serving | None
 
     @property
     def assets(self) -> Sequence[tf.Tensor]:
@@ -72,6 +75,7 @@ class MetaGraphRequest:
             *self._saver_problems(),
             *self._form_problems(),
             *self._asset_problems(),
+            *self._serving_problems(),
             *extra_file_problems(self.assets_extra, [*taken, *warmup_file]),
             *extra_file_problems(dict.fromkeys(warmup_file, b""), taken),
             *warmup_problems(self.warmup, self.signatures),
@@ -139,6 +143,16 @@ class MetaGraphRequest:
                 fix = "give none, and that one is run; or clear the collection before the session"
                 yield Problem("main_op", what, fix)
 
+    def _serving_problems(self) -> Iterator[Problem]:
+        if self.serving is None:
+            return
+        if not self.signatures:
+            what = "a serving graph is what its signatures need, and there are none"
+            yield Problem("signature_def_map", what, "give signatures, or leave out serving=True")
+        if self.train_op is not None:
+            what = f"{self.train_op.name!r} is given, and a serving graph cannot train"
+            yield Problem("train_op", what, "add it with a meta graph of its own, without serving=True")
+
     def _asset_problems(self) -> Iterator[Problem]:
         fix = "give constant string tensors that name files, such as tf.constant(path)"
         for number, asset in enumerate(self.assets):
@@ -166,6 +180,7 @@ def make_request(
     init_op: Any = None,
     assets_extra: ExtraFiles | None = None,
     warmup: Warmup | None = None,
+    serving: Serving | None = None,
 ) -> MetaGraphRequest:
     """A request in our own terms out of the builder's arguments."""
     return MetaGraphRequest(
@@ -182,6 +197,7 @@ def make_request(
         strip_default_attrs=strip_default_attrs,
         assets_extra=dict(assets_extra or {}),
         warmup=dict(warmup or {}),
+        serving=serving,
     )
 
 

@@ -11,6 +11,17 @@ from autodist_saved.sources.own_scope import has_rows
 from autodist_saved.transport.server_variable import ServerVariable
 
 
+def holding_op(saveable: Any) -> tf.Operation | None:
+    """The op of the graph that holds the variable of a ``SaveableObject``; None where that is no plain variable."""
+    if type(saveable) is tensorflow_private.ResourceVariableSaveable:  # one that is derived may save something else
+        op = saveable.handle_op.op
+        return op if op.type == "VarHandleOp" else None
+    if type(saveable) is tensorflow_private.ReferenceVariableSaveable:
+        op = tensorflow_private.reference_of(saveable).op
+        return op if op.type in {"VariableV2", "Variable"} else None
+    return None
+
+
 def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVariable | None:
     """The name of what a ``SaveableObject`` saves, for the parameter server that holds it in its own memory.
 
@@ -21,14 +32,10 @@ def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVa
     Returns:
         None for all that is no plain variable of elements of fixed size in ordinary memory of a ``ps`` task.
     """
-    if type(saveable) is tensorflow_private.ResourceVariableSaveable:  # one that is derived may save something else
-        reference, op = False, saveable.handle_op.op
-    elif type(saveable) is tensorflow_private.ReferenceVariableSaveable:
-        reference, op = True, tensorflow_private.reference_of(saveable).op
-    else:
+    op = holding_op(saveable)
+    if op is None:
         return None
-    if op.type not in ({"VariableV2", "Variable"} if reference else {"VarHandleOp"}):
-        return None
+    reference = op.type != "VarHandleOp"
     dtype = op.get_attr("dtype").base_dtype
     if not has_rows(dtype, None) or not _is_on_parameter_server(op.device):
         return None

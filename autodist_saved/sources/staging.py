@@ -21,7 +21,7 @@ from autodist_saved import tensorflow_private
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.sources.own_scope import has_rows, memory_of, own_container
-from autodist_saved.sources.server_variables import server_variable_of
+from autodist_saved.sources.server_variables import holding_op, server_variable_of
 from autodist_saved.transport.server_variable import ServerVariable
 
 # Smaller variables are copied into one with their neighbours: a thousand reads would take longer than their bytes.
@@ -61,6 +61,8 @@ class StagedPiece:
         copy: number of its copy in :attr:`Staging.copies`.
         packed_at: where its elements begin in the copy, which is flat and holds several pieces then; else None.
         variable: how the parameter server that holds it can name it; None for what is no variable of one.
+        node: name of the graph's node that holds it; None for what is no plain variable.
+        is_slice: whether a partitioner made it, be it all of the variable.
     """
 
     name: str
@@ -72,6 +74,8 @@ class StagedPiece:
     copy: int
     packed_at: int | None = None
     variable: ServerVariable | None = None
+    node: str | None = None
+    is_slice: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,20 @@ class _Value:
         task = f"{device.job}:{device.task or 0}" if device.job else "local"
         dtype = self.tensor.dtype.base_dtype.name
         variable = server_variable_of(saveable, shape)
-        return StagedPiece(spec.name, dtype, full_shape, offset, shape, task, copy, packed_at, variable)
+        op = holding_op(saveable)
+        return StagedPiece(
+            spec.name,
+            dtype,
+            full_shape,
+            offset,
+            shape,
+            task,
+            copy,
+            packed_at,
+            variable,
+            None if op is None else op.name,
+            self.is_slice,
+        )
 
 
 def unstageable(saveables: Iterable[Any]) -> tuple[str, ...]:

@@ -1,0 +1,78 @@
+"""The collections of a graph that was cut: what they name is in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from google.protobuf.any_pb2 import Any as AnyProto
+from tensorflow.core.framework import variable_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved import tensorflow_private
+from autodist_saved.graph.body import Body, node_of, renamed
+from autodist_saved.graph.fold import Folded
+from autodist_saved.graph.variable_defs import mended_defs
+
+
+def mend_collections(
+    meta_graph: meta_graph_pb2.MetaGraphDef, body: Body, folded: Folded, pieces: Mapping[str, str]
+) -> None:
+    """Leave out of the collections, and of the files, what is not in the graph any more.
+
+    What belongs to feeding queues and to differentiating loops and branches goes altogether.
+
+    Args:
+        meta_graph: edited in place.
+        body: of its graph; nodes are added that definitions of variables have to name and that are gone.
+        folded: what has become of the graph.
+        pieces: name of the variable by the former name of the node that was a piece of it.
+    """
+    for key, collection in list(meta_graph.collection_def.items()):
+        kind = collection.WhichOneof("kind")
+        if kind in {"int64_list", "float_list"}:
+            continue
+        values: list[object] = []
+        if kind == "node_list":
+            values += _nodes(collection.node_list.value, body, folded)
+        elif kind == "any_list":
+            values += [value for value in collection.any_list.value if _is_of(value, body)]
+        elif tensorflow_private.collection_proto_type(key) is variable_pb2.VariableDef:
+            values += mended_defs(collection.bytes_list.value, body, folded.names, pieces)
+        elif kind == "bytes_list" and tensorflow_private.collection_proto_type(key) is None:
+            continue
+        if not values:
+            del meta_graph.collection_def[key]
+            continue
+        members = getattr(collection, str(kind)).value
+        del members[:]
+        members.extend(values)
+    files = [asset for asset in meta_graph.asset_file_def if node_of(asset.tensor_info.name) in body.nodes]
+    del meta_graph.asset_file_def[:]
+    meta_graph.asset_file_def.extend(files)
+
+
+def asset_names(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """Names of the files that a graph reads."""
+    files = list(meta_graph.asset_file_def)
+    for collection in meta_graph.collection_def.values():
+        files += filter(None, map(_asset, collection.any_list.value))
+    return {file.filename for file in files}
+
+
+def _nodes(names: Iterable[str], body: Body, folded: Folded) -> Iterator[str]:
+    kept = {
+        renamed(name, folded.names): None
+        for name in names
+        if body.canonical(name) not in folded.changed and node_of(renamed(name, folded.names)) in body.nodes
+    }
+    yield from kept
+
+
+def _is_of(value: AnyProto, body: Body) -> bool:
+    asset = _asset(value)
+    return asset is None or node_of(asset.tensor_info.name) in body.nodes
+
+
+def _asset(value: AnyProto) -> meta_graph_pb2.AssetFileDef | None:
+    asset = meta_graph_pb2.AssetFileDef()
+    return asset if value.Unpack(asset) else None

@@ -1,0 +1,82 @@
+"""Folding: the pieces of partitioned variables become one variable each, in the graph itself.
+
+What is handed a piece is handed the whole variable instead, and takes its part of what it reads of it: what is read
+is sliced, and rows that are looked up are counted from where the piece begins. So the result is right whatever a
+graph does with pieces. It is what a graph without partitions has where pieces are put together again: their
+concatenation becomes one read, and the stitching of ``embedding_lookup`` one lookup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from tensorflow.core.framework import graph_pb2
+
+from autodist_saved.errors import Problem
+from autodist_saved.graph.body import Body, Node, node_of, renamed
+from autodist_saved.graph.fold_body import BodyFold
+from autodist_saved.graph.fold_functions import FoldedFunctions
+from autodist_saved.graph.names import new_names, rename_in_function
+from autodist_saved.graph.prune import prune_library
+from autodist_saved.graph.region import Holder, Region
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What has become of a graph.
+
+    Attributes:
+        names: what the roots are called now, and nodes that have another name.
+        changed: names of tensors that have another value now, or none.
+        problems: what could not be folded; the graph is of no use, then.
+    """
+
+    names: Mapping[str, str]
+    changed: Set[str]
+    problems: Sequence[Problem]
+
+
+def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterable[str]) -> Folded:
+    """Fold all pieces in a graph and in its functions, and leave out what is not needed any more.
+
+    A variable's node has the variable's name then.
+
+    Args:
+        graph_def: edited in place.
+        holders: of pieces; those that are not in the graph are not looked at.
+        roots: names of the tensors and operations that are needed.
+    """
+    body = Body(graph_def)
+    held = [holder for holder in holders if holder.node in body.nodes]
+    pieces = {holder.node: holder.variable for holder in holders if holder.piece}
+    functions = FoldedFunctions(graph_def.library)
+    body_fold = BodyFold(body, "", functions.get)
+    wholes: dict[str, str] = {}
+    for holder in held:
+        if holder.piece is None:
+            continue
+        node = body.nodes[holder.node]
+        whole = wholes.setdefault(holder.variable, node.name)
+        body_fold.lift(node.name, holder.piece, is_handle=node.op == "VarHandleOp", instead=whole)
+        if whole == node.name:
+            _make_whole(node, holder.piece)
+    body_fold.run()
+    settled = {root: body_fold.settled(root) for root in roots}
+    body.keep(body.behind(map(node_of, settled.values()), body_fold.needs))
+    prune_library(graph_def)
+    for function in graph_def.library.function:
+        rename_in_function(function, pieces)
+    names = new_names(body.nodes, pieces, {node: variable for variable, node in wholes.items()})
+    body.rename(names)
+    names |= {root: renamed(tensor, names) for root, tensor in settled.items()}
+    return Folded(names, body_fold.changed, (*body_fold.problems, *functions.problems))
+
+
+def _make_whole(node: Node, piece: Region) -> None:
+    for dimension, extent in zip(node.attr["shape"].shape.dim, piece.whole, strict=True):
+        dimension.size = extent
+    if node.op == "VarHandleOp":
+        node.attr["shared_name"].s = piece.variable.encode()
+        if "debug_name" in node.attr:
+            node.attr["debug_name"].s = piece.variable.encode()

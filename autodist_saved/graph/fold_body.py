@@ -1,0 +1,245 @@
+"""Folding in one graph, or in the body of one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import Problem
+from autodist_saved.graph.body import (
+    PASSES_ON,
+    Body,
+    Node,
+    as_dtype,
+    called_functions,
+    data_inputs,
+    is_control,
+    node_of,
+)
+from autodist_saved.graph.lookups import STITCHES, Lookup, dealing_node
+from autodist_saved.graph.new_nodes import NewNodes
+from autodist_saved.graph.region import Region, joined
+
+# Takes a function's name, and the pieces whose handles its arguments are, by position. Gives the name of the function
+# that takes the whole variables' handles instead, and the pieces whose handles it returns.
+Specialize = Callable[[str, Mapping[int, Region]], tuple[str, Mapping[int, Region]]]
+
+_FIX = (
+    "read the variable with tf.convert_to_tensor() or tf.nn.embedding_lookup(), or build a graph for serving with "
+    "add_meta_graph_from()"
+)
+# Where the arguments of functions begin among the inputs of what calls them.
+_CALLS = {
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"), 0),
+    **dict.fromkeys(("If", "StatelessIf", "Case", "StatelessCase"), 1),
+}
+# What they say of a variable holds for each of its pieces.
+_ASKS = frozenset({"VarIsInitializedOp", "IsVariableInitialized"})
+
+
+@dataclass(frozen=True)
+class _Lifted:
+    """A tensor that was a piece, or its handle, and is the whole variable now."""
+
+    region: Region
+    is_handle: bool
+
+
+class BodyFold:
+    """One pass over the nodes of a body, each after those whose outputs it takes.
+
+    ``_lifted`` and ``_lookups`` go by the names that tensors had before; ``_instead`` says which tensor is the whole,
+    or the same value, now.
+    """
+
+    def __init__(self, body: Body, place: str, specialize: Specialize) -> None:
+        """``place``: what to call the body in errors, before the name of a node."""
+        self.body = body
+        self.problems: list[Problem] = []
+        self.reads: set[str] = set()
+        self._place = place
+        self._specialize = specialize
+        self._new = NewNodes(body)
+        self._lifted: dict[str, _Lifted] = {}
+        self._lookups: dict[str, Lookup] = {}
+        self._instead: dict[str, str] = {}
+        self._parts: dict[str, str] = {}
+        self._waited_for: dict[str, str] = {}
+
+    def lift(self, tensor: str, region: Region, *, is_handle: bool, instead: str | None = None) -> None:
+        """Say that a tensor is a piece, or its handle. ``instead``: what is the whole; it itself by default."""
+        self._lifted[tensor] = _Lifted(region, is_handle)
+        if instead is not None:
+            self._instead[tensor] = instead
+
+    def run(self) -> None:
+        """Edit the nodes. :attr:`problems` tells what cannot be folded, :attr:`reads` which nodes read the whole."""
+        for node in self.body.in_order():
+            inputs = [self.body.canonical(name) for name in data_inputs(node)]
+            waits = [self._waited_for.get(name, name) for name in node.input if is_control(name)]
+            node.input[:] = [*map(self._now, inputs), *waits]
+            lifted = {at: self._lifted[name] for at, name in enumerate(inputs) if name in self._lifted}
+            if lifted:
+                self._visit(node, inputs, lifted)
+            elif node.op in STITCHES:
+                self._stitch(node, inputs)
+            elif node.op == "Identity" and inputs[0] in self._lookups:
+                self._lookups[self.body.output(node)] = self._lookups[inputs[0]]
+
+    def needs(self, _: Node, name: str) -> bool:
+        """Whether an input is needed. To wait for a read of what is served means nothing: nobody writes it."""
+        return not (is_control(name) and node_of(name) in self.reads)
+
+    @property
+    def changed(self) -> set[str]:
+        """Names of tensors that have another value now, or none."""
+        parts = {name for name, one in self._lifted.items() if not (one.is_handle or one.region.is_whole)}
+        return parts | self._instead.keys()
+
+    def region_of_handle(self, tensor: str) -> Region | None:
+        """The piece whose handle a tensor was; None where it was no such handle."""
+        lifted = self._lifted.get(self.body.canonical(tensor))
+        return lifted.region if lifted is not None and lifted.is_handle else None
+
+    def settled(self, tensor: str) -> str:
+        """The tensor that has the value that ``tensor`` had before."""
+        tensor = self.body.canonical(tensor)
+        lifted = self._lifted.get(tensor)
+        if lifted is None or lifted.is_handle or lifted.region.is_whole:
+            return self._now(tensor)
+        if tensor not in self._parts:
+            self._parts[tensor] = self._new.part(self._now(tensor), lifted.region)
+        return self._parts[tensor]
+
+    def _now(self, tensor: str) -> str:
+        return self._instead.get(tensor, tensor)
+
+    def _visit(self, node: Node, inputs: Sequence[str], lifted: Mapping[int, _Lifted]) -> None:
+        first = lifted.get(0)
+        handles = {at: one.region for at, one in lifted.items() if one.is_handle}
+        if first is not None and node.op in PASSES_ON:
+            for number in range(2 if node.op == "Switch" else 1):
+                self._lifted[self.body.output(node, number)] = first
+        elif node.op in _ASKS:
+            return
+        elif node.op in _CALLS and handles:
+            self._call(node, handles)
+            self._settle(node, inputs, lifted)
+        elif first is not None and first.is_handle and len(handles) == 1:
+            self._use_handle(node, first)
+        elif handles or _takes_reference(node, lifted):
+            self._refuse(node, next(iter(lifted.values())).region)
+        elif node.op in {"Concat", "ConcatV2"}:
+            self._concatenate(node, inputs, lifted)
+        elif first is not None and self._is_of_rows(node):
+            self._look_up(node, first)
+        else:
+            self._settle(node, inputs, lifted)
+
+    def _settle(self, node: Node, inputs: Sequence[str], lifted: Mapping[int, _Lifted]) -> None:
+        for at in lifted:
+            node.input[at] = self.settled(inputs[at])
+
+    def _use_handle(self, node: Node, handle: _Lifted) -> None:
+        output = self.body.output(node) if node.op in {"ReadVariableOp", "ResourceGather", "VariableShape"} else ""
+        if node.op == "ReadVariableOp":
+            self.reads.add(node.name)
+            self.lift(output, handle.region, is_handle=False)
+        elif node.op == "ResourceGather" and not node.attr["batch_dims"].i:
+            self.reads.add(node.name)
+            self._look_up(node, handle)
+        elif node.op == "ResourceGatherNd":
+            self._read_first(node, handle.region)
+        elif node.op == "VariableShape":
+            dtype = as_dtype(node, "out_type") if "out_type" in node.attr else tf.int32  # TensorFlow's default
+            self._instead[output] = self._new.at_most(output, handle.region.shape, dtype)
+        else:
+            self._refuse(node, handle.region)
+
+    def _read_first(self, node: Node, region: Region) -> None:
+        """Look up in what is read of the piece, instead of in the variable."""
+        node.op = "GatherNd"
+        node.attr["Tparams"].CopyFrom(node.attr.pop("dtype"))
+        node.input[0] = self._new.part(self._new.read(node.input[0], region), region)
+
+    def _is_of_rows(self, node: Node) -> bool:
+        """Whether a node looks rows up in its first input."""
+        if node.op != "GatherV2":
+            return bool(node.op == "Gather")
+        axis = self.body.value(node.input[2])
+        return axis is not None and int(axis) == 0 and not node.attr["batch_dims"].i
+
+    def _look_up(self, node: Node, params: _Lifted) -> None:
+        region, rows, output = params.region, node.input[1], self.body.output(node)
+        if region.offset[0]:
+            node.input[1] = self._new.rows(rows, region.offset[0], as_dtype(node, "Tindices"))
+        if not region.has_whole_rows:
+            self._instead[output] = self._new.columns(output, region)
+        self._lookups[output] = Lookup(region, node, rows)
+
+    def _concatenate(self, node: Node, inputs: Sequence[str], lifted: Mapping[int, _Lifted]) -> None:
+        """Pieces that lie side by side and are put together again are a greater piece, or the whole."""
+        at_axis = 0 if node.op == "Concat" else len(inputs) - 1
+        parts = [at for at in range(len(inputs)) if at != at_axis]
+        axis = self.body.value(node.input[at_axis])
+        region = None
+        if axis is not None and set(parts) == set(lifted):
+            region = joined([lifted[at].region for at in parts], int(axis))
+        if region is None:
+            self._settle(node, inputs, lifted)
+            return
+        self.lift(self.body.output(node), region, is_handle=False, instead=node.input[parts[0]])
+        self._waited_for[f"^{node.name}"] = f"^{node_of(node.input[parts[0]])}"
+
+    def _stitch(self, node: Node, inputs: Sequence[str]) -> None:
+        """Rows of pieces that are put back into order are rows of the whole.
+
+        A row's number in the whole is its number in its piece plus the piece's offset, by whatever strategy the
+        numbers were dealt out.
+        """
+        half = len(inputs) // 2
+        lookups = [self._lookups[name] for name in inputs[half:] if name in self._lookups]
+        dealer = dealing_node(self.body, inputs[:half], lookups) if len(lookups) == half else None
+        if dealer is None:
+            return
+        output, first = self.body.output(node), lookups[0]
+        dtype = as_dtype(first.node, "Tindices")
+        offsets = [lookup.region.offset[0] for lookup in lookups]
+        rows = self._new.dealt_rows(dealer.input[0], dealer.input[1], offsets, dtype)
+        name, control = node.name, [name for name in node.input if is_control(name)]
+        node.CopyFrom(first.node)
+        node.name = name
+        node.input[:] = [first.node.input[0], rows, *data_inputs(first.node)[2:], *control]
+        self.reads.add(name)
+        self._instead[output] = self.body.output(node)
+        if not first.region.has_whole_rows:
+            self._instead[output] = self._new.columns(self.body.output(node), first.region)
+
+    def _call(self, node: Node, handles: Mapping[int, Region]) -> None:
+        first = _CALLS[node.op]
+        arguments = {at - first: region for at, region in handles.items()}
+        returned = []
+        for function in called_functions(node):
+            function.name, regions = self._specialize(function.name, arguments)
+            returned.append(regions)
+        if node.op in {"While", "StatelessWhile"}:
+            returned[1:] = [arguments]  # the body has to return what it takes; the condition, which is last, tells
+        if any(regions != returned[0] for regions in returned):
+            self._refuse(node, next(iter(handles.values())))
+            return
+        for number, region in returned[0].items():
+            self.lift(self.body.output(node, number), region, is_handle=True)
+
+    def _refuse(self, node: Node, region: Region) -> None:
+        what = f"a piece of it goes into {self._place}{node.name!r} ({node.op}), which cannot take the whole instead"
+        self.problems.append(Problem(f"variable {region.variable!r}", what, _FIX))
+
+
+def _takes_reference(node: Node, lifted: Mapping[int, _Lifted]) -> bool:
+    definition = tensorflow_private.op_definition(node.op)
+    return definition is not None and any(
+        argument.is_ref for at, argument in enumerate(definition.input_arg) if at in lifted
+    )

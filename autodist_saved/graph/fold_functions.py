@@ -1,0 +1,70 @@
+"""Folding in the functions of a graph's library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tensorflow.core.framework import function_pb2
+
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import Problem
+from autodist_saved.graph.body import Body, node_of, unused
+from autodist_saved.graph.fold_body import BodyFold
+from autodist_saved.graph.region import Region
+
+_Key = tuple[str, tuple[tuple[int, Region], ...]]
+
+
+class FoldedFunctions:
+    """Copies of functions that take whole variables where the functions took pieces, one for each set of pieces."""
+
+    def __init__(self, library: function_pb2.FunctionDefLibrary) -> None:
+        """``library``: to which they are added."""
+        self.problems: list[Problem] = []
+        self._library = library
+        self._made: dict[_Key, tuple[str, Mapping[int, Region]]] = {}
+
+    def get(self, name: str, arguments: Mapping[int, Region]) -> tuple[str, Mapping[int, Region]]:
+        """A copy of a function.
+
+        Args:
+            name: of the function.
+            arguments: the pieces whose handles the function takes, by position.
+
+        Returns:
+            name of the copy, and the pieces whose handles the function returns, by position.
+        """
+        key = name, tuple(sorted(arguments.items()))
+        if key not in self._made:
+            self._made[key] = self._make(name, arguments)
+        return self._made[key]
+
+    def _make(self, name: str, arguments: Mapping[int, Region]) -> tuple[str, Mapping[int, Region]]:
+        functions = {function.signature.name: function for function in self._library.function}
+        function = self._library.function.add()
+        function.CopyFrom(functions[name])
+        function.signature.name = unused(name, functions)
+        fold = BodyFold(Body(function), f"the function {name!r}, ", self.get)
+        for at, region in arguments.items():
+            fold.lift(function.signature.input_arg[at].name, region, is_handle=True)
+        fold.run()
+        self.problems += fold.problems
+        returned = {}
+        for at, output in enumerate(function.signature.output_arg):
+            if piece := fold.region_of_handle(function.ret[output.name]):
+                returned[at] = piece
+            function.ret[output.name] = fold.settled(function.ret[output.name])
+        _tidy(function, fold)
+        return function.signature.name, returned
+
+
+def _tidy(function: function_pb2.FunctionDef, fold: BodyFold) -> None:
+    """Leave out what a function does not need any more."""
+    for key, name in list(function.control_ret.items()):
+        if name in fold.reads:  # it says that reads are effects of it
+            del function.control_ret[key]
+            function.signature.control_output.remove(key)
+    # A function does all that has effects, whether it returns them or not.
+    effects = {node.name for node in fold.body.nodes.values() if tensorflow_private.is_stateful(node.op)}
+    returned = {node_of(tensor) for tensor in (*function.ret.values(), *function.control_ret.values())}
+    fold.body.keep(fold.body.behind(effects - fold.reads | returned, fold.needs))

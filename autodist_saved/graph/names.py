@@ -1,0 +1,85 @@
+"""Names that tell of pieces, and what takes their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2
+
+from autodist_saved.graph.body import Body, renamed, unused
+
+
+def new_names(names: Iterable[str], pieces: Mapping[str, str], fixed: Mapping[str, str]) -> dict[str, str]:
+    """Names for all nodes that cannot keep theirs.
+
+    Args:
+        names: of all nodes.
+        pieces: name of the variable by the name of the node that is, or was, a piece of it.
+        fixed: new names that are given already, by name.
+    """
+    return {
+        **fixed,
+        **_renamings((name for name in names if name not in fixed), _scopes_without(pieces), fixed.values()),
+    }
+
+
+def rename_in_function(function: function_pb2.FunctionDef, pieces: Mapping[str, str]) -> None:
+    """Call no node, argument or result of a function after a piece. ``pieces``: as above."""
+    body, signature = Body(function), function.signature
+    by_scope, by_word = _scopes_without(pieces), _words_without(pieces)
+    names = _renamings(body.nodes, by_scope, ())
+    names |= _renamings((argument.name for argument in signature.input_arg), by_word, {*body.nodes, *names.values()})
+    results = _renamings((output.name for output in signature.output_arg), by_word, ())
+    body.rename(names)
+    for argument in signature.input_arg:
+        argument.name = names.get(argument.name, argument.name)
+    for output in signature.output_arg:
+        output.name = results.get(output.name, output.name)
+    returned = {results.get(key, key): renamed(tensor, names) for key, tensor in function.ret.items()}
+    function.ret.clear()
+    function.ret.update(returned)
+    for key, node in list(function.control_ret.items()):
+        function.control_ret[key] = names.get(node, node)
+    for attributes in function.arg_attr.values():
+        attributes.attr.pop("_class", None)  # colocation with what the function was traced with
+        if "_user_specified_name" in attributes.attr:
+            name = attributes.attr["_user_specified_name"]
+            name.s = by_scope(tf.compat.as_text(name.s)).encode()
+
+
+def _renamings(names: Iterable[str], new_name: Callable[[str], str], taken: Iterable[str]) -> dict[str, str]:
+    """New names, by name, of those that have to change."""
+    proposed = {name: new_name(name) for name in names}
+    used = {*taken, *(name for name, proposal in proposed.items() if name == proposal)}
+    found = {}
+    for name, proposal in proposed.items():
+        if name != proposal or name in taken:
+            found[name] = unused(proposal, used)
+            used.add(found[name])
+    return found
+
+
+def _scopes_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
+    """Takes pieces out of names such as ``emb/part_0/Read/ReadVariableOp``."""
+    # The second is where TensorFlow puts a partitioned variable together.
+    scopes = {**pieces, **{f"{variable}/ConcatPartitions": variable for variable in pieces.values()}}
+    return _replacing(scopes, "(?:^|(?<=/))", "(?=/|$)")
+
+
+def _words_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
+    """Takes pieces out of names such as ``gather_emb_part_0_read``, which TensorFlow gives to what functions take."""
+    words = {_words(piece): _words(variable) for piece, variable in pieces.items()}
+    return _replacing(words, "(?<![a-z0-9])", "(?![a-z0-9])")
+
+
+def _words(name: str) -> str:
+    return re.sub("[^a-z0-9]", "_", name.lower())
+
+
+def _replacing(parts: Mapping[str, str], before: str, after: str) -> Callable[[str], str]:
+    """Replaces parts of names, the longest that stand between these patterns."""
+    longest_first = sorted(parts, key=len, reverse=True)
+    pattern = re.compile(f"{before}({'|'.join(map(re.escape, longest_first))}){after}")
+    return lambda name: pattern.sub(lambda found: parts[found[1]], name) if parts else name

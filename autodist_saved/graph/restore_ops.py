@@ -1,0 +1,48 @@
+"""The operations that restore a graph's variables from dense entries: TensorFlow's saver makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved import tensorflow_private
+
+
+def with_restore_ops(
+    graph_def: graph_pb2.GraphDef,
+    variables: Mapping[str, str],
+    others: Sequence[Callable[[], tensorflow_private.SaveableObject]],
+    *,
+    strip_default_attrs: bool,
+) -> meta_graph_pb2.MetaGraphDef:
+    """A graph with operations that save and restore, and the ``SaverDef`` that names them.
+
+    Args:
+        graph_def: the graph.
+        variables: names of the variables' nodes, by key.
+        others: make what else is to be restored, with the graph as the default one.
+        strip_default_attrs: remove attributes that have their default value.
+    """
+    with tf.Graph().as_default() as graph:
+        # Whatever is wrong with the graph, TensorFlow finds here.
+        tf.import_graph_def(graph_def, name="")
+        saved = {key: _value(graph.get_operation_by_name(node)) for key, node in variables.items()}
+        saved |= {saveable.name: saveable for saveable in (make() for make in others)}
+        saver_def = v1.train.Saver(saved).saver_def if saved else None
+        return v1.train.export_meta_graph(saver_def=saver_def, strip_default_attrs=strip_default_attrs)
+
+
+def _value(variable: tf.Operation) -> tf.Tensor:
+    """What TensorFlow's saver takes for a variable that it is not given as an object."""
+    handle = variable.outputs[0]
+    if variable.type != "VarHandleOp":
+        return handle
+    for reader in handle.consumers():
+        if reader.type == "ReadVariableOp" and not reader.control_inputs:
+            return reader.outputs[0]
+    with v1.name_scope(f"{variable.name}/Read/"):
+        return tf.raw_ops.ReadVariableOp(resource=handle, dtype=variable.get_attr("dtype"))

@@ -1,0 +1,134 @@
+"""What a saver restores that is no variable, such as a mutable table: read off its operations in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from autodist_saved import tensorflow_private
+from autodist_saved.graph.body import Body, Node, data_inputs, is_control, node_of, renamed
+from autodist_saved.graph.prune import prune_library
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """Something that is saved under some keys.
+
+    Attributes:
+        tensors: what is saved, by key: a tensor's name.
+        restored: which tensor of the graph is what was read under a key, by the tensor's name.
+        restore_op: name of the operation that restores it.
+        restoring: names of all nodes that take part in that, but for those that read files.
+    """
+
+    tensors: Mapping[str, str]
+    restored: Mapping[str, str]
+    restore_op: str
+    restoring: Set[str]
+
+    def is_in(self, body: Body, kept: Set[str]) -> bool:
+        """Whether what is saved, a table for instance, is among the nodes of its graph that are kept."""
+        return any(
+            name in kept and not data_inputs(body.nodes[name]) and body.nodes[name].op not in {"Const", "Placeholder"}
+            for name in self.restoring
+        )
+
+
+def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[SavedState]:
+    """All that a saver saves but variables.
+
+    Args:
+        body: the graph with the saver's operations.
+        saver_def: names them.
+        variables: keys of what is left out.
+    """
+    tensors = _saved_tensors(body, saver_def.save_tensor_name)
+    keys_read = {node.name: _keys(body, node) for node in body.nodes.values() if node.op == "RestoreV2"}
+    restore_ops = _members(body, saver_def.restore_op_name)
+    one_after_the_other = {f"^{name}" for name in restore_ops}
+    for restore_op in restore_ops:
+        restored = {}
+        restoring = body.behind(
+            [restore_op],
+            lambda _, name: name not in one_after_the_other and node_of(name) not in keys_read,
+        )
+        for name in restoring:
+            for tensor in data_inputs(body.nodes[name]):
+                reader, number = body.source(tensor)
+                if reader is not None and reader.op == "RestoreV2":
+                    restored[body.canonical(tensor)] = keys_read[reader.name][number]
+        keys = set(restored.values())
+        if keys and not keys & variables:
+            yield SavedState({key: tensors[key] for key in sorted(keys)}, restored, restore_op, restoring)
+
+
+class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
+    """Saves and restores a :class:`SavedState` in another graph, with copies of the first one's operations.
+
+    Made with that other graph as the default one.
+    """
+
+    def __init__(self, state: SavedState, first: graph_pb2.GraphDef, present: Mapping[str, str]) -> None:
+        """``present``: what nodes of the first graph that are in the other one are called there."""
+        self._state = state
+        self._first = first
+        self._present = present
+        specs = [
+            tensorflow_private.SaveSpec(self._copy(tensor, Body(first).behind([node_of(tensor)]), {}), "", key)
+            for key, tensor in state.tensors.items()
+        ]
+        super().__init__(specs[0].tensor, specs, specs[0].name)
+
+    def restore(self, restored_tensors: list[tf.Tensor], restored_shapes: Any) -> tf.Operation:  # noqa: ARG002
+        """See TensorFlow's."""
+        by_key = dict(zip(self._state.tensors, restored_tensors, strict=True))
+        read = {tensor: by_key[key] for tensor, key in self._state.restored.items()}
+        return self._copy(self._state.restore_op, self._state.restoring, read)
+
+    def _copy(self, name: str, nodes: Set[str], instead: Mapping[str, tf.Tensor]) -> Any:
+        """A tensor or an operation of the first graph, with those of the nodes that are not present."""
+        body, needed = Body(self._first), nodes - self._present.keys()
+        part = graph_pb2.GraphDef(versions=self._first.versions, library=self._first.library)
+        part.node.extend(body.nodes[node] for node in sorted(needed))
+        others = Body(part)
+        others.keep(needed)
+        others.rename({})
+        prune_library(part)
+        given = dict(instead)
+        graph = tf.compat.v1.get_default_graph()
+        for tensor in (tensor for node in part.node for tensor in data_inputs(node) if node_of(tensor) not in needed):
+            if body.canonical(tensor) not in instead:
+                given[tensor] = graph.get_tensor_by_name(_with_number(renamed(tensor, self._present)))
+        (element,) = tf.import_graph_def(part, input_map=given, return_elements=[name], name="state")
+        return element
+
+
+def _saved_tensors(body: Body, save_tensor: str) -> dict[str, str]:
+    """What a saver saves, by key: names of tensors."""
+    tensors: dict[str, str] = {}
+    for name in body.behind([node_of(save_tensor)]):
+        node = body.nodes[name]
+        if node.op == "SaveV2":
+            tensors.update(zip(_keys(body, node), map(_with_number, data_inputs(node)[3:]), strict=True))
+    return tensors
+
+
+def _keys(body: Body, node: Node) -> list[str]:
+    """The keys that a node reads or writes."""
+    return [tf.compat.as_text(key) for key in body.value(node.input[1]).tolist()]
+
+
+def _members(body: Body, name: str) -> list[str]:
+    """The operations that a group consists of."""
+    node = body.nodes.get(name)
+    if node is None or node.op != "NoOp":
+        return [] if node is None else [name]
+    return [member for before in node.input if is_control(before) for member in _members(body, node_of(before))]
+
+
+def _with_number(tensor: str) -> str:
+    return tensor if ":" in tensor else f"{tensor}:0"

@@ -1,0 +1,204 @@
+"""The serving graph: a described graph that is cut at its signatures, with one whole variable for each name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved import tensorflow_private
+from autodist_saved.errors import Problem, SignatureError
+from autodist_saved.graph.body import Body, as_dtype, node_of
+from autodist_saved.graph.collection_defs import mend_collections
+from autodist_saved.graph.fold import Folded, fold
+from autodist_saved.graph.prune import prune
+from autodist_saved.graph.region import Holder, Shape
+from autodist_saved.graph.restore_ops import with_restore_ops
+from autodist_saved.graph.saveables import ReplayedState, SavedState, saved_states
+from autodist_saved.graph.tables import drop_unneeded_tables
+from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
+from autodist_saved.graph.variable_defs import VARIABLES
+
+_MAIN_OP_COLLECTIONS = {v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY}
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a serving graph is made with.
+
+    Attributes:
+        holders: the nodes of all variables that the graph's saver saves.
+        averages: by the names of variables, those of the variables whose values they are to have.
+        writes_variables: whether variables are written for this graph, under their own names; if not, it reads what
+            was written for another one.
+    """
+
+    holders: Sequence[Holder]
+    averages: Mapping[str, str] = field(default_factory=dict)
+    writes_variables: bool = True
+
+    def value_of(self, variable: str) -> str:
+        """Name of the variable whose value a variable is to have."""
+        return self.averages.get(variable, variable)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a serving graph restores under one key of ``variables/``.
+
+    Attributes:
+        key: the key.
+        value: name of the job's variable whose value that is to be.
+        dtype: name of its element type; None where the graph does not tell.
+        shape: its shape; None where the graph does not tell.
+    """
+
+    key: str
+    value: str
+    dtype: str | None = None
+    shape: Shape | None = None
+
+
+def serving_graph(
+    meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving, *, strip_default_attrs: bool
+) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[Served, ...]]:
+    """Cut a graph at its signatures.
+
+    Its main op stays, but for the tables that are not needed. All other operations, variables and files go that no
+    signature needs. Partitioned variables are folded (:mod:`autodist_saved.graph.fold`), and what saves and restores
+    the variables is made anew.
+
+    Args:
+        meta_graph: a described graph, with its saver, collections, and signatures; used up.
+        serving: what it is made with.
+        strip_default_attrs: remove attributes that have their default value.
+
+    Returns:
+        the serving graph, and what it restores.
+
+    Raises:
+        SignatureError: the graph cannot be cut or folded; all problems at once.
+    """
+    trained = graph_pb2.GraphDef()
+    trained.CopyFrom(meta_graph.graph_def)
+    folded = _cut(meta_graph, serving)
+    body = Body(meta_graph.graph_def)
+    nodes = _saved_variables(body, folded, serving.holders)
+    keys = {variable: variable if serving.writes_variables else serving.value_of(variable) for variable in nodes}
+    present = _present(trained, body, folded)
+    states = _states(trained, meta_graph.saver_def, serving, present)
+    served = [Served(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()]
+    served += [Served(key, key) for state in states for key in state.tensors]
+    restored = with_restore_ops(
+        meta_graph.graph_def,
+        {keys[name]: node for name, node in nodes.items()},
+        [partial(ReplayedState, state, trained, present) for state in states],
+        strip_default_attrs=strip_default_attrs,
+    )
+    restored.meta_info_def.tags.extend(meta_graph.meta_info_def.tags)
+    for described_anew in ("graph_def", "saver_def", "meta_info_def"):
+        meta_graph.ClearField(described_anew)
+    restored.MergeFrom(meta_graph)
+    return restored, tuple(served)
+
+
+def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
+    """Leave what signatures need, folded, and have all that names nodes name those that are left."""
+    roots = _roots(meta_graph)
+    prune(meta_graph.graph_def, roots)
+    folded = fold(meta_graph.graph_def, serving.holders, roots)
+    body = Body(meta_graph.graph_def)
+    nodes = _saved_variables(body, folded, serving.holders)
+    if problems := [*folded.problems, *_unsaved(body, nodes), *_wrong_averages(nodes, serving)]:
+        raise SignatureError("the serving graph cannot be made", problems=problems)
+    for signature in meta_graph.signature_def.values():
+        for info in (*signature.inputs.values(), *signature.outputs.values()):
+            rename_tensors(info, partial(_new_name, folded=folded))
+    pieces = {holder.node: holder.variable for holder in serving.holders if holder.piece is not None}
+    mend_collections(meta_graph, body, folded, pieces)
+    return folded
+
+
+def _roots(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
+    """What signatures name, and main ops, which fill no table any more but those that are needed."""
+    names = {
+        key: [
+            name.removesuffix(":0")
+            for info in (*signature.inputs.values(), *signature.outputs.values())
+            for name in tensor_names(info)
+        ]
+        for key, signature in meta_graph.signature_def.items()
+    }
+    main_ops = set(names.pop(tensorflow_private.INIT_OP_SIGNATURE_KEY, []))
+    for key in _MAIN_OP_COLLECTIONS & meta_graph.collection_def.keys():
+        main_ops |= {name.removesuffix(":0") for name in meta_graph.collection_def[key].node_list.value}
+    roots = [name for of_signature in names.values() for name in of_signature]
+    fills = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
+    drop_unneeded_tables(Body(meta_graph.graph_def), roots, main_ops, fills)
+    return [*roots, *sorted(main_ops)]
+
+
+def _new_name(name: str, folded: Folded) -> str:
+    new_name = folded.names.get(name.removesuffix(":0"), name)
+    return f"{new_name}:0" if ":" in name and ":" not in new_name else new_name
+
+
+def _saved_variables(body: Body, folded: Folded, holders: Sequence[Holder]) -> dict[str, str]:
+    """Names of the nodes of all variables that are needed and saved, by the variables' names."""
+    nodes = {
+        holder.variable: holder.variable if holder.piece is not None else folded.names.get(holder.node, holder.node)
+        for holder in holders
+    }
+    return {variable: node for variable, node in sorted(nodes.items()) if node in body.nodes}
+
+
+def _unsaved(body: Body, nodes: Mapping[str, str]) -> Iterator[Problem]:
+    """Variables that have no value in the model: they are not saved, and the main op does not assign them any."""
+    assigned = {node_of(node.input[0]) for node in body.nodes.values() if node.op.startswith("Assign")}
+    known = assigned | set(nodes.values())
+    for node in body.nodes.values():
+        if node.op in VARIABLES and node.name not in known:
+            yield Problem(
+                f"variable {node.name!r}",
+                "the signatures need it, but the saver does not save it and the main op does not assign it",
+                "make the saver after all variables, or give it this one in its var_list",
+            )
+
+
+def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Problem]:
+    averaged = {variable: average for variable, average in serving.averages.items() if variable in nodes}
+    if serving.averages and not averaged:
+        what = "there are no averages of any variable that the signatures need"
+        yield Problem("moving_averages", what, "give the averages of the variables that are served")
+    for variable, average in averaged.items():
+        if average in nodes:
+            what = f"the signatures need it, and its average {average!r} as well, which would then be the same"
+            yield Problem(f"variable {variable!r}", what, "leave out moving_averages: the graph has the averages")
+
+
+def _type(variable: node_def_pb2.NodeDef) -> tuple[str, Shape | None]:
+    shape = tf.TensorShape(variable.attr["shape"].shape)
+    return as_dtype(variable, "dtype").name, tuple(shape.as_list()) if shape.is_fully_defined() else None
+
+
+def _present(trained: graph_pb2.GraphDef, body: Body, folded: Folded) -> dict[str, str]:
+    """What those nodes of the first graph that are left are called now."""
+    taken = set(folded.names.values())
+    names = {node.name: folded.names.get(node.name) for node in trained.node}
+    new_names = {name: new_name or name for name, new_name in names.items() if new_name or name not in taken}
+    return {name: new_name for name, new_name in new_names.items() if new_name in body.nodes}
+
+
+def _states(
+    trained: graph_pb2.GraphDef, saver_def: Any, serving: Serving, present: Mapping[str, str]
+) -> list[SavedState]:
+    """What is saved and needed that is no variable."""
+    body = Body(trained)
+    states = saved_states(body, saver_def, {holder.variable for holder in serving.holders})
+    return [state for state in states if state.is_in(body, present.keys())]
