@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
 from autodist_saved import tensorflow_private as private
 
@@ -86,3 +87,26 @@ def test_a_fingerprint_is_made_of_a_directory(graph: tf.Graph, tmp_path: Path) -
     builder.save()
     (tmp_path / "model" / "fingerprint.pb").write_bytes(private.fingerprint(str(tmp_path / "model")))
     assert tf.saved_model.experimental.read_fingerprint(str(tmp_path / "model")).checkpoint_hash
+
+
+def test_a_fingerprint_fits_the_model_that_it_was_made_of(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        module = tf.Module()
+        module.w = tf.Variable(value)
+        tf.saved_model.save(module, str(tmp_path / name))
+    ours, theirs = ((tmp_path / name / "fingerprint.pb").read_bytes() for name in ("one", "two"))
+    assert private.fingerprint_fits(str(tmp_path / "one"), ours)
+    assert not private.fingerprint_fits(str(tmp_path / "one"), theirs), "its variables are others"
+    assert private.fingerprint_fits(str(tmp_path / "one"), _of_version(1, theirs)), "nobody can know"
+    for damaged in (b"", ours[:20], FingerprintDef(saved_model_checksum=1).SerializeToString()):
+        with pytest.raises(ValueError):
+            private.fingerprint_fits(str(tmp_path / "one"), damaged)
+    (tmp_path / "one" / "saved_model.pb").write_bytes(b"x")
+    with pytest.raises(ValueError):
+        private.fingerprint_fits(str(tmp_path / "one"), ours)
+
+
+def _of_version(producer: int, fingerprint: bytes) -> bytes:
+    proto = FingerprintDef.FromString(fingerprint)
+    proto.version.producer = producer
+    return proto.SerializeToString()

@@ -30,11 +30,6 @@ class SavedModelFiles:
         return self.root / "saved_model.cpb"
 
     @property
-    def fingerprint(self) -> Path:
-        """Hashes of graphs and of the variables' index, by ``tf.saved_model.save``."""
-        return self.root / "fingerprint.pb"
-
-    @property
     def keras_metadata(self) -> Path:
         """What Keras 2 knows of its layers."""
         return self.root / "keras_metadata.pb"
