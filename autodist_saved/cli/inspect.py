@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from autodist_saved.bundle import BundleReader
     from autodist_saved.models.saved_model import SavedModel
+    from autodist_saved.report import ExportReport
 
 
 def inspect(
@@ -51,9 +53,9 @@ def inspect(
     if found:
         named = ", ".join(one.name for one in found)
         printer.print(f"{model} holds the versions {named}; this is the newest", markup=False)
-    for table in (_facts(opened), *_graphs(opened), _variables(opened), _files(opened)):
-        if table.row_count:
-            printer.print(table)
+    variables = [_variables(opened.variables, opened.manifest)] if opened.variables is not None else []
+    for table in (_facts(opened), *_graphs(opened), *variables, _files(opened)):
+        printer.print(table)
 
 
 def _facts(model: SavedModel) -> Table:
@@ -84,13 +86,13 @@ def _graphs(model: SavedModel) -> Iterator[Table]:
         yield table
 
 
-def _variables(model: SavedModel) -> Table:
+def _variables(variables: BundleReader, manifest: ExportReport | None) -> Table:
     from rich.table import Table
 
     table = Table("variable", "dtype", "shape", "bytes", "data file", "held by", box=None)
-    plan = model.manifest.plan if model.manifest is not None else None
+    plan = manifest.plan if manifest is not None else None
     tasks = {one.name: sorted({piece.task for piece in one.pieces}) for one in (plan.variables if plan else ())}
-    for entry in model.variables.entries.values() if model.variables is not None else ():
+    for entry in variables.entries.values():
         files = ", ".join(map(str, entry.data_files))
         held = ", ".join(tasks.get(entry.name, ()))
         _add(table, entry.name, entry.dtype, str(list(entry.shape)), f"{entry.nbytes:,}", files, held)
