@@ -25,7 +25,7 @@ class ValueChange:
         elements: how many of its elements differ. NaN is no different from NaN.
         relative: the L2 norm of B - A, divided by that of A; infinite where A is all zero or a difference is. 0 for
             strings, which have no distance.
-        largest: the largest absolute difference of two elements; 0 for strings.
+        largest: the largest absolute difference of two elements, as doubles have it; 0 for strings.
     """
 
     name: str
@@ -81,7 +81,7 @@ def _compare(entry: Entry, a: BundleReader, b: BundleReader) -> ValueChange:
     elements, squares, reference, largest = 0, 0.0, 0.0, 0.0
     for start, stop in _bands(entry):
         ours, theirs = (reader.read_rows(entry.name, start, stop).reshape(-1) for reader in (a, b))
-        differs = (ours != theirs) & ~((ours != ours) & (theirs != theirs))
+        differs = (ours != theirs) & ~((ours != ours) & (theirs != theirs))  # NaN alone is not equal to itself
         elements += int(np.count_nonzero(differs))
         if entry.dtype == "string":
             continue
