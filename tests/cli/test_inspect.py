@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
@@ -51,7 +52,7 @@ def test_as_json_it_is_all_of_that_and_the_manifest(model: Path) -> None:
     manifest = model / "assets.extra/autodist_saved/manifest.json"
     assert told["manifest"] == json.loads(manifest.read_text())
     assert told["path"] == str(model)
-    assert told["written_by"] == "autodist_saved (TensorFlow 2.21.0)"
+    assert told["written_by"] == f"autodist_saved (TensorFlow {tf.__version__})"
     assert told["variables"] == {"table": {"dtype": "float64", "shape": [6, 2], "bytes": 96, "data_files": [0]}}
     assert told["files"]["assets.extra/autodist_saved/manifest.json"] == manifest.stat().st_size
     assert [graph["tags"] for graph in told["graphs"]] == [["serve"]]
