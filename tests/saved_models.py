@@ -21,9 +21,9 @@ def write_ours(place: Path, w: float = 1.0, words: str = "a\nb\n", **arrays: np.
     """Exported by this package, with the restore op of a stock saver."""
     with tf.Graph().as_default() as graph:
         signatures = _v1_graph()
-        saver_def = v1.train.Saver().as_saver_def()
+        saver = v1.train.Saver()
         assets = [tf.constant(str(_words_beside(place, words)))]
-        asked = request(graph, saver_def=saver_def, signature_def_map=signatures, assets=assets)
+        asked = request(graph, saver=saver, signature_def_map=signatures, assets=assets)
     values = {"w": np.full([2, 1], w, np.float32), **arrays}
     export = Export("chief:0", LocalTarget(place), ExportOptions())
     export.capture(asked, ArraySource(values, parts=2, global_step=7), RecordingCut())

@@ -72,8 +72,8 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
     if has_variables(files, graphs):
         yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)
         yield from _missing_variables(files, graphs)
-    if graphs:
-        yield from fingerprint_problems(files, _COPY)
+    if graphs and (manifest is None or files.fingerprint.name not in manifest.files):
+        yield from fingerprint_problems(files, _COPY)  # it is made of files whose checksums a manifest has
 
 
 def _missing_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> Iterator[Problem]:

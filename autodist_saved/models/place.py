@@ -7,6 +7,7 @@ from pathlib import Path
 from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.foreign import reading
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.version import versions_in
 
 _NAMED = 5
 
@@ -45,7 +46,7 @@ def find_model(path: Path) -> SavedModelFiles:
 
 
 def versions(base: Path) -> list[Path]:
-    """The models below a directory whose names are numbers, as servers look for them, the newest last.
+    """The models in a directory whose names are numbers, as servers look for them, the newest last.
 
     Raises:
         ModelError: the directory cannot be read.
@@ -53,5 +54,4 @@ def versions(base: Path) -> list[Path]:
     with reading(base):
         if not base.is_dir() or SavedModelFiles(base).saved_model.exists():
             return []
-        numbered = [one for one in base.iterdir() if one.name.isdecimal() and one.name.isascii() and one.is_dir()]
-    return sorted(numbered, key=lambda one: int(one.name))
+        return [version.path for version in versions_in(base) if version.is_model]

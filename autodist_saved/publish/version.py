@@ -10,7 +10,7 @@ from pathlib import Path
 from autodist_saved.bundle import varint
 from autodist_saved.bundle.damage import Damage
 from autodist_saved.bundle.reader import BundleReader
-from autodist_saved.errors import BundleError, TargetUnwritableError, UsageError
+from autodist_saved.errors import BundleError, ModelError, TargetUnwritableError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
 
@@ -69,7 +69,7 @@ class Version:
                 return False
             if report.plan is not None and report.plan.variables:
                 BundleReader(files.variables_prefix)
-        except (UsageError, BundleError, Damage, OSError):
+        except (UsageError, BundleError, ModelError, Damage, OSError):
             return False
         return True
 

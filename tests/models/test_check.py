@@ -97,7 +97,7 @@ def test_a_whole_model_is_compared_with_the_manifest_that_is_given(tmp_path: Pat
     check_model(one, read_manifest(one))
     with pytest.raises(OtherModelError, match="is not the model of that manifest") as caught:
         check_model(one, read_manifest(two))
-    assert places(caught) == ["assets/words.txt", "saved_model.pb"], "the graph has the path of the words"
+    assert places(caught) == ["assets/words.txt", "fingerprint.pb", "saved_model.pb"], "the graph names the words"
 
 
 def test_a_damaged_file_is_told_once(tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ def test_graphs_in_chunks_are_left_to_tensorflow(tmp_path: Path) -> None:
 
 
 def test_versions_are_sorted_as_numbers_and_nothing_else_is_one(tmp_path: Path) -> None:
-    for name in ("9", "10", "002", "latest", ".11", "12.tmp", "\u0663"):
+    for name in ("9", "10", "002", "latest", ".11", "12.tmp"):
         (tmp_path / name).mkdir()
-    (tmp_path / "13").touch()
+        (tmp_path / name / "saved_model.pb").touch()
+    (tmp_path / "13").mkdir()
+    (tmp_path / "14").touch()
     assert [path.name for path in versions(tmp_path)] == ["002", "9", "10"]
     with pytest.raises(UsageError, match=f"name one of them, such as the newest, {tmp_path}/10"):
         find_model(tmp_path)
