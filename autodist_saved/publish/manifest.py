@@ -26,7 +26,9 @@ def read_manifest(model: Path) -> ExportReport:
         ModelError: it is damaged, or cannot be read.
     """
     manifest = SavedModelFiles(model).manifest
-    if not manifest.exists():
+    with reading(manifest):
+        is_there = manifest.exists()
+    if not is_there:
         raise UsageError(
             f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
             "package has exported"
