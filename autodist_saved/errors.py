@@ -7,6 +7,7 @@
 :class:`JobError`         look at the job: a task is gone, silent or failed
 :class:`ExportError`      nothing became visible; the export may be tried again
 :class:`BundleError`      files of variables are damaged or are no tensor bundle
+:class:`ModelError`       files of a SavedModel are missing, damaged or another model's
 ========================  ====================================================
 
 Where a built-in exception describes the same mistake, it is a parent too, so that ``except ValueError``
@@ -214,3 +215,11 @@ class RestoreError(ProblemsError, UsageError, ValueError):
 
 class BundleError(AutodistSavedError, ValueError):
     """A tensor bundle (``variables.index`` and its data files) is damaged, truncated or foreign."""
+
+
+class ModelError(ProblemsError, ValueError):
+    """Files of a SavedModel are missing or damaged, or cannot be read."""
+
+
+class OtherModelError(ModelError):
+    """A SavedModel is whole, but not the model that it was compared with."""

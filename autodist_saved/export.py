@@ -31,6 +31,7 @@ from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
 from autodist_saved.options import ExportOptions
+from autodist_saved.publish.file_sums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
@@ -143,6 +144,7 @@ class Export:
                     verify(files, self._report.plan, written)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
+                self._report = replace(self._report, files=file_sums(files))
                 write_manifest(files, self.report)
                 path = self._target.commit()
         self._report = replace(self._report, path=path)

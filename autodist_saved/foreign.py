@@ -9,11 +9,13 @@ import errno
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from autodist_saved.errors import (
     AutodistSavedError,
     ExportError,
     JobError,
+    ModelError,
     TargetError,
     TargetExistsError,
     TargetUnwritableError,
@@ -140,6 +142,18 @@ def translated(phase: str) -> Iterator[None]:
         if ours is error:
             raise
         raise ours from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise what the operating system says while a file of a model is read as a :class:`ModelError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(
+            f"{path}: it cannot be read ({reason}); check the path, its permissions and its disk", path=str(path)
+        ) from error
 
 
 def _first_line(text: str) -> str:

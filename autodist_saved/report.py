@@ -13,6 +13,20 @@ from autodist_saved.witness import Witness
 
 
 @dataclass(frozen=True)
+class FileSum:
+    """What tells a file from another one.
+
+    Attributes:
+        nbytes: its size.
+        crc32c: checksum of its bytes, unmasked; None for data files of variables, whose bytes have their checksums in
+            the index of variables.
+    """
+
+    nbytes: int
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True)
 class ExportReport:
     """What one task did for an export.
 
@@ -28,6 +42,8 @@ class ExportReport:
             ``parked``, it did not, and the job was stopped until they had come.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
+        files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
+            manifest itself is not among them.
     """
 
     task: str
@@ -39,6 +55,7 @@ class ExportReport:
     staging: dict[str, str] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
+    files: dict[str, FileSum] = field(default_factory=dict)
 
     @property
     def global_step(self) -> int | None:

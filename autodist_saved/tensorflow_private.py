@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.python.client import session as _session
 from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.framework import ops as _ops
@@ -146,3 +148,24 @@ def asset_path(asset_tensor: Any) -> str:
 def unwrap_resource_assign(value: Any) -> Any:
     """The operation behind what a resource variable's ``assign`` methods return; anything else unchanged."""
     return value.op if not isinstance(value, tf.Tensor | tf.Operation) and hasattr(value, "op") else value
+
+
+def fingerprint_fits(model: str, contents: bytes) -> bool:
+    """Whether the contents of a ``fingerprint.pb`` belong to the model in a directory.
+
+    Another version of TensorFlow's hashes cannot be compared, and is taken to fit.
+
+    Raises:
+        ValueError: one of the two is damaged.
+    """
+    try:
+        kept = FingerprintDef.FromString(contents)
+        found = FingerprintDef.FromString(fingerprint(model))
+    except (DecodeError, _fingerprinting.FingerprintException) as error:
+        raise ValueError(str(error)) from error
+    if not kept.HasField("version"):
+        raise ValueError("it was cut short")
+    if kept.version.producer != found.version.producer:
+        return True
+    compared = tf.saved_model.experimental.Fingerprint.from_proto
+    return bool(compared(kept) == compared(found))

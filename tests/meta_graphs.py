@@ -20,4 +20,5 @@ def request(graph: tf.Graph | None = None, **arguments: Any) -> MetaGraphRequest
         "clear_devices": True,
         "strip_default_attrs": False,
     }
-    return make_request(graph or tf.Graph(), None, **{**ordinary, **arguments})
+    saver = arguments.pop("saver", None)
+    return make_request(graph or tf.Graph(), saver, **{**ordinary, **arguments})

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import variable_pb2
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
 from autodist_saved import tensorflow_private as private
 
@@ -126,3 +127,26 @@ def test_a_saver_takes_tensors_for_variables(graph: tf.Graph) -> None:
 
 def test_the_key_of_the_init_op_is_the_one_that_loaders_read() -> None:
     assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"
+
+
+def test_a_fingerprint_fits_the_model_that_it_was_made_of(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        module = tf.Module()
+        module.w = tf.Variable(value)
+        tf.saved_model.save(module, str(tmp_path / name))
+    ours, theirs = ((tmp_path / name / "fingerprint.pb").read_bytes() for name in ("one", "two"))
+    assert private.fingerprint_fits(str(tmp_path / "one"), ours)
+    assert not private.fingerprint_fits(str(tmp_path / "one"), theirs), "its variables are others"
+    assert private.fingerprint_fits(str(tmp_path / "one"), _of_version(1, theirs)), "nobody can know"
+    for damaged in (b"", ours[:20], FingerprintDef(saved_model_checksum=1).SerializeToString()):
+        with pytest.raises(ValueError):
+            private.fingerprint_fits(str(tmp_path / "one"), damaged)
+    (tmp_path / "one" / "saved_model.pb").write_bytes(b"x")
+    with pytest.raises(ValueError):
+        private.fingerprint_fits(str(tmp_path / "one"), ours)
+
+
+def _of_version(producer: int, fingerprint: bytes) -> bytes:
+    proto = FingerprintDef.FromString(fingerprint)
+    proto.version.producer = producer
+    return proto.SerializeToString()

@@ -58,6 +58,11 @@ class Entry(NamedTuple):
         return sum(part.nbytes for part in self.parts)
 
     @property
+    def data_files(self) -> tuple[int, ...]:
+        """Numbers of the data files that hold it."""
+        return tuple(sorted({part.data_file for part in self.parts}))
+
+    @property
     def is_sliced(self) -> bool:
         """Whether it is stored in slices rather than in one piece."""
         return len(self.parts) != 1 or self.parts[0].shape != self.shape

@@ -1,42 +1,147 @@
-"""``autodist-saved inspect``: what an exported model says of itself."""
+"""``autodist-saved inspect``: what a model says of itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from autodist_saved.bundle import BundleReader
+    from autodist_saved.models.saved_model import SavedModel
+    from autodist_saved.report import ExportReport
 
 
 def inspect(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Directory of an exported SavedModel.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Directory of a SavedModel, or of numbered versions of one, of which the newest is shown.",
+            show_default=False,
+        ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as it is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it all as JSON, the manifest too.")] = False,
 ) -> None:
-    """Show when a model was taken, of how many steps, and from where.
+    """Show what is in a model, who wrote it and, for a model of this package, of which moment of the job it is.
 
-    [bold]Example[/]
+    Works for every SavedModel. Bytes of variables are not read: verify does.
+
+    [bold]Examples[/]
 
       autodist-saved inspect /models/flights/1
+
+      autodist-saved inspect --json /models/flights
     """
-    from rich.console import Console
+    import json
+
+    from autodist_saved.cli.output import console
+    from autodist_saved.models.place import versions
+    from autodist_saved.models.saved_model import open_model
+
+    found = versions(model)
+    opened = open_model(found[-1] if found else model)
+    if as_json:
+        typer.echo(json.dumps(_as_dict(opened, found), indent=2))
+        return
+    printer = console()
+    if found:
+        named = ", ".join(one.name for one in found)
+        printer.print(f"{model} holds the versions {named}; this is the newest", markup=False)
+    variables = [_variables(opened.variables, opened.manifest)] if opened.variables is not None else []
+    for table in (_facts(opened), *_graphs(opened), *variables, _files(opened)):
+        printer.print(table)
+
+
+def _facts(model: SavedModel) -> Table:
     from rich.table import Table
 
-    from autodist_saved.publish.manifest import read_manifest
+    from autodist_saved.cli.output import plain
+    from autodist_saved.models.writer import writer_of
 
-    report = read_manifest(model)
-    if as_json:
-        typer.echo(report.to_json())
-        return
-    console = Console(soft_wrap=True)
     facts = Table(show_header=False, box=None)
-    for name, value in report.facts():
-        facts.add_row(f"[bold]{name}[/]", value)
-    console.print(facts)
-    if report.plan is not None:
-        variables = Table("variable", "dtype", "shape", "held by", box=None)
-        for variable in report.plan.variables:
-            tasks = ", ".join(sorted({piece.task for piece in variable.pieces}))
-            variables.add_row(variable.name, variable.dtype, str(list(variable.shape or ())), tasks)
-        console.print(variables)
+    said = model.manifest.facts() if model.manifest is not None else []
+    for name, value in [("model", str(model.files.root)), ("written by", writer_of(model)), *said]:
+        facts.add_row(plain(name, "bold"), plain(value))
+    return facts
+
+
+def _graphs(model: SavedModel) -> Iterator[Table]:
+    from rich.table import Table
+
+    for graph in model.graphs:
+        table = Table("graph", ", ".join(graph.tags) or "no tags", f"{graph.op_types.total():,} ops", box=None)
+        for key, signature in graph.signatures.items():
+            _add(table, "signature", key, signature.method)
+            for way, tensors in (("takes", signature.inputs), ("gives", signature.outputs)):
+                for name, tensor in tensors.items():
+                    _add(table, f"  {way}", name, str(tensor))
+        for asset in graph.assets:
+            _add(table, "asset", asset)
+        yield table
+
+
+def _variables(variables: BundleReader, manifest: ExportReport | None) -> Table:
+    from rich.table import Table
+
+    table = Table("variable", "dtype", "shape", "bytes", "data file", "held by", box=None)
+    plan = manifest.plan if manifest is not None else None
+    tasks = {one.name: sorted({piece.task for piece in one.pieces}) for one in (plan.variables if plan else ())}
+    for entry in variables.entries.values():
+        files = ", ".join(map(str, entry.data_files))
+        held = ", ".join(tasks.get(entry.name, ()))
+        _add(table, entry.name, entry.dtype, str(list(entry.shape)), f"{entry.nbytes:,}", files, held)
+    return table
+
+
+def _files(model: SavedModel) -> Table:
+    from rich.table import Table
+
+    table = Table("file", "bytes", box=None)
+    for name, nbytes in model.sizes.items():
+        _add(table, name, f"{nbytes:,}")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    from autodist_saved.cli.output import plain
+
+    table.add_row(*map(plain, cells))
+
+
+def _as_dict(model: SavedModel, versions: list[Path]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from autodist_saved.models.writer import writer_of
+
+    return {
+        "path": str(model.files.root),
+        "versions": [one.name for one in versions],
+        "written_by": writer_of(model),
+        "graphs": [
+            {
+                "tags": graph.tags,
+                "tensorflow": graph.tensorflow_version,
+                "signatures": {key: asdict(signature) for key, signature in graph.signatures.items()},
+                "ops": dict(sorted(graph.op_types.items())),
+                "assets": graph.assets,
+            }
+            for graph in model.graphs
+        ],
+        "variables": {
+            entry.name: {
+                "dtype": entry.dtype,
+                "shape": entry.shape,
+                "bytes": entry.nbytes,
+                "data_files": entry.data_files,
+            }
+            for entry in (model.variables.entries.values() if model.variables is not None else ())
+        },
+        "files": model.sizes,
+        "manifest": model.manifest.as_dict() if model.manifest is not None else None,
+    }

@@ -11,29 +11,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from autodist_saved.cli.diff import diff
+from autodist_saved.cli.exit_status import exit_status
 from autodist_saved.cli.export import export
 from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
 from autodist_saved.cli.prune import prune
 from autodist_saved.cli.status import status
-from autodist_saved.errors import (
-    AutodistSavedError,
-    BundleError,
-    ConfigError,
-    ExportError,
-    JobError,
-    TargetError,
-    UsageError,
-)
-
-_EXIT_STATUS: dict[type[AutodistSavedError], int] = {
-    UsageError: 2,
-    ConfigError: 2,
-    TargetError: 3,
-    JobError: 4,
-    ExportError: 5,
-    BundleError: 6,
-}
+from autodist_saved.cli.verify import verify
+from autodist_saved.errors import AutodistSavedError
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -42,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (launch, status, export, inspect, prune):
+for command in (launch, status, export, inspect, verify, diff, prune):
     app.command()(command)
 
 
@@ -75,9 +61,11 @@ def _options(
 
       5  the export was given up
 
-      6  files of variables are damaged
+      6  files of the model are missing or damaged
 
-      launch has the exit status of the job.
+      7  the model is whole, but another one
+
+      launch has the exit status of the job; diff ends with 1 where two models differ.
     """
 
 
@@ -91,8 +79,4 @@ def main() -> None:
         app()
     except AutodistSavedError as error:
         Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        sys.exit(_exit_status(error))
-
-
-def _exit_status(error: AutodistSavedError) -> int:
-    return next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1)
+        sys.exit(exit_status(error))

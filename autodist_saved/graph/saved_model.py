@@ -31,3 +31,17 @@ class SavedModelGraphs:
             return text_format.MessageToString(self._proto).encode()
         serialized: bytes = self._proto.SerializeToString(deterministic=True)
         return serialized
+
+
+def binary_form(text: bytes) -> bytes:
+    """The contents of ``saved_model.pb`` from those of ``saved_model.pbtxt``.
+
+    Raises:
+        ValueError: it is no text of a SavedModel.
+    """
+    try:
+        proto = text_format.Parse(text, saved_model_pb2.SavedModel())
+    except text_format.ParseError as error:
+        raise ValueError(str(error)) from error
+    serialized: bytes = proto.SerializeToString(deterministic=True)
+    return serialized

@@ -25,6 +25,16 @@ class SavedModelFiles:
         return self.root / "saved_model.pbtxt"
 
     @property
+    def saved_model_chunks(self) -> Path:
+        """The same in chunks, as TensorFlow stores graphs beyond 2 GiB."""
+        return self.root / "saved_model.cpb"
+
+    @property
+    def keras_metadata(self) -> Path:
+        """What Keras 2 knows of its layers."""
+        return self.root / "keras_metadata.pb"
+
+    @property
     def variables(self) -> Path:
         """Directory of the tensor bundle."""
         return self.root / "variables"
@@ -33,6 +43,10 @@ class SavedModelFiles:
     def variables_prefix(self) -> str:
         """Prefix of the tensor bundle's files."""
         return str(self.variables / "variables")
+
+    def is_data_file(self, path: Path) -> bool:
+        """Whether ``path`` holds bytes of variables."""
+        return path.parent == self.variables and path.suffix != ".index"
 
     @property
     def assets(self) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pydantic
 
-from autodist_saved.errors import BundleError, UsageError
-from autodist_saved.foreign import translated
+from autodist_saved.errors import ModelError, UsageError
+from autodist_saved.foreign import reading
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import ExportReport
 
@@ -23,17 +23,30 @@ def read_manifest(model: Path) -> ExportReport:
 
     Raises:
         UsageError: there is none.
-        BundleError: it is damaged.
+        ModelError: it is damaged, or cannot be read.
     """
     manifest = SavedModelFiles(model).manifest
+    with reading(manifest):
+        is_there = manifest.exists()
+    if not is_there:
+        raise UsageError(
+            f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
+            "package has exported"
+        )
+    return read_manifest_file(manifest)
+
+
+def read_manifest_file(path: Path) -> ExportReport:
+    """The report in a file, which may stand anywhere.
+
+    Raises:
+        ModelError: it is no manifest, is damaged, or cannot be read.
+    """
+    with reading(path):
+        text = path.read_bytes()
     try:
-        with translated("inspect"):
-            text = manifest.read_bytes() if manifest.exists() else None
-        if text is None:
-            raise UsageError(
-                f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
-                "package has exported"
-            )
         return ExportReport.from_json(text)
     except pydantic.ValidationError as error:
-        raise BundleError(f"the manifest is damaged ({error.error_count()} problems)", path=str(manifest)) from error
+        count = error.error_count()
+        damage = f"{path}: the manifest is damaged ({count} problem{'s' if count != 1 else ''}); copy it again"
+        raise ModelError(damage, path=str(path)) from error

@@ -24,7 +24,7 @@ def verify(files: SavedModelFiles, plan: ExportPlan, written: Mapping[Path, byte
     Raises:
         VerifyError: all differences at once.
     """
-    problems = [*_variable_problems(files, plan)]
+    problems = [*variable_problems(files, plan, _FIX)] if plan.variables else []
     problems += [
         Problem(path.name, "it does not hold what was written", _FIX)
         for path, contents in written.items()
@@ -34,21 +34,26 @@ def verify(files: SavedModelFiles, plan: ExportPlan, written: Mapping[Path, byte
         raise VerifyError("what was written does not read back", problems=problems, path=str(files.root))
 
 
-def _variable_problems(files: SavedModelFiles, plan: ExportPlan) -> Iterator[Problem]:
-    if not plan.variables:
-        return
+def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str) -> Iterator[Problem]:
+    """What is wrong with the bundle of a model: its files, the checksum of every variable, what is not as planned.
+
+    Args:
+        files: the model.
+        plan: the variables as they are meant to be; None where nobody knows.
+        fix: what to do about it.
+    """
     try:
         reader = BundleReader(files.variables_prefix)
     except BundleError as error:
-        yield Problem(Path(files.variables_prefix).name, str(error), _FIX)
+        yield Problem(Path(files.variables_prefix).name, error.message, fix)
         return
-    planned = {variable.name: (variable.dtype, variable.shape) for variable in plan.variables}
     found = {name: (entry.dtype, entry.shape) for name, entry in reader.entries.items()}
+    planned = found if plan is None else {one.name: (one.dtype, one.shape) for one in plan.variables}
     for name in sorted(planned.keys() | found.keys()):
         if planned.get(name) != found.get(name):
-            yield Problem(f"variable {name!r}", f"planned {planned.get(name)}, found {found.get(name)}", _FIX)
+            yield Problem(f"variable {name!r}", f"planned {planned.get(name)}, found {found.get(name)}", fix)
             continue
         try:
             reader.verify(name)
         except BundleError as error:
-            yield Problem(f"variable {name!r}", str(error), _FIX)
+            yield Problem(f"variable {name!r}", error.message, fix)

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from autodist_saved.bundle import varint
-from autodist_saved.bundle.damage import Damage
-from autodist_saved.bundle.reader import BundleReader
-from autodist_saved.errors import BundleError, TargetUnwritableError, UsageError
+from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
+from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
 
 # Serving reads the name as a signed 64-bit integer and passes over what is none.
 _GREATEST = 2**63 - 1
-# Tags of saved_model.proto.
-_SCHEMA_VERSION, _META_GRAPH = 0x08, 0x12
 
 
 @dataclass(frozen=True, order=True)
@@ -60,34 +56,11 @@ class Version:
     @cached_property
     def is_good(self) -> bool:
         """Whether it is ours and whole, for all that can be told without reading the variables."""
-        files = self.files
         try:
             report = read_manifest(self.path)
-            if files.saved_model.is_file():
-                _check_graphs(files.saved_model.read_bytes())
-            elif not files.saved_model_text.read_bytes():
-                return False
-            if report.plan is not None and report.plan.variables:
-                BundleReader(files.variables_prefix)
-        except (UsageError, BundleError, Damage, OSError):
+        except (UsageError, ModelError):
             return False
-        return True
-
-
-def _check_graphs(data: bytes) -> None:
-    """A ``SavedModel`` is a number, its schema's version, and meta graphs, each with its length before it."""
-    if not data:
-        raise Damage("it is empty")
-    position = 0
-    while position < len(data):
-        tag, position = varint.decode(data, position)
-        number, position = varint.decode(data, position)
-        if tag == _META_GRAPH:
-            position += number
-        elif tag != _SCHEMA_VERSION:
-            raise Damage("it is no saved model")
-    if position > len(data):
-        raise Damage("it ends before its last meta graph does")
+        return bool(report.files) and not any(sum_problems(self.files, report.files, fix="export again"))
 
 
 def version_number(name: str) -> int | None:

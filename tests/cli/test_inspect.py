@@ -1,24 +1,24 @@
-"""``autodist-saved inspect``: what people ask of a model, and what it says where there is nothing to tell."""
+"""``autodist-saved inspect``: what people ask of a model."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
-from autodist_saved.errors import BundleError, UsageError
+from autodist_saved.errors import ModelError
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut
+from tests.saved_models import write_ours, write_v1
 
 
 @pytest.fixture(scope="module")
@@ -41,34 +41,44 @@ def test_it_tells_the_moment_and_the_variables(model: Path) -> None:
         "cut 3",
         "workers that died 1: each may have left a part of a step",
         "variables 1, 96 bytes",
-        "table float64 [6, 2] ps:0, ps:1",
+        "graph serve 0 ops",
+        "table float64 [6, 2] 96 0 ps:0, ps:1",
     ):
         assert line in lines, shown.stdout
 
 
-def test_as_json_it_is_the_manifest(model: Path) -> None:
-    shown = CliRunner().invoke(app, ["inspect", "--json", str(model)])
-    assert json.loads(shown.stdout) == json.loads((model / "assets.extra/autodist_saved/manifest.json").read_text())
+def test_as_json_it_is_all_of_that_and_the_manifest(model: Path) -> None:
+    told = json.loads(CliRunner().invoke(app, ["inspect", "--json", str(model)]).stdout)
+    manifest = model / "assets.extra/autodist_saved/manifest.json"
+    assert told["manifest"] == json.loads(manifest.read_text())
+    assert told["path"] == str(model)
+    assert told["written_by"] == f"autodist_saved (TensorFlow {tf.__version__})"
+    assert told["variables"] == {"table": {"dtype": "float64", "shape": [6, 2], "bytes": 96, "data_files": [0]}}
+    assert told["files"]["assets.extra/autodist_saved/manifest.json"] == manifest.stat().st_size
+    assert [graph["tags"] for graph in told["graphs"]] == [["serve"]]
 
 
-@pytest.mark.parametrize(
-    ("manifest", "said"), [(None, "a model that this package has exported"), ("{", "is damaged")]
-)
-def test_what_is_no_model_of_ours_is_said(tmp_path: Path, manifest: str | None, said: str) -> None:
-    if manifest is not None:
-        (tmp_path / "assets.extra/autodist_saved").mkdir(parents=True)
-        (tmp_path / "assets.extra/autodist_saved/manifest.json").write_text(manifest)
-    caught = CliRunner().invoke(app, ["inspect", str(tmp_path)]).exception
-    assert isinstance(caught, UsageError if manifest is None else BundleError)
-    assert said in str(caught)
+def test_signatures_are_told_with_types_and_shapes(tmp_path: Path) -> None:
+    told = json.loads(CliRunner().invoke(app, ["inspect", "--json", str(write_v1(tmp_path / "1"))]).stdout)
+    (graph,) = told["graphs"]
+    assert graph["signatures"]["serving_default"] == {
+        "method": "tensorflow/serving/predict",
+        "inputs": {"x": {"name": "x:0", "dtype": "float32", "shape": [None, 2]}},
+        "outputs": {"y": {"name": "MatMul:0", "dtype": "float32", "shape": [None, 1]}},
+    }
+    assert graph["ops"]["MatMul"] == 1
+    assert graph["assets"] == ["words.txt"]
 
 
-def test_it_loads_no_tensorflow(model: Path) -> None:
-    code = (
-        f"import sys; sys.argv[1:] = ['inspect', {str(model)!r}]\n"
-        "from autodist_saved.cli.main import main\n"
-        "try: main()\n"
-        "finally: print('loaded:', sorted({'tensorflow', 'grpc'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("loaded: []\n")
+def test_names_are_shown_as_they_are_and_in_full(tmp_path: Path) -> None:
+    name = "tower/" * 30 + "[red]w[/]"
+    shown = CliRunner().invoke(app, ["inspect", str(write_ours(tmp_path / "1", **{name: np.zeros(2)}))])
+    assert f" {name} " in shown.stdout
+
+
+def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
+    place = write_ours(tmp_path / "1")
+    (place / "assets.extra/autodist_saved/manifest.json").write_text("{")
+    caught = CliRunner().invoke(app, ["inspect", str(place)]).exception
+    assert isinstance(caught, ModelError)
+    assert "manifest.json: the manifest is damaged (1 problem)" in str(caught)

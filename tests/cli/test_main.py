@@ -86,6 +86,8 @@ def test_an_error_of_ours_is_a_message_and_no_traceback(tmp_path):
         (errors.TaskUnreachableError, 4),
         (errors.PlanError, 5),
         (errors.BundleError, 6),
+        (errors.ModelError, 6),
+        (errors.OtherModelError, 7),
     ],
 )
 def test_the_exit_status_tells_kinds_of_errors_apart(error, status, monkeypatch, capsys):

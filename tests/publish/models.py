@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from autodist_saved.publish.file_sums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
@@ -19,7 +20,7 @@ def write_model(root: Path, graphs: bytes = GRAPHS) -> None:
     """Into a staging directory, or right away where it is to be."""
     files = SavedModelFiles(root)
     files.saved_model.write_bytes(graphs)
-    write_manifest(files, ExportReport("chief:0"))
+    write_manifest(files, ExportReport("chief:0", files=file_sums(files)))
 
 
 def publish(target: Target) -> str:

@@ -1,0 +1,138 @@
+"""``autodist-saved diff``: what tells two models apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from autodist_saved.models.changes import Changes
+    from autodist_saved.models.difference import ModelDifference
+    from autodist_saved.models.graph_difference import GraphDifference
+    from autodist_saved.models.variable_difference import ValueChange
+
+_DIFFERENT = 1
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a SavedModel.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Directory of another one.", show_default=False)],
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many of each kind are named.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all differences as JSON.")] = False,
+) -> None:
+    """Show what tells two models apart: tags, signatures, ops, functions, assets and variables.
+
+    Values that changed most come first: by the L2 norm of B - A, divided by
+    that of A. Variables with the same checksum are taken for the same and not
+    read; all others are read in bands, so that models may be larger than
+    memory.
+
+    [bold]Exit status[/]
+
+      0  no difference
+
+      1  differences
+
+      2  there is no model
+
+      6  files are missing or damaged
+
+    [bold]Examples[/]
+
+      autodist-saved diff /models/flights/1 /models/flights/2
+
+      autodist-saved diff --top 5 /models/flights/1 /models/flights/2
+    """
+    import json
+
+    from autodist_saved.cli.output import console
+    from autodist_saved.models.difference import compare_models
+    from autodist_saved.models.saved_model import open_model
+
+    difference = compare_models(open_model(a), open_model(b))
+    if as_json:
+        typer.echo(json.dumps(_as_dict(difference), indent=2))
+    else:
+        printer = console()
+        for shown in _shown(difference, top):
+            printer.print(shown)
+        if not difference:
+            typer.echo("no difference")
+    if difference:
+        raise typer.Exit(_DIFFERENT)
+
+
+def _as_dict(difference: ModelDifference) -> dict[str, Any]:
+    """For JSON, which has no infinity: it becomes null."""
+    import math
+    from dataclasses import asdict
+
+    told = asdict(difference)
+    for change in told["variables"]["values"]:
+        change.update({key: None for key in ("relative", "largest") if math.isinf(change[key])})
+    return told
+
+
+def _shown(difference: ModelDifference, top: int) -> Iterator[RenderableType]:
+    yield from _changes("graph", difference.tags, top)
+    for graph in difference.graphs:
+        yield from _graph(graph, top)
+    yield from _changes("asset", difference.assets, top)
+    yield from _changes("variable", difference.variables.names, top)
+    if difference.variables.values:
+        yield _values(difference.variables.values, top)
+
+
+def _graph(graph: GraphDifference, top: int) -> Iterator[RenderableType]:
+    from rich.table import Table
+
+    from autodist_saved.cli.output import plain
+
+    yield plain(f"graph {', '.join(graph.tags)}", "bold")
+    yield from _changes("signature", graph.signatures, top)
+    yield from _changes("op", graph.ops, top)
+    yield from _changes("function", graph.functions, top)
+    yield from _changes("collection", graph.collections, top)
+    if graph.op_types:
+        table = Table("type of ops", "in A", "in B", box=None)
+        for kind, (in_a, in_b) in graph.op_types.items():
+            table.add_row(plain(kind), f"{in_a:,}", f"{in_b:,}")
+        yield table
+
+
+def _changes(kind: str, changes: Changes, top: int) -> Iterator[RenderableType]:
+
+    from autodist_saved.cli.output import plain
+
+    for sign, names in (("- ", changes.only_a), ("+ ", changes.only_b), ("~ ", changes.changed)):
+        for name in names[:top]:
+            yield plain(f"{sign}{kind} {name}")
+        if len(names) > top:
+            yield plain(f"{sign}{len(names) - top:,} more of kind {kind}")
+
+
+def _values(changes: Sequence[ValueChange], top: int) -> RenderableType:
+    from rich.table import Table
+
+    from autodist_saved.cli.output import plain
+
+    table = Table("value", "dtype", "shape", "elements", "relative", "largest", box=None)
+    for change in changes[:top]:
+        shape, elements = str(list(change.shape)), f"{change.elements:,}"
+        table.add_row(
+            plain(change.name),
+            change.dtype,
+            plain(shape),
+            elements,
+            f"{change.relative:.3g}",
+            f"{change.largest:.3g}",
+        )
+    if len(changes) > top:
+        table.add_row(f"{len(changes) - top:,} more")
+    return table

@@ -1,0 +1,31 @@
+"""How the kind of an error becomes the exit status of a command."""
+
+from __future__ import annotations
+
+from autodist_saved.errors import (
+    AutodistSavedError,
+    BundleError,
+    ConfigError,
+    ExportError,
+    JobError,
+    ModelError,
+    OtherModelError,
+    TargetError,
+    UsageError,
+)
+
+_EXIT_STATUS: dict[type[AutodistSavedError], int] = {
+    UsageError: 2,
+    ConfigError: 2,
+    TargetError: 3,
+    JobError: 4,
+    ExportError: 5,
+    OtherModelError: 7,
+    BundleError: 6,
+    ModelError: 6,
+}
+
+
+def exit_status(error: AutodistSavedError) -> int:
+    """The status that says what kind of error it was; the first kind that fits."""
+    return next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1)

@@ -1,0 +1,26 @@
+"""How commands print: names as they are, in full, and in one line where a program reads them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_WIDE = 10_000
+
+
+def console() -> Console:
+    """Standard output. Where it is no terminal, tables are as wide as they have to be."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def plain(name: str, style: str = "") -> Text:
+    """Text of users, in which brackets are brackets; folded and never cut where it is too long."""
+    from rich.text import Text
+
+    return Text(name, style, overflow="fold")

@@ -1,0 +1,68 @@
+"""``autodist-saved verify``: whether a model is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a SavedModel.", show_default=False)],
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            help="manifest.json of the model that this one is a copy of, or that model's directory.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is wrong as JSON.")] = False,
+) -> None:
+    """Read all of a model and say whether it is whole: checksums, structure, assets, what was planned.
+
+    Works for every SavedModel. What assets hold is known of models that this
+    package has exported, and with --against. Nothing is written.
+
+    [bold]Exit status[/]
+
+      0  it is whole
+
+      2  there is no model
+
+      6  files are missing or damaged
+
+      7  it is whole, but not the model of MANIFEST
+
+    [bold]Examples[/]
+
+      autodist-saved verify /models/flights/2
+
+      autodist-saved verify /copy/flights/2 --against /models/flights/2
+    """
+    from dataclasses import asdict
+
+    from autodist_saved.cli.exit_status import exit_status
+    from autodist_saved.errors import ModelError
+    from autodist_saved.models.check import check_model
+    from autodist_saved.publish.manifest import read_manifest, read_manifest_file
+
+    manifest = None
+    if against is not None:
+        manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
+    try:
+        check_model(model, manifest)
+    except ModelError as error:
+        if not as_json:
+            raise
+        typer.echo(_json(model, error.message, [asdict(problem) for problem in error.problems]))
+        raise typer.Exit(exit_status(error)) from error
+    message = f"{model} is whole"
+    typer.echo(_json(model, message, []) if as_json else message)
+
+
+def _json(model: Path, message: str, problems: list[dict[str, str]]) -> str:
+    import json
+
+    return json.dumps({"path": str(model), "message": message, "problems": problems}, indent=2)

@@ -1,0 +1,25 @@
+"""``fingerprint.pb``: TensorFlow's hashes of the graph, the signatures, the objects and the index of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autodist_saved.errors import Problem
+from autodist_saved.publish.files import SavedModelFiles
+
+
+def fingerprint_problems(files: SavedModelFiles, fix: str) -> Iterator[Problem]:
+    """Whether ``fingerprint.pb`` is this model's, where there is one.
+
+    TensorFlow is loaded for it: it alone knows how it hashes.
+    """
+    if not files.fingerprint.exists():
+        return
+    from autodist_saved.tensorflow_private import fingerprint_fits
+
+    name = files.fingerprint.name
+    try:
+        if not fingerprint_fits(str(files.root), files.fingerprint.read_bytes()):
+            yield Problem(name, "it is the fingerprint of another graph, or of other variables", fix)
+    except (OSError, ValueError) as error:
+        yield Problem(name, f"it cannot be read ({error})", fix)

@@ -1,0 +1,93 @@
+"""A SavedModel on disk: its graphs, its variables, its files, and the manifest where it is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from autodist_saved.bundle import BundleReader
+from autodist_saved.bundle.files import index_path
+from autodist_saved.errors import ModelError
+from autodist_saved.foreign import reading
+from autodist_saved.models import saved_model_pb2
+from autodist_saved.models.meta_graph import MetaGraph
+from autodist_saved.models.place import find_model
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import read_manifest
+from autodist_saved.report import ExportReport
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model says of itself. Bytes of variables are read when they are asked for.
+
+    Attributes:
+        files: where they are.
+        graphs: in the order in which they were added.
+        variables: None where the model has none.
+        manifest: None where the model is not ours.
+    """
+
+    files: SavedModelFiles
+    graphs: tuple[MetaGraph, ...]
+    variables: BundleReader | None
+    manifest: ExportReport | None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file, by path in the model."""
+        root = self.files.root
+        with reading(root):
+            paths = sorted(path for path in root.rglob("*") if path.is_file())
+            return {path.relative_to(root).as_posix(): path.stat().st_size for path in paths}
+
+
+def open_model(path: Path) -> SavedModel:
+    """Read the model in the directory ``path``, without the bytes of its variables.
+
+    Raises:
+        UsageError: there is no model.
+        ModelError: its files are missing, damaged, or cannot be read.
+        BundleError: those of its variables are.
+    """
+    with reading(path):
+        files = find_model(path)
+        graphs = read_graphs(files)
+        variables = BundleReader(files.variables_prefix) if has_variables(files, graphs) else None
+        manifest = read_manifest(path) if files.manifest.exists() else None
+    return SavedModel(files, graphs, variables, manifest)
+
+
+def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
+    """The graphs of a model, one at least.
+
+    Raises:
+        ModelError: the file that holds them is damaged or cannot be read.
+    """
+    path = files.saved_model if files.saved_model.exists() else files.saved_model_text
+    with reading(path):
+        contents = path.read_bytes()
+    try:
+        proto = saved_model_pb2.SavedModel.FromString(contents if path == files.saved_model else _of_text(contents))
+        graphs = tuple(map(MetaGraph, proto.meta_graphs))
+    except (DecodeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: it is damaged or was cut short ({error}); copy it again", path=str(path)
+        ) from error
+    if not graphs:
+        raise ModelError(f"{path}: it holds no graph, so it was cut short; copy it again", path=str(path))
+    return graphs
+
+
+def has_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> bool:
+    """Whether there are variables, or should be: TensorFlow loads a model without its variables and says nothing."""
+    return index_path(files.variables_prefix).exists() or any(graph.restores_variables for graph in graphs)
+
+
+def _of_text(contents: bytes) -> bytes:
+    """TensorFlow is loaded for it: the names of all fields are needed."""
+    from autodist_saved.graph.saved_model import binary_form
+
+    return binary_form(contents)

@@ -1,0 +1,50 @@
+"""Sizes and checksums of a model's files: what the manifest holds of them, and what a copy is compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.errors import Problem
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.report import FileSum
+
+_CHUNK_BYTES = 2**20
+
+
+def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
+    """The sum of every file that is staged, by path in the model. Called before there is a manifest.
+
+    Data files of variables, which may have gigabytes, are not read again: the index holds checksums of their bytes.
+    """
+    paths = sorted(path for path in files.root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(files.root).as_posix(): FileSum(
+            path.stat().st_size, None if files.is_data_file(path) else _checksum(path)
+        )
+        for path in paths
+    }
+
+
+def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) -> Iterator[Problem]:
+    """What of ``sums`` is missing in a model, or has another size or checksum. Files that were added are fine."""
+    for name, planned in sums.items():
+        path = files.root / name
+        try:
+            if not path.is_file():
+                yield Problem(name, "it is missing", fix)
+            elif (nbytes := path.stat().st_size) != planned.nbytes:
+                yield Problem(name, f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported", fix)
+            elif planned.crc32c is not None and _checksum(path) != planned.crc32c:
+                yield Problem(name, "its checksum is not that of what was exported", fix)
+        except OSError as error:
+            yield Problem(name, f"it cannot be read ({error.strerror})", fix)
+
+
+def _checksum(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            crc = crc32c.extend(crc, chunk)
+    return crc
