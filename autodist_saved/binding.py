@@ -1,13 +1,16 @@
-"""Binding: which variables of a job a serving graph restores, by name."""
+"""Binding: which variables of a job a meta graph restores, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from autodist_saved.errors import BindingError, Problem
 from autodist_saved.graph.serving import Served
 from autodist_saved.plan import ExportPlan, LogicalVariable, Shape, make_plan
+
+log = logging.getLogger(__name__)
 
 
 def plan_of(served: Sequence[Served], plan: ExportPlan) -> ExportPlan:
@@ -20,38 +23,62 @@ def plan_of(served: Sequence[Served], plan: ExportPlan) -> ExportPlan:
     Raises:
         BindingError: some are missing, or are of another shape or type; all of them.
     """
-    bound = _bound({one.value: one for one in served}, plan, "the saver does not save it", "give it to the saver")
-    return make_plan(replace(bound[one.value], name=one.key) for one in served)
+    there = {variable.name: variable for variable in plan.variables}
+    problems: list[Problem] = []
+    for one in sorted(served, key=lambda one: one.value):
+        if one.value in there:
+            problems += _differences(one, there[one.value])
+        else:
+            fix = "name variables and averages that the saver saves, or make the saver after all of them"
+            problems.append(Problem(f"variable {one.value!r}", "the saver does not save it", fix))
+    _refuse(problems)
+    return make_plan(
+        replace(there[one.value], name=one.key, value_of=None if one.value == one.key else one.value)
+        for one in served
+    )
 
 
-def check_written(served: Sequence[Served], plan: ExportPlan) -> None:
-    """Check that what a serving graph restores is there.
+def check_captured(restored: Sequence[Served], plan: ExportPlan, *, saver_given: bool) -> None:
+    """Check that what a meta graph restores is there.
 
     Args:
-        served: what the graph restores.
+        restored: by the graph.
         plan: of what was captured.
+        saver_given: for this graph. TensorFlow's builder takes any graph without one; so a graph that has none of
+            the variables is only warned of.
 
     Raises:
-        BindingError: some are missing, or are of another shape or type; all of them.
+        BindingError: some are missing, are of another shape or type, or are values of others; all of them.
     """
-    fix = "have the first meta graph restore it too, or build the graph without it"
-    _bound({one.key: one for one in served}, plan, "it was not captured", fix)
-
-
-def _bound(served: Mapping[str, Served], plan: ExportPlan, missing: str, fix: str) -> dict[str, LogicalVariable]:
-    """The variables of a plan by name, when all fit. ``served`` goes by the plan's names."""
     there = {variable.name: variable for variable in plan.variables}
-    problems = []
-    for name, one in sorted(served.items()):
-        found = there.get(name)
+    if restored and not saver_given and there.keys().isdisjoint(one.key for one in restored):
+        names = ", ".join(sorted(one.key for one in restored))
+        log.warning("nobody will be able to load this meta graph: it restores %s, and none was captured", names)
+        return
+    problems: list[Problem] = []
+    for one in sorted(restored, key=lambda one: one.key):
+        found = there.get(one.key)
         if found is None:
-            problems.append(Problem(f"variable {name!r}", missing, fix))
-        elif one.dtype not in {None, found.dtype} or not _agree(one.shape, found.shape):
-            what = f"it is {_type(found)} in the job, and {_type(one)} in the graph"
-            problems.append(Problem(f"variable {name!r}", what, "build the graph as the job's, but for partitions"))
+            fix = "add the graph that restores most first, and this one after it; or build this one without it"
+            problems.append(Problem(f"variable {one.key!r}", "it was not captured", fix))
+        elif found.value != one.value:
+            what = f"what was captured under its name is its average {found.value!r}"
+            fix = "give this graph moving_averages, too; or add the graph that restores both first"
+            problems.append(Problem(f"variable {one.key!r}", what, fix))
+        else:
+            problems += _differences(one, found)
+    _refuse(problems)
+
+
+def _differences(one: Served, found: LogicalVariable) -> Iterator[Problem]:
+    if one.dtype not in {None, found.dtype} or not _agree(one.shape, found.shape):
+        what = f"it is {_type(found)} in the job, and {_type(one)} in the graph"
+        yield Problem(f"variable {found.name!r}", what, "build the graph as the job's, but for partitions")
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
-        raise BindingError("the serving graph does not fit the variables of the job", problems=problems)
-    return there
+        raise BindingError("the meta graph does not fit the variables of the job", problems=problems)
 
 
 def _agree(one: Shape | None, other: Shape | None) -> bool:

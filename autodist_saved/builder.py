@@ -220,7 +220,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 for all variables is made in the copy of the graph. A serving graph needs an ``autodist_saved.Saver``.
 
         Raises:
-            BindingError: a serving graph restores what was not captured; all of it.
+            BindingError: the graph restores what was not captured, or was captured with another shape or type, or
+                as the average of what it restores; all of it. Nothing was written.
         """
         if self._bystander is not None:
             return
@@ -330,7 +331,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             raise SaverRequiredError(
                 "a serving graph has the variables that its saver names: make an autodist_saved.Saver in that graph"
             )
-        return serving_of(saver.staging, moving_averages, None if self._saver is None else self._saver.staging)
+        if self._saver is None:
+            return serving_of(saver.staging, moving_averages)
+        return serving_of(saver.staging, moving_averages, self._saver.staging, self.report.plan)
 
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autodist_saved import tensorflow_private
-from autodist_saved.binding import check_written, plan_of
+from autodist_saved.binding import check_captured, plan_of
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
@@ -114,8 +114,8 @@ class Export:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
         meta_graph = self._describe(request)
-        if meta_graph.served is not None and self._report.plan is not None:
-            check_written(meta_graph.served, self._report.plan)
+        if self._report.plan is not None:
+            check_captured(meta_graph.restored, self._report.plan, saver_given=request.saver is not None)
         with self._all_or_nothing(), self._phase("stream"):
             self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)

@@ -49,12 +49,19 @@ class LogicalVariable:
         dtype: name of the element type, such as ``float32`` or ``string``.
         shape: full shape; ``None`` as long as only the running job knows it (tables).
         pieces: what the job holds of it, ordered by offset.
+        value_of: name of the job's variable that these pieces are of, where its value is written under another key.
     """
 
     name: str
     dtype: str
     shape: Shape | None
     pieces: tuple[Piece, ...]
+    value_of: str | None = None
+
+    @property
+    def value(self) -> str:
+        """Name of the job's variable whose value this is; its own, but for an average."""
+        return self.value_of or self.name
 
     @property
     def nbytes(self) -> int:

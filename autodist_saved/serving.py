@@ -11,25 +11,33 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.errors import BindingError, Problem, UsageError
 from autodist_saved.graph.region import Holder, Region
 from autodist_saved.graph.serving import Serving
+from autodist_saved.plan import ExportPlan
 from autodist_saved.sources.staging import StagedPiece, Staging
 
 MovingAverages: TypeAlias = tf.train.ExponentialMovingAverage | Mapping[str, str]
 
 
-def serving_of(staging: Staging, moving_averages: MovingAverages | None, first: Staging | None = None) -> Serving:
+def serving_of(
+    staging: Staging,
+    moving_averages: MovingAverages | None,
+    first: Staging | None = None,
+    captured: ExportPlan | None = None,
+) -> Serving:
     """What a serving graph is made with.
 
     Args:
         staging: of the saver in its graph.
         moving_averages: the averages whose values variables are to have, or their names by those of the variables.
-        first: of the saver whose variables are written already; None where they are written for this graph.
+        first: of the saver whose variables are captured already; None where they are captured for this graph.
+        captured: what is.
 
     Raises:
         UsageError: there are averages of none of its variables.
         BindingError: there are averages of unknown variables; all of them.
     """
     averages = _averages(moving_averages, first or staging) if moving_averages is not None else {}
-    return Serving(_holders(staging), averages, writes_variables=first is None)
+    keys = None if captured is None else {variable.value: variable.name for variable in captured.variables}
+    return Serving(_holders(staging), averages, keys)
 
 
 def _holders(staging: Staging) -> tuple[Holder, ...]:

@@ -20,6 +20,7 @@ from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.own_saver import with_saver
 from autodist_saved.graph.request import MAIN_OP_COLLECTIONS, MetaGraphRequest
+from autodist_saved.graph.restored import restored
 from autodist_saved.graph.serving import Served, serving_graph
 from autodist_saved.graph.size import large_graphs_refused
 from autodist_saved.graph.tables import fill_tables
@@ -43,6 +44,11 @@ class MetaGraph:
     assets: Mapping[str, str]
     extra_files: ExtraFiles
     served: Sequence[Served] | None = None
+
+    @property
+    def restored(self) -> Sequence[Served]:
+        """What it restores, whatever graph it is."""
+        return restored(self.proto) if self.served is None else self.served
 
 
 def describe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-Shape = tuple[int, ...]
+from autodist_saved.plan import Shape
 
 
 @dataclass(frozen=True)

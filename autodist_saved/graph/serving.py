@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -18,12 +17,13 @@ from autodist_saved.graph.body import Body, as_dtype, node_of
 from autodist_saved.graph.collection_defs import mend_collections
 from autodist_saved.graph.fold import Folded, fold
 from autodist_saved.graph.prune import prune
-from autodist_saved.graph.region import Holder, Shape
+from autodist_saved.graph.region import Holder
 from autodist_saved.graph.restore_ops import with_restore_ops
 from autodist_saved.graph.saveables import ReplayedState, SavedState, saved_states
 from autodist_saved.graph.tables import drop_unneeded_tables
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
-from autodist_saved.graph.variable_defs import VARIABLES
+from autodist_saved.graph.variable_defs import VARIABLES, known_shape
+from autodist_saved.plan import Shape
 
 _MAIN_OP_COLLECTIONS = {v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY}
 
@@ -35,22 +35,27 @@ class Serving:
     Attributes:
         holders: the nodes of all variables that the graph's saver saves.
         averages: by the names of variables, those of the variables whose values they are to have.
-        writes_variables: whether variables are written for this graph, under their own names; if not, it reads what
-            was written for another one.
+        captured: the keys under which values are captured already, by the names of the job's variables that they
+            are of; None where variables are captured for this graph, under their own names.
     """
 
     holders: Sequence[Holder]
     averages: Mapping[str, str] = field(default_factory=dict)
-    writes_variables: bool = True
+    captured: Mapping[str, str] | None = None
 
     def value_of(self, variable: str) -> str:
         """Name of the variable whose value a variable is to have."""
         return self.averages.get(variable, variable)
 
+    def key_of(self, variable: str) -> str:
+        """The key under which a variable's value is, or will be."""
+        value = self.value_of(variable)
+        return variable if self.captured is None else self.captured.get(value, value)
+
 
 @dataclass(frozen=True)
 class Served:
-    """What a serving graph restores under one key of ``variables/``.
+    """What a graph restores under one key of ``variables/``.
 
     Attributes:
         key: the key.
@@ -90,7 +95,7 @@ def serving_graph(
     folded = _cut(meta_graph, serving)
     body = Body(meta_graph.graph_def)
     nodes = _saved_variables(body, folded, serving.holders)
-    keys = {variable: variable if serving.writes_variables else serving.value_of(variable) for variable in nodes}
+    keys = {variable: serving.key_of(variable) for variable in nodes}
     present = _present(trained, body, folded)
     states = _states(trained, meta_graph.saver_def, serving, present)
     served = [Served(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()]
@@ -183,8 +188,7 @@ def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Prob
 
 
 def _type(variable: node_def_pb2.NodeDef) -> tuple[str, Shape | None]:
-    shape = tf.TensorShape(variable.attr["shape"].shape)
-    return as_dtype(variable, "dtype").name, tuple(shape.as_list()) if shape.is_fully_defined() else None
+    return as_dtype(variable, "dtype").name, known_shape(variable)
 
 
 def _present(trained: graph_pb2.GraphDef, body: Body, folded: Folded) -> dict[str, str]:

@@ -8,8 +8,15 @@ import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
 
 from autodist_saved.graph.body import Body, Node, as_dtype, node_of, renamed
+from autodist_saved.plan import Shape
 
 VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+
+
+def known_shape(variable: Node) -> Shape | None:
+    """The shape of a variable's node, if that tells."""
+    shape = tf.TensorShape(variable.attr["shape"].shape)
+    return tuple(shape.as_list()) if shape.is_fully_defined() else None
 
 
 def mended_defs(

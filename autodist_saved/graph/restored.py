@@ -1,0 +1,52 @@
+"""What the saver of a graph restores: read off its operations."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved.graph.body import PASSES_ON, Body, Node, data_inputs
+from autodist_saved.graph.serving import Served
+from autodist_saved.graph.variable_defs import VARIABLES, known_shape
+from autodist_saved.plan import Shape
+
+
+def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[Served, ...]:
+    """What a graph restores when it is loaded, each key once.
+
+    Args:
+        meta_graph: with its saver, if it has one.
+    """
+    body = Body(meta_graph.graph_def)
+    needed = [body.nodes[name] for name in sorted(body.behind([meta_graph.saver_def.restore_op_name]))]
+    shapes = _shapes_of_variables(body, needed)
+    found: dict[str, Served] = {}
+    for reader in needed:
+        if reader.op != "RestoreV2":
+            continue
+        keys, slices = ([tf.compat.as_text(text) for text in body.value(reader.input[at])] for at in (1, 2))
+        for number, (key, piece) in enumerate(zip(keys, slices, strict=True)):
+            shape = _whole(piece) if piece else shapes.get((reader.name, number))
+            found[key] = Served(key, key, tf.as_dtype(reader.attr["dtypes"].list.type[number]).name, shape)
+    return tuple(found.values())
+
+
+def _shapes_of_variables(body: Body, nodes: list[Node]) -> dict[tuple[str, int], Shape | None]:
+    """The shapes of the variables that what was read is assigned to, by the reader and the number of its output."""
+    shapes = {}
+    for node in nodes:
+        if node.op not in {"Assign", "AssignVariableOp"}:
+            continue
+        tensor = data_inputs(node)[1]
+        reader, number = body.source(tensor)
+        while reader is not None and reader.op in PASSES_ON:
+            reader, number = body.source(reader.input[0])
+        variable, _ = body.source(node.input[0])
+        if reader is not None and variable is not None and variable.op in VARIABLES:
+            shapes[reader.name, number] = known_shape(variable)
+    return shapes
+
+
+def _whole(piece: str) -> Shape:
+    """The shape of the variable, out of TensorFlow's words for a part of it: ``20 3 0,10:-``."""
+    return tuple(map(int, piece.split()[:-1]))
