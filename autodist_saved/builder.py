@@ -27,7 +27,7 @@ from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver
 from autodist_saved.server import runs_tensorflow_server
 from autodist_saved.serving import MovingAverages, serving_of
-from autodist_saved.session import DistributedSession
+from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
 
@@ -348,9 +348,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         return self._export
 
     def _cluster_of(self, sess: Any) -> Cluster:
-        if self._cluster is not None:
-            return self._cluster
-        return sess.cluster if isinstance(sess, DistributedSession) else Cluster.from_tf_config()
+        return self._cluster or cluster_of(sess)
 
     def _is_certainly_chief(self) -> bool:
         """Whether this is the chief for all that is known before there is a session to ask."""

@@ -13,6 +13,7 @@ from autodist_saved.checkpoint_hook import CheckpointHook
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
 from autodist_saved.gate import Gate
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job, JobHook
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
@@ -96,6 +97,16 @@ def create_distributed_session(
     except BaseException as error:
         job.end(error)
         raise
+
+
+def cluster_of(session: Any) -> Cluster:
+    """The cluster of the job that a session takes part in, and which of its tasks this process is.
+
+    What a session of ours says, or the session inside it; what ``TF_CONFIG`` says about any other one, or none.
+    """
+    if isinstance(session, DistributedSession):
+        return session.cluster
+    return session.job.cluster if isinstance(session, GatedSession) else Cluster.from_tf_config()
 
 
 class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]

@@ -12,6 +12,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.gated_session import GatedSession
+from autodist_saved.job import Job
 
 TAGS = ["serve"]
 
@@ -249,6 +251,21 @@ def test_a_task_that_is_not_the_chief_does_nothing_whatever_tells_it_so(
             assert builder.save() is None
             assert builder.report.note == "chief:0 is the chief and exports; worker:0 does nothing"
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["already"]
+
+
+def test_a_task_that_is_not_the_chief_does_nothing_with_the_session_inside_its_session(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    v1.get_variable("w", initializer=1.0)
+    saver = ads.Saver()
+    worker = ads.Cluster.local(ps=1, workers=1, chief=True).for_task(ads.Task("worker", 0))
+    with v1.Session() as session:
+        inside = GatedSession.adopt(session, Job(worker, ads.SessionOptions()))
+        builder = ads.SavedModelBuilder(tmp_path / "model", options=ads.ExportOptions(consistency="none"))
+        assert builder.add_meta_graph_and_variables(inside, TAGS, saver=saver) is None
+        assert builder.save() is None
+    assert builder.report.note == "chief:0 is the chief and exports; worker:0 does nothing"
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_target_takes_a_version_from_each_builder(graph: tf.Graph, tmp_path: Path) -> None:
