@@ -17,9 +17,10 @@ from autodist_saved import tensorflow_private
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.graph.collection_defs import asset_names
 from autodist_saved.graph.devices import clear_devices, mend_colocation
+from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.own_saver import with_saver
-from autodist_saved.graph.request import MAIN_OP_COLLECTIONS, MetaGraphRequest
+from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.restored import restored
 from autodist_saved.graph.serving import Served, serving_graph
 from autodist_saved.graph.size import large_graphs_refused
@@ -108,12 +109,7 @@ def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest)
     TensorFlow's public builder writes a collection, its internal one a reserved signature. Its loaders look for the
     signature first, other readers know the collection alone, which is therefore written in any case.
     """
-    collected = (
-        meta_graph.collection_def[key].node_list.value
-        for key in MAIN_OP_COLLECTIONS
-        if key in meta_graph.collection_def
-    )
-    in_graph = next((names[0] for names in collected if names), None)
+    in_graph = next(collected_main_ops(meta_graph), None)
     given = in_graph if request.load_op is None else request.load_op.name
     name = fill_tables(meta_graph, given)
     if name is not None and name != in_graph:

@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem
+from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
 
 
@@ -32,16 +33,20 @@ def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Col
     plain = tensorflow_private.ops_of_plain_tensorflow(frozenset(unknown))
     reach = Reach(meta_graph.graph_def)
     reached = {key: reach.of_signature(signature) for key, signature in sorted(meta_graph.signature_def.items())}
+    loading = reach.of(collected_main_ops(meta_graph))
     for op_type in sorted(unknown.keys() - plain):
         spots = unknown[op_type]
-        yield _problem(op_type, spots, [key for key, ops in reached.items() if not ops.isdisjoint(spots)])
+        signatures = [key for key, ops in reached.items() if not ops.isdisjoint(spots)]
+        yield _problem(op_type, spots, signatures, run_when_loaded=not loading.isdisjoint(spots))
 
 
-def _problem(op_type: str, spots: list[Spot], signatures: list[str]) -> Problem:
+def _problem(op_type: str, spots: list[Spot], signatures: list[str], *, run_when_loaded: bool) -> Problem:
     asked = [repr(key) for key in signatures if is_for_users(key)]
     if asked:
         who = f"reached by signature {', '.join(asked)}"
         fix = "build the signature's graph without it, as for one machine"
+    elif run_when_loaded:
+        who, fix = "reached by the main op", "give a main op without it"
     else:
         who = "reached by the train op alone" if signatures else "reached by no signature"
         fix = "serving=True writes what the signatures reach and leaves it out"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +15,9 @@ from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.graph.body import Body, as_dtype, node_of
 from autodist_saved.graph.collection_defs import mend_collections
+from autodist_saved.graph.fed_inputs import cut_at_inputs
 from autodist_saved.graph.fold import Folded, fold
+from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.prune import prune
 from autodist_saved.graph.region import Holder
 from autodist_saved.graph.restore_ops import with_restore_ops
@@ -24,8 +26,6 @@ from autodist_saved.graph.tables import drop_unneeded_tables
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
 from autodist_saved.graph.variable_defs import VARIABLES, known_shape
 from autodist_saved.plan import Shape
-
-_MAIN_OP_COLLECTIONS = {v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def serving_graph(
 ) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[Served, ...]]:
     """Cut a graph at its signatures.
 
-    Its main op stays, but for the tables that are not needed. All other operations, variables and files go that no
+    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.fed_inputs`). Its main op stays, but for the
+    tables that are not needed. All other operations, variables and files go that no
     signature needs. Partitioned variables are folded (:mod:`autodist_saved.graph.fold`), and what saves and restores
     the variables is made anew.
 
@@ -115,7 +116,9 @@ def serving_graph(
 
 def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
     """Leave what signatures need, folded, and have all that names nodes name those that are left."""
-    roots = _roots(meta_graph)
+    main_ops = _main_ops(meta_graph)
+    cut_at_inputs(meta_graph, main_ops)
+    roots = _roots(meta_graph, main_ops)
     prune(meta_graph.graph_def, roots)
     folded = fold(meta_graph.graph_def, serving.holders, roots)
     body = Body(meta_graph.graph_def)
@@ -130,20 +133,27 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
     return folded
 
 
-def _roots(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
+def _main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """Names of what is run when the graph is loaded."""
+    of_signature = _named_by(meta_graph.signature_def.get(tensorflow_private.INIT_OP_SIGNATURE_KEY))
+    return {*of_signature, *(name.removesuffix(":0") for name in collected_main_ops(meta_graph))}
+
+
+def _named_by(signature: meta_graph_pb2.SignatureDef | None) -> Iterator[str]:
+    infos = () if signature is None else (*signature.inputs.values(), *signature.outputs.values())
+    for info in infos:
+        yield from (name.removesuffix(":0") for name in tensor_names(info))
+
+
+def _roots(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Set[str]) -> list[str]:
     """What signatures name, and main ops, which fill no table any more but those that are needed."""
-    names = {
-        key: [
-            name.removesuffix(":0")
-            for info in (*signature.inputs.values(), *signature.outputs.values())
-            for name in tensor_names(info)
-        ]
-        for key, signature in meta_graph.signature_def.items()
-    }
-    main_ops = set(names.pop(tensorflow_private.INIT_OP_SIGNATURE_KEY, []))
-    for key in _MAIN_OP_COLLECTIONS & meta_graph.collection_def.keys():
-        main_ops |= {name.removesuffix(":0") for name in meta_graph.collection_def[key].node_list.value}
-    roots = [name for of_signature in names.values() for name in of_signature]
+    signatures = meta_graph.signature_def.items()
+    roots = [
+        name
+        for key, signature in signatures
+        if key != tensorflow_private.INIT_OP_SIGNATURE_KEY
+        for name in _named_by(signature)
+    ]
     fills = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
     drop_unneeded_tables(Body(meta_graph.graph_def), roots, main_ops, fills)
     return [*roots, *sorted(main_ops)]

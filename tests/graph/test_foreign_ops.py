@@ -54,6 +54,13 @@ def test_an_op_of_the_train_op_alone_can_be_left_out(graph: tf.Graph) -> None:
     assert "reached by the train op alone\n    fix: serving=True writes what the signatures reach" in text
 
 
+def test_an_op_of_the_main_op_can_only_be_left_out_by_its_user(graph: tf.Graph) -> None:
+    with v1.control_dependencies([tf.identity(1.0, "broadcast")]):
+        main_op = tf.no_op("load")
+    text = refused(described(graph, "broadcast", main_op=main_op, **model()))
+    assert "reached by the main op\n    fix: give a main op without it" in text
+
+
 def test_an_op_that_nothing_reaches_is_refused_too_because_no_loader_gets_past_it(graph: tf.Graph) -> None:
     tf.no_op("broadcast")
     assert "reached by no signature\n    fix: serving=True" in refused(described(graph, "broadcast", **model()))
