@@ -187,7 +187,42 @@ def test_a_variable_that_would_have_no_value_is_named(graph: tf.Graph, tmp_path:
     assert ask(tmp_path / "assigned", {"x": 2.0})[0]["y"] == 2.0
 
 
+def test_a_variable_that_the_signature_itself_changes_has_no_value_either(graph: tf.Graph, tmp_path: Path) -> None:
+    x = v1.placeholder(tf.float32, [], "x")
+    saved = v1.get_variable("saved", initializer=1.0)
+    counter = v1.get_variable("counter", initializer=0.0, use_resource=True)
+    with tf.control_dependencies([counter.assign_add(1.0)]):
+        y = x * saved
+    saver = ads.Saver([saved])
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        with pytest.raises(SignatureError, match="'counter': the signatures need it"):
+            export(session, tmp_path / "model", saver, signatures({"x": x}, {"y": y}))
+
+
+@pytest.mark.parametrize("use_resource", [True, False])
+@pytest.mark.parametrize("dtype", [tf.bool, tf.string, tf.complex64, tf.bfloat16])
+def test_variables_of_any_type_are_served(
+    graph: tf.Graph, tmp_path: Path, dtype: tf.DType, use_resource: bool
+) -> None:
+    x = v1.placeholder(tf.int32, [None], "x")
+    values = np.array(["a", "b", "c"] if dtype == tf.string else [1, 0, 1]).astype(dtype.as_numpy_dtype)
+    held = v1.get_variable("held", initializer=tf.constant(values), use_resource=use_resource)
+    y = tf.gather(held, x)
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        live = session.run(y, {x: [2, 1]})
+        export(session, tmp_path / "model", saver, signatures({"x": x}, {"y": y}))
+    np.testing.assert_array_equal(ask(tmp_path / "model", {"x": [2, 1]})[0]["y"], live)
+
+
 class TestAverages:
+    def test_one_for_two_variables_has_one_place_in_what_is_written(self, job: Job, tmp_path: Path) -> None:
+        average = "second/ExponentialMovingAverage"
+        with job.session() as session, pytest.raises(SignatureError, match="is not its average alone"):
+            two_graphs(job, session, tmp_path / "model", moving_averages={"second": average, "first": average})
+
     @pytest.mark.parametrize("use_resource", [True, False])
     def test_they_take_the_names_of_the_variables(self, graph: tf.Graph, tmp_path: Path, use_resource: bool) -> None:
         job = Job(use_resource=use_resource)

@@ -96,6 +96,12 @@ class Body:
             return None
         return tf.make_ndarray(node.attr["value"].tensor)
 
+    def rank(self, tensor: str) -> int | None:
+        """How many dimensions a tensor has, where the graph tells."""
+        node, number = self.source(tensor)
+        shapes = () if node is None else node.attr["_output_shapes"].list.shape
+        return tf.TensorShape(shapes[number]).rank if number < len(shapes) else None
+
     def keep(self, names: Iterable[str]) -> None:
         """Leave out all nodes but these, and stop waiting for those that are gone."""
         kept = set(names)

@@ -8,7 +8,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import GraphError
 from autodist_saved.graph.devices import device_problems
-from autodist_saved.graph.foreign_ops import foreign_op_problems
+from autodist_saved.graph.foreign_ops import foreign_op_problems, python_op_problems
 from autodist_saved.graph.random_ops import warn_of_random_ops
 from autodist_saved.graph.size import size_problems
 
@@ -31,7 +31,11 @@ def check(
     Raises:
         GraphError: a loader could not use it; all problems at once.
     """
-    problems = [*foreign_op_problems(meta_graph, custom_ops), *size_problems(meta_graph, beside_bytes)]
+    problems = [
+        *foreign_op_problems(meta_graph, custom_ops),
+        *python_op_problems(meta_graph, custom_ops),
+        *size_problems(meta_graph, beside_bytes),
+    ]
     if devices_cleared:
         problems += device_problems(meta_graph.graph_def)
     if problems:

@@ -8,16 +8,18 @@ concatenation becomes one read, and the stitching of ``embedding_lookup`` one lo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import Body, Node, node_of, renamed
+from autodist_saved.graph.body import Body, Node, node_of, renamed, unused
 from autodist_saved.graph.fold_body import BodyFold
 from autodist_saved.graph.fold_functions import FoldedFunctions
-from autodist_saved.graph.names import new_names, rename_in_function
+from autodist_saved.graph.names import as_node_name, new_names, rename_in_function
 from autodist_saved.graph.prune import prune_library
 from autodist_saved.graph.region import Holder, Region
 
@@ -40,7 +42,7 @@ class Folded:
 def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterable[str]) -> Folded:
     """Fold all pieces in a graph and in its functions, and leave out what is not needed any more.
 
-    A variable's node has the variable's name then.
+    A variable's node has the variable's name then, as far as nodes can have it.
 
     Args:
         graph_def: edited in place.
@@ -53,6 +55,7 @@ def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterab
     functions = FoldedFunctions(graph_def.library)
     body_fold = BodyFold(body, "", functions.get)
     wholes: dict[str, str] = {}
+    others = {_resource(node) for node in body.nodes.values() if node.op == "VarHandleOp" and node.name not in pieces}
     for holder in held:
         if holder.piece is None:
             continue
@@ -60,23 +63,31 @@ def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterab
         whole = wholes.setdefault(holder.variable, node.name)
         body_fold.lift(node.name, holder.piece, is_handle=node.op == "VarHandleOp", instead=whole)
         if whole == node.name:
-            _make_whole(node, holder.piece)
+            _make_whole(node, holder.piece, others)
     body_fold.run()
     settled = {root: body_fold.settled(root) for root in roots}
     body.keep(body.behind(map(node_of, settled.values()), body_fold.needs))
     prune_library(graph_def)
     for function in graph_def.library.function:
         rename_in_function(function, pieces)
-    names = new_names(body.nodes, pieces, {node: variable for variable, node in wholes.items()})
+    names = new_names(body.nodes, pieces, {node: as_node_name(variable) for variable, node in wholes.items()})
     body.rename(names)
     names |= {root: renamed(tensor, names) for root, tensor in settled.items()}
+    for node in itertools.chain(graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        node.attr.pop("_output_shapes", None)  # TensorFlow infers them anew, and what is folded has others
     return Folded(names, body_fold.changed, (*body_fold.problems, *functions.problems))
 
 
-def _make_whole(node: Node, piece: Region) -> None:
+def _make_whole(node: Node, piece: Region, others: Set[str]) -> None:
+    """``others``: by what names handles of other variables share them, all over the process."""
     for dimension, extent in zip(node.attr["shape"].shape.dim, piece.whole, strict=True):
         dimension.size = extent
     if node.op == "VarHandleOp":
-        node.attr["shared_name"].s = piece.variable.encode()
+        node.attr["shared_name"].s = unused(piece.variable, others).encode()
         if "debug_name" in node.attr:
             node.attr["debug_name"].s = piece.variable.encode()
+
+
+def _resource(handle: Node) -> str:
+    """By what name handles of one variable share it."""
+    return str(tf.compat.as_text(handle.attr["shared_name"].s)) or handle.name

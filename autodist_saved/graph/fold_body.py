@@ -86,7 +86,7 @@ class BodyFold:
                 self._visit(node, inputs, lifted)
             elif node.op in STITCHES:
                 self._stitch(node, inputs)
-            elif node.op == "Identity" and inputs[0] in self._lookups:
+            elif node.op == "Identity" and inputs[0] in self._lookups and len(node.input) == 1:
                 self._lookups[self.body.output(node)] = self._lookups[inputs[0]]
 
     def needs(self, _: Node, name: str) -> bool:
@@ -191,8 +191,13 @@ class BodyFold:
         if region is None:
             self._settle(node, inputs, lifted)
             return
-        self.lift(self.body.output(node), region, is_handle=False, instead=node.input[parts[0]])
-        self._waited_for[f"^{node.name}"] = f"^{node_of(node.input[parts[0]])}"
+        whole, controls = node.input[parts[0]], [name for name in node.input if is_control(name)]
+        if controls:
+            node.CopyFrom(Node(name=node.name, op="Identity", input=[whole, *controls], attr={"T": node.attr["T"]}))
+            self.lift(self.body.output(node), region, is_handle=False)
+            return
+        self.lift(self.body.output(node), region, is_handle=False, instead=whole)
+        self._waited_for[f"^{node.name}"] = f"^{node_of(whole)}"
 
     def _stitch(self, node: Node, inputs: Sequence[str]) -> None:
         """Rows of pieces that are put back into order are rows of the whole.
@@ -209,7 +214,8 @@ class BodyFold:
         dtype = as_dtype(first.node, "Tindices")
         offsets = [lookup.region.offset[0] for lookup in lookups]
         rows = self._new.dealt_rows(dealer.input[0], dealer.input[1], offsets, dtype)
-        name, control = node.name, [name for name in node.input if is_control(name)]
+        name, waiting = node.name, [node, *(lookup.node for lookup in lookups)]
+        control = dict.fromkeys(name for one in waiting for name in one.input if is_control(name))
         node.CopyFrom(first.node)
         node.name = name
         node.input[:] = [first.node.input[0], rows, *data_inputs(first.node)[2:], *control]

@@ -12,6 +12,34 @@ from autodist_saved.errors import Problem
 from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
 
+# What they call is a Python function, which a table of the process holds that has made them.
+_PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+
+
+def python_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
+    """One problem for each signature, or main op, that calls Python functions (``tf.py_function``).
+
+    Args:
+        meta_graph: the model as it is to be written.
+        custom_ops: types of ops that are admitted all the same.
+    """
+    calls = {
+        spot: node.op for spot, node in all_ops(meta_graph.graph_def) if node.op in _PYTHON_OPS - set(custom_ops)
+    }
+    if not calls:
+        return
+    reach = Reach(meta_graph.graph_def)
+    signatures = sorted((key, one) for key, one in meta_graph.signature_def.items() if is_for_users(key))
+    reached = {f"signature {key!r}": reach.of_signature(signature) for key, signature in signatures}
+    reached["main_op"] = reach.of(collected_main_ops(meta_graph))
+    for place, spots in reached.items():
+        if found := sorted(map(str, spots & calls.keys())):
+            yield Problem(
+                place,
+                f"it calls Python functions of this process, which no other one has: {', '.join(found)}",
+                "build the graph without tf.py_function and tf.numpy_function",
+            )
+
 
 def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
     """One problem for each type of op that comes from a library outside TensorFlow (``HorovodAllreduce``).

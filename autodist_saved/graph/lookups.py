@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autodist_saved.graph.body import Body, Node
+from autodist_saved.graph.body import Body, Node, is_control
 from autodist_saved.graph.region import Region
 
 STITCHES = frozenset({"ParallelDynamicStitch", "DynamicStitch"})
@@ -40,14 +40,21 @@ def dealing_node(body: Body, places: Sequence[str], lookups: Sequence[Lookup]) -
     of_places, of_rows = _dealer(body, places), _dealer(body, [lookup.rows for lookup in lookups])
     if of_places is None or of_rows is None or of_places.input[1] != of_rows.input[1]:
         return None
-    return of_rows if _counts(body, of_places.input[0]) else None
+    # Several rows may be dealt out as one.
+    is_dealt_singly = body.rank(of_rows.input[0]) == body.rank(of_rows.input[1]) == 1
+    return of_rows if is_dealt_singly and _counts(body, of_places.input[0]) else None
 
 
 def _dealer(body: Body, tensors: Sequence[str]) -> Node | None:
     """The node that deals out to exactly these tensors, in their order."""
     sources = [body.source(tensor) for tensor in tensors]
     node = sources[0][0]
-    if node is None or node.op != "DynamicPartition" or node.attr["num_partitions"].i != len(tensors):
+    if (
+        node is None
+        or any(map(is_control, node.input))
+        or node.op != "DynamicPartition"
+        or node.attr["num_partitions"].i != len(tensors)
+    ):
         return None
     in_order = all(source is node and number == at for at, (source, number) in enumerate(sources))
     return node if in_order else None

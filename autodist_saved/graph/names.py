@@ -11,6 +11,11 @@ from tensorflow.core.framework import function_pb2
 from autodist_saved.graph.body import Body, renamed, unused
 
 
+def as_node_name(variable: str) -> str:
+    """The name of a variable, which is a key of its saver's, without what names of nodes cannot hold."""
+    return re.sub(r"^[^A-Za-z0-9.]|[^A-Za-z0-9_.\\/>-]", "_", variable).lstrip("_") or "variable"
+
+
 def new_names(names: Iterable[str], pieces: Mapping[str, str], fixed: Mapping[str, str]) -> dict[str, str]:
     """Names for all nodes that cannot keep theirs.
 

@@ -16,8 +16,6 @@ def prune(graph_def: graph_pb2.GraphDef, roots: Iterable[str]) -> None:
         graph_def: edited in place.
         roots: names of the tensors and operations that are needed.
     """
-    for node in graph_def.node:
-        node.attr.pop("_output_shapes", None)  # TensorFlow infers them anew, and what is folded has others
     body = Body(graph_def)
     body.keep(body.behind(map(node_of, roots)))
     prune_library(graph_def)

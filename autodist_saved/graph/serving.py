@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from autodist_saved.graph.collection_defs import mend_collections
 from autodist_saved.graph.fed_inputs import cut_at_inputs
 from autodist_saved.graph.fold import Folded, fold
 from autodist_saved.graph.main_ops import collected_main_ops
+from autodist_saved.graph.names import as_node_name
 from autodist_saved.graph.prune import prune
 from autodist_saved.graph.region import Holder
 from autodist_saved.graph.restore_ops import with_restore_ops
@@ -123,12 +124,12 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
     folded = fold(meta_graph.graph_def, serving.holders, roots)
     body = Body(meta_graph.graph_def)
     nodes = _saved_variables(body, folded, serving.holders)
-    if problems := [*folded.problems, *_unsaved(body, nodes), *_wrong_averages(nodes, serving)]:
+    if problems := [*folded.problems, *_unsaved(body, nodes, folded, main_ops), *_wrong_averages(nodes, serving)]:
         raise SignatureError("the serving graph cannot be made", problems=problems)
     for signature in meta_graph.signature_def.values():
         for info in (*signature.inputs.values(), *signature.outputs.values()):
             rename_tensors(info, partial(_new_name, folded=folded))
-    pieces = {holder.node: holder.variable for holder in serving.holders if holder.piece is not None}
+    pieces = {holder.node: as_node_name(holder.variable) for holder in serving.holders if holder.piece is not None}
     mend_collections(meta_graph, body, folded, pieces)
     return folded
 
@@ -167,15 +168,16 @@ def _new_name(name: str, folded: Folded) -> str:
 def _saved_variables(body: Body, folded: Folded, holders: Sequence[Holder]) -> dict[str, str]:
     """Names of the nodes of all variables that are needed and saved, by the variables' names."""
     nodes = {
-        holder.variable: holder.variable if holder.piece is not None else folded.names.get(holder.node, holder.node)
+        holder.variable: as_node_name(holder.variable) if holder.piece else folded.names.get(holder.node, holder.node)
         for holder in holders
     }
     return {variable: node for variable, node in sorted(nodes.items()) if node in body.nodes}
 
 
-def _unsaved(body: Body, nodes: Mapping[str, str]) -> Iterator[Problem]:
+def _unsaved(body: Body, nodes: Mapping[str, str], folded: Folded, main_ops: Iterable[str]) -> Iterator[Problem]:
     """Variables that have no value in the model: they are not saved, and the main op does not assign them any."""
-    assigned = {node_of(node.input[0]) for node in body.nodes.values() if node.op.startswith("Assign")}
+    loading = [body.nodes[name] for name in body.behind(node_of(folded.names.get(name, name)) for name in main_ops)]
+    assigned = {node_of(node.input[0]) for node in loading if node.op in {"Assign", "AssignVariableOp"}}
     known = assigned | set(nodes.values())
     for node in body.nodes.values():
         if node.op in VARIABLES and node.name not in known:
@@ -192,6 +194,9 @@ def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Prob
         what = "there are no averages of any variable that the signatures need"
         yield Problem("moving_averages", what, "give the averages of the variables that are served")
     for variable, average in averaged.items():
+        if serving.captured is not None and list(averaged.values()).count(average) > 1:
+            what = f"{average!r} is not its average alone, and what is written already has one place for it"
+            yield Problem(f"variable {variable!r}", what, "add this graph first, or name an average of each variable")
         if average in nodes:
             what = f"the signatures need it, and its average {average!r} as well, which would then be the same"
             yield Problem(f"variable {variable!r}", what, "leave out moving_averages: the graph has the averages")

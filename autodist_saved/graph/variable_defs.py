@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
 
@@ -78,7 +79,7 @@ def _initializer(body: Body, variable: Node) -> tuple[str, str]:
         dtype = as_dtype(variable, "dtype")
         dimensions = [max(0, dimension.size) for dimension in variable.attr["shape"].shape.dim]
         shape = tf.make_tensor_proto(dimensions, tf.int64, [len(dimensions)])
-        zero = tf.make_tensor_proto(b"" if dtype == tf.string else 0, dtype, [])
+        zero = tf.make_tensor_proto(b"" if dtype == tf.string else np.zeros([], dtype.as_numpy_dtype), dtype, [])
         inputs = [
             body.add("Const", f"{value}/shape_as_tensor", [], dtype=tf.int64, value=shape).name,
             body.add("Const", f"{value}/Const", [], dtype=dtype, value=zero).name,

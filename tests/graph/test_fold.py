@@ -37,8 +37,14 @@ def control_flow(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def table(name: str = "table", parts: int = 3, axis: int = 0, **arguments: Any) -> Any:
     partitioner = v1.fixed_size_partitioner(parts, axis=axis)
-    normal = v1.random_normal_initializer(seed=len(name))
-    return v1.get_variable(name, [ROWS, COLUMNS], initializer=normal, partitioner=partitioner, **arguments)
+    return v1.get_variable(name, [ROWS, COLUMNS], initializer=_numbered, partitioner=partitioner, **arguments)
+
+
+def _numbered(shape: Any, dtype: tf.DType, partition_info: Any) -> tf.Tensor:
+    """Every element has a value of its own; a random one with a seed would have the same in each piece."""
+    whole = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
+    top, left = partition_info.var_offset
+    return tf.constant(whole[top : top + shape[0], left : left + shape[1]], dtype)
 
 
 def ids() -> tf.Tensor:
@@ -286,3 +292,75 @@ def test_what_cannot_be_folded_is_named_all_of_it(graph: tf.Graph, tmp_path: Pat
     assert "(Assign)" in str(caught.value)
     assert "add_meta_graph_from()" in caught.value.problems[0].fix
     assert not (tmp_path / "model").exists()
+
+
+def test_a_variable_that_is_called_as_the_whole_stays_another_one(
+    graph: tf.Graph, tmp_path: Path, use_resource: bool
+) -> None:
+    x, pieces = ids(), table("emb", use_resource=use_resource)
+    dense = tf.Variable(np.full([ROWS, COLUMNS], -1.0, np.float32), name="table", use_resource=use_resource)
+    saver = ads.Saver({"dense": dense, "table": pieces})
+    y = {"dense": tf.gather(dense, x), "table": v1.nn.embedding_lookup(pieces, x, "div")}
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        live = session.run(y, {x: IDS})
+        export(session, tmp_path / "model", saver, signatures({"x": x}, y))
+    answers, _ = ask(tmp_path / "model", {"x": IDS})
+    for key, value in live.items():
+        np.testing.assert_array_equal(answers[key], value, err_msg=key)
+
+
+def test_a_key_that_no_node_can_be_called_by_is_kept(graph: tf.Graph, tmp_path: Path) -> None:
+    x, pieces = ids(), table("emb", use_resource=True)
+    y = v1.nn.embedding_lookup(pieces, x, "div")
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        live = session.run(y, {x: IDS})
+        export(session, tmp_path / "model", ads.Saver({"my table \u00e9:0": pieces}), signatures({"x": x}, {"y": y}))
+    answers, _ = ask(tmp_path / "model", {"x": IDS})
+    np.testing.assert_array_equal(answers["y"], live)
+    assert list(variables(tmp_path / "model")) == ["my table \u00e9:0"]
+
+
+def test_rows_that_are_dealt_out_several_at_a_time_are_looked_up_by_pieces(
+    graph: tf.Graph, tmp_path: Path, use_resource: bool
+) -> None:
+    x, pieces = ids(), list(table(use_resource=use_resource))
+    rows = tf.dynamic_partition(tf.stack([x % 3] * 6, 1), x % 3, 3)
+    places = tf.dynamic_partition(tf.range(tf.size(x)), x % 3, 3)
+    found = [tf.gather(piece, of_piece) for piece, of_piece in zip(pieces, rows, strict=True)]
+    served(x, tf.dynamic_stitch(places, found), tmp_path / "model")
+
+
+@pytest.mark.parametrize("where", ["concatenation", "lookups", "stitching", "dealing"])
+def test_what_folded_nodes_wait_for_still_happens(
+    graph: tf.Graph, tmp_path: Path, use_resource: bool, where: str
+) -> None:
+    x, pieces = ids(), list(table(use_resource=use_resource))
+    counter = v1.get_variable("counter", initializer=0, use_resource=True)
+
+    def waiting(here: str) -> Any:
+        return tf.control_dependencies([counter.assign_add(1).op] if here == where else [])
+
+    if where == "concatenation":
+        reads = [tf.identity(piece) for piece in pieces]
+        with waiting("concatenation"):
+            y = tf.gather(tf.concat(reads, 0), x)
+    else:
+        with waiting("dealing"):
+            rows = tf.dynamic_partition(x // 4, x % 3, 3)
+        places = tf.dynamic_partition(tf.range(tf.size(x)), x % 3, 3)
+        with waiting("lookups"):
+            found = [tf.gather(piece, of_piece) for piece, of_piece in zip(pieces, rows, strict=True)]
+        with waiting("stitching"):
+            y = tf.dynamic_stitch(places, found)
+    with tf.control_dependencies([y]):
+        count = counter.read_value()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        export(session, tmp_path / "model", saver, signatures({"x": x}, {"y": y, "count": count}))
+        live = session.run({"y": y, "count": count}, {x: IDS})
+    answers, _ = ask(tmp_path / "model", {"x": IDS})
+    np.testing.assert_array_equal(answers["y"], live["y"])
+    assert answers["count"] == live["count"] == 1

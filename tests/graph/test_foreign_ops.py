@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -107,3 +108,17 @@ def test_no_process_is_started_for_a_graph_of_ordinary_ops(graph: tf.Graph, monk
     twice(tf.constant(1.0))
     v1.train.AdamOptimizer().minimize(v1.get_variable("w", initializer=1.0) ** 2)
     check(describe(request(graph), "none").proto, devices_cleared=True)
+
+
+def test_python_functions_that_a_signature_calls_are_refused(graph: tf.Graph) -> None:
+    x = v1.placeholder(tf.float32, [], "x")
+    y = tf.numpy_function(lambda value: value, [x], tf.float32, name="y")
+    arguments = {"signature_def_map": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
+    proto = describe(request(graph, **arguments), "none").proto
+    assert "signature 'p': it calls Python functions of this process, which no other one has: 'y'" in refused(proto)
+    check(proto, devices_cleared=True, custom_ops={"PyFunc"})
+
+
+def test_python_functions_of_the_training_alone_are_let_through(graph: tf.Graph) -> None:
+    tf.numpy_function(lambda: np.float32(1), [], tf.float32)
+    check(describe(request(graph, **model()), "none").proto, devices_cleared=True)
