@@ -318,6 +318,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         return os.fsencode(self._export.publish(as_text=as_text))
 
+    def abandon(self) -> None:
+        """Give the model up, if it is not saved: nothing of it stays. May be called again, and without a model."""
+        if self._export is not None:
+            self._export.abandon()
+
     def _serving(
         self, saver: v1.train.Saver | None, moving_averages: MovingAverages | None, *, asked: bool
     ) -> Serving | None:

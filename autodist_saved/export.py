@@ -90,15 +90,16 @@ class Export:
         if meta_graph.served is not None:
             plan = plan_of(meta_graph.served, plan)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
+        with self._phase("open"):
+            self._files = files = self._target.open()
         with self._all_or_nothing():
-            with self._phase("open"):
-                self._files = self._target.open()
-                if plan.variables:
-                    self._files.variables.mkdir()
-            prefix = self._files.variables_prefix
+            if plan.variables:
+                with self._phase("open"):
+                    files.variables.mkdir()
+            prefix = files.variables_prefix
             captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
             with self._phase("stream"):
-                self._write_beside(meta_graph, self._files)
+                self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
         staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
@@ -151,6 +152,12 @@ class Export:
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
         return f"{path}/{(files.saved_model_text if as_text else files.saved_model).name}"
+
+    def abandon(self) -> None:
+        """Remove what this export has staged, if it is not visible. May be called again."""
+        if self._files is not None and self._report.path is None:
+            self._target.abandon()
+            self._files = None
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):
@@ -206,8 +213,7 @@ class Export:
         try:
             yield
         except BaseException:
-            self._target.abandon()
-            self._files = None
+            self.abandon()
             raise
 
     @contextmanager

@@ -252,5 +252,5 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                     self._then(builder)
                 builder.save()
             finally:
-                self._target.abandon()  # what a failure has left
+                builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))

@@ -21,7 +21,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     blocks = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
     program = models / "program.py"
     program.write_text("".join(blocks).replace("/models", str(models)))
-    done = subprocess.run([sys.executable, program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=150)
+    done = subprocess.run(
+        [sys.executable, program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=150
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"{models}/table/") >= 1
     return models

@@ -29,7 +29,10 @@ class Target(ABC):
     @abstractmethod
     def open(self) -> SavedModelFiles:
         """2. A staging place for the files, invisible to whoever looks for models. Removes what crashed exports
-        left there.
+        left there. When it raises, nothing of its own is left, and what is staged already stays.
+
+        Raises:
+            UsageError: a model is staged already, and neither committed nor abandoned.
         """
 
     @abstractmethod

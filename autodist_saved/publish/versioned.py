@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from pathlib import Path
 
-from autodist_saved.errors import PreflightError, TargetUnwritableError, UsageError
+from autodist_saved.errors import PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
 from autodist_saved.publish.files import SavedModelFiles
@@ -15,14 +14,14 @@ from autodist_saved.publish.latest import point_to_latest
 from autodist_saved.publish.lease import Lease, take_lease
 from autodist_saved.publish.preflight import find_problems
 from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
-from autodist_saved.publish.target import Target
 from autodist_saved.publish.version import number_after, versions_in
 
 log = logging.getLogger(__name__)
 
 
-class VersionedTarget(Target):
+class VersionedTarget(StagedTarget):
     """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
 
     A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
@@ -54,7 +53,6 @@ class VersionedTarget(Target):
         self._exclusive = exclusive
         self._task = task
         self._lease: Lease | None = None
-        self._staging: StagingDirectory | None = None
 
     @property
     def path(self) -> str:
@@ -85,31 +83,14 @@ class VersionedTarget(Target):
             LeaseLostError: another process publishes to the same base.
             UsageError: another export to this target is under way.
         """
-        if self._staging is not None:
-            raise UsageError(f"another export to {self._base} is under way; wait for it, or make another target")
-        self._base.mkdir(parents=True, exist_ok=True)
-        self._take()
-        sweep(self._base)
-        self._staging = StagingDirectory(self._base, "version")
-        return SavedModelFiles(self._staging.root)
+        return super().open()
 
     def commit(self) -> str:
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
-        if self._staging is None:
-            raise TargetUnwritableError("nothing was staged", path=self.path)
-        self._staging.sync()
-        if self._lease is not None:
-            self._lease.check()
-        version = self._appear(self._staging)
-        self._staging = None
+        version = super().commit()
         point_to_latest(self._base)
         self._retention.apply(self._base)
-        return str(version)
-
-    def abandon(self) -> None:
-        if self._staging is not None:
-            self._staging.remove()
-            self._staging = None
+        return version
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""
@@ -123,7 +104,15 @@ class VersionedTarget(Target):
             self._lease = take_lease(self._base, self._task)
         self._lease.check()
 
-    def _appear(self, staging: StagingDirectory) -> Path:
+    def _stage(self) -> StagingDirectory:
+        self._base.mkdir(parents=True, exist_ok=True)
+        self._take()
+        sweep(self._base)
+        return StagingDirectory(self._base, "version")
+
+    def _appear(self, staging: StagingDirectory) -> str:
+        if self._lease is not None:
+            self._lease.check()
         number = 0
         while True:
             # The listing of a network file system may be old: a number that was refused is not tried again.
@@ -135,7 +124,7 @@ class VersionedTarget(Target):
                 if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
                     raise
             else:
-                return version
+                return str(version)
 
     def _next_number(self) -> int:
         versions = versions_in(self._base)
