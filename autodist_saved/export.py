@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodist_saved import tensorflow_private
@@ -31,6 +31,7 @@ from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
 from autodist_saved.options import ExportOptions
+from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.file_sums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
@@ -41,6 +42,14 @@ from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an export is to write: the variables, planned, and the first meta graph on them, checked."""
+
+    plan: ExportPlan
+    meta_graph: MetaGraph
 
 
 class Export:
@@ -75,6 +84,17 @@ class Export:
         """Whether there is a model, visible or not: it was captured and nothing has failed."""
         return self._files is not None
 
+    def prepare(self, request: MetaGraphRequest, source: Source) -> Prepared:
+        """What :meth:`capture` does first. Touches neither the job nor the target.
+
+        Raises:
+            PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong.
+        """
+        with self._phase("plan"):
+            plan = source.plan()
+        meta_graph = self._describe(request)
+        return Prepared(plan if meta_graph.served is None else plan_of(meta_graph.served, plan), meta_graph)
+
     def capture(self, request: MetaGraphRequest, source: Source, cut: Cut) -> None:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
@@ -84,11 +104,9 @@ class Export:
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
         with self._phase("plan"):
-            plan = source.plan()
             self._target.check()
-        meta_graph = self._describe(request)
-        if meta_graph.served is not None:
-            plan = plan_of(meta_graph.served, plan)
+        prepared = self.prepare(request, source)
+        plan, meta_graph = prepared.plan, prepared.meta_graph
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._phase("open"):
             self._files = files = self._target.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
@@ -22,11 +23,15 @@ from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, Options, SessionOptions
 from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.rehearsal import Rehearsal
 from autodist_saved.saver import Saver
 from autodist_saved.session_cut import cut_of
 from autodist_saved.stop_signals import StopSignals
 
 OnError = Literal["warn", "retry", "fail"]
+
+_MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
+"""What the builder raises where the program is wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +45,9 @@ class ExportSchedule(Options):
         at_end: export the last state when the training ends well. Workers that still train are waited for, as long
             as ``SessionOptions.worker_timeout_secs``.
         on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
-            ``retry``: it is tried again, ``attempts`` times in all, and told then. ``fail``: it ends the training.
+            ``retry``: it is tried again, ``attempts`` times in all, and told then; where the last export has failed,
+            the training ends with its error. ``fail``: any ends the training. What is wrong with the program is not
+            tried again.
         attempts: for ``retry``.
         retry_secs: seconds before the second attempt; the time doubles with each.
         last_export_secs: how long the last export may take, at the end or after SIGTERM.
@@ -106,14 +113,15 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
         Raises:
             SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
+            TypeError: the builder does not know an argument of ``meta_graph``.
         """
         if not isinstance(saver, Saver):
             raise SaverRequiredError(
                 f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
             )
         self._target = export_base if isinstance(export_base, VersionedTarget) else VersionedTarget(export_base)
-        self._saver = saver
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
+        inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
         self._schedule = schedule or ExportSchedule()
         self._cluster = cluster
         self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
@@ -144,6 +152,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
         Raises:
             UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
+            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`; at
+                the first session, before its first step.
             TargetError: as :meth:`VersionedTarget.preflight`.
         """
         of_session = session.job.cluster if isinstance(session, GatedSession) else None
@@ -160,7 +170,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
-            self._target.preflight(self._saver.staging.plan.nbytes)
+            self._target.preflight(self._rehearse(session, cluster))
             self._exports = BackgroundExports(self._export)
         if self._schedule.signals:
             self._signals = StopSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
@@ -185,7 +195,10 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 self._exports.ask("the time" if self._schedule.every_steps is None else f"step {step}")
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
-        """Called by the session when the training has ended well. Raises as :meth:`after_run` does."""
+        """Called by the session when the training has ended well.
+
+        Raises what the last export has raised, unless the schedule says ``warn``: the model is not the last state.
+        """
         if self._exports is None:
             return
         if self._schedule.at_end:
@@ -199,7 +212,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                     "raise last_export_secs",
                     path=self._target.path,
                 )
-            self._tell_failures(self._exports)
+            self._tell_failures(self._exports, "training is over")
+            if self._exports.last_failure is not None and self._schedule.on_error != "warn":
+                raise self._exports.last_failure
         finally:
             if self._signals is not None:
                 self._signals.restore()
@@ -207,12 +222,12 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._failed:
             log.error("%d exports to %s have failed", self._failed, self._target.path)
 
-    def _tell_failures(self, exports: BackgroundExports) -> None:
+    def _tell_failures(self, exports: BackgroundExports, meanwhile: str = "training goes on") -> None:
         for failure in exports.failures():
             self._failed += 1
             if self._schedule.on_error == "fail":
                 raise failure
-            log.error("an export to %s has failed, and training goes on: %s", self._target.path, failure)
+            log.error("an export to %s has failed, and %s: %s", self._target.path, meanwhile, failure)
 
     def _ask(self, name: str) -> None:
         """Called by signal handlers."""
@@ -231,6 +246,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
     def _export(self, reason: str) -> None:
         """Called in the thread of exports."""
         attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_go_well_next_time),
             stop=tenacity.stop_after_attempt(self._schedule.attempts if self._schedule.on_error == "retry" else 1),
             wait=tenacity.wait_exponential(multiplier=self._schedule.retry_secs, max=60),
             sleep=tenacity.sleep_using_event(self._ending),
@@ -238,6 +254,13 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             reraise=True,
         )
         attempts(self._publish, reason)
+
+    def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
+        """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
+        rehearsal = Rehearsal(self._target, cluster=cluster, options=self._options)
+        with session.graph.as_default():
+            rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
+        return rehearsal.nbytes
 
     def _publish(self, reason: str) -> None:
         session = self._session
@@ -254,3 +277,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             finally:
                 builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))
+
+
+def _may_go_well_next_time(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, _MISTAKES)
