@@ -109,7 +109,7 @@ class Export:
         plan, meta_graph = prepared.plan, prepared.meta_graph
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._phase("open"):
-            self._files = files = self._target.open()
+            self._files = files = self._target.open(self._report.task)
         with self._all_or_nothing():
             if plan.variables:
                 with self._phase("open"):

@@ -22,6 +22,7 @@ from autodist_saved.errors import ExportError, SaverRequiredError, UsageError
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, Options, SessionOptions
+from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.rehearsal import Rehearsal
 from autodist_saved.saver import Saver
@@ -86,7 +87,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
     def __init__(
         self,
-        export_base: str | os.PathLike[str] | VersionedTarget,
+        export_base: str | os.PathLike[str] | Target,
         *,
         saver: Saver,
         tags: Sequence[str] = ("serve",),
@@ -100,7 +101,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Touches no file.
 
         Args:
-            export_base: directory of the versions, the newest five of which are kept; or a target that says which.
+            export_base: directory of the versions, the newest five of which are kept; or a target that
+                takes models in turn, such as :class:`VersionedTarget`.
             saver: made before the session.
             tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
             schedule: when to export.
@@ -119,7 +121,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             raise SaverRequiredError(
                 f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
             )
-        self._target = export_base if isinstance(export_base, VersionedTarget) else VersionedTarget(export_base)
+        self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
         inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
         self._schedule = schedule or ExportSchedule()
@@ -154,7 +156,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
             SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`; at
                 the first session, before its first step.
-            TargetError: as :meth:`VersionedTarget.preflight`.
+            TargetError: as the target's ``preflight``.
         """
         of_session = session.job.cluster if isinstance(session, GatedSession) else None
         cluster = self._cluster or of_session or Cluster.from_tf_config()
@@ -170,7 +172,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
-            self._target.preflight(self._rehearse(session, cluster))
+            self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             self._exports = BackgroundExports(self._export)
         if self._schedule.signals:
             self._signals = StopSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)

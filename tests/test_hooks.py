@@ -24,6 +24,8 @@ from autodist_saved.errors import (
     TargetError,
     UsageError,
 )
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.target import Target
 
 PATIENCE_SECS = 60.0
 
@@ -61,14 +63,36 @@ class Training:
             return float(session.run("w/Read/ReadVariableOp:0"))
 
 
-class Asked(ads.VersionedTarget):
-    """Remembers for how much room it was asked."""
+class Asked(Target):
+    """A target of another kind, with models one after the other. Remembers for how much room it was asked."""
 
+    path = "elsewhere"
     nbytes = 0
 
-    def preflight(self, nbytes: int) -> None:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.tasks: list[str] = []
+        self.committed: list[str] = []
+
+    def preflight(self, nbytes: int, task: str = "") -> None:
         self.nbytes = nbytes
-        super().preflight(nbytes)
+        self.tasks.append(task)
+
+    def check(self) -> None:
+        pass
+
+    def open(self, task: str = "") -> SavedModelFiles:
+        self.tasks.append(task)
+        root = self.place / f"model {len(self.committed)}"
+        root.mkdir(parents=True)
+        return SavedModelFiles(root)
+
+    def commit(self) -> str:
+        self.committed.append(f"elsewhere/{len(self.committed)}")
+        return self.committed[-1]
+
+    def abandon(self) -> None:
+        pass
 
 
 def test_the_last_state_is_published_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
@@ -198,6 +222,14 @@ def test_there_has_to_be_room_for_what_is_exported_and_not_for_all_that_is_train
     signatures = {"serving_default": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}
     Training(target, signature_def_map=signatures, serving=True).run(1)
     assert target.nbytes == 4 * 4 * 4
+
+
+def test_any_target_that_takes_models_in_turn_will_do(graph: tf.Graph, tmp_path: Path) -> None:
+    target = Asked(tmp_path)
+    training = Training(target, schedule={"every_steps": 1})
+    training.run(2)
+    assert training.hook.published == target.committed != []
+    assert set(target.tasks) == {"worker:0"}
 
 
 def test_sigusr1_publishes(graph: tf.Graph, tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
-from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
+from autodist_saved.publish.file_system import check_writable, local_path, rename_onto_empty, rename_without_replacing
 from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
 
@@ -50,22 +49,19 @@ class LocalTarget(StagedTarget):
                 path=self.path,
             )
 
-    def _stage(self) -> StagingDirectory:
+    def _stage(self, task: str) -> StagingDirectory:  # noqa: ARG002 - nobody is kept out
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sweep(self._path.parent)
         return StagingDirectory(self._path.parent, self._path.name)
 
     def _appear(self, staging: StagingDirectory) -> str:
-        # A plain rename replaces an empty directory in one step and fails on any other, as POSIX demands.
         is_directory = self._path.is_dir() and not self._path.is_symlink()
         try:
-            staging.appear_at(self._path, os.rename if is_directory else rename_without_replacing)
-        except OSError as error:
-            if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-                raise TargetExistsError(
-                    f"{self._path} appeared while it was being exported to, and is left as it is; export again to "
-                    "another directory",
-                    path=self.path,
-                ) from error
-            raise
+            staging.appear_at(self._path, rename_onto_empty if is_directory else rename_without_replacing)
+        except FileExistsError as error:
+            raise TargetExistsError(
+                f"{self._path} appeared while it was being exported to, and is left as it is; export again to "
+                "another directory",
+                path=self.path,
+            ) from error
         return self.path

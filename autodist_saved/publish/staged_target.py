@@ -15,11 +15,11 @@ class StagedTarget(Target):
 
     _staging: StagingDirectory | None = None
 
-    def open(self) -> SavedModelFiles:
+    def open(self, task: str = "") -> SavedModelFiles:
         """As every target's. Raises ``UsageError`` while another export to this target is under way."""
         if self._staging is not None:
             raise UsageError(f"another export to {self.path} is under way; wait for it, or make another target")
-        self._staging = self._stage()
+        self._staging = self._stage(task)
         return SavedModelFiles(self._staging.root)
 
     def commit(self) -> str:
@@ -37,7 +37,7 @@ class StagedTarget(Target):
             self._staging = None
 
     @abstractmethod
-    def _stage(self) -> StagingDirectory:
+    def _stage(self, task: str) -> StagingDirectory:
         """A new staging directory, and away with what crashed exports have left."""
 
     @abstractmethod

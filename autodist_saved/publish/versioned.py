@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 
@@ -34,7 +33,6 @@ class VersionedTarget(StagedTarget):
         *,
         retention: Retention | None = None,
         exclusive: bool = True,
-        task: str = "",
     ) -> None:
         """Touches no file.
 
@@ -43,7 +41,6 @@ class VersionedTarget(StagedTarget):
             retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
             exclusive: no other process publishes to ``base`` from :meth:`preflight` or the first export on until
                 :meth:`close`, or the end of this process.
-            task: this task's name, told to whoever is kept out.
 
         Raises:
             TargetUnwritableError: ``base`` names no place on a file system.
@@ -51,7 +48,6 @@ class VersionedTarget(StagedTarget):
         self._base = local_path(base)
         self._retention = retention or Retention()
         self._exclusive = exclusive
-        self._task = task
         self._lease: Lease | None = None
 
     @property
@@ -61,29 +57,26 @@ class VersionedTarget(StagedTarget):
     def check(self) -> None:
         check_writable(self._base)
 
-    def preflight(self, nbytes: int) -> None:
-        """At the start of a job: try out, without a model, all that publishing one takes. Makes ``base``.
-
-        Args:
-            nbytes: bytes of one model, about.
+    def preflight(self, nbytes: int, task: str = "") -> None:
+        """As every target's. Tries out, without a model, all that publishing one takes. Makes ``base``.
 
         Raises:
             PreflightError: all that is wrong, at once: permissions, room for as many models as are kept and one
                 more, renaming, dates in the future, another process that publishes there.
         """
         with translated("preflight"):
-            problems = list(find_problems(self._base, nbytes, self._retention.keep, self._take))
+            problems = list(find_problems(self._base, nbytes, self._retention.keep, lambda: self._take(task)))
         if problems:
             raise PreflightError(f"{self._base} will not take the models", problems=problems, path=self.path)
 
-    def open(self) -> SavedModelFiles:
+    def open(self, task: str = "") -> SavedModelFiles:
         """As every target's.
 
         Raises:
             LeaseLostError: another process publishes to the same base.
             UsageError: another export to this target is under way.
         """
-        return super().open()
+        return super().open(task)
 
     def commit(self) -> str:
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
@@ -97,16 +90,16 @@ class VersionedTarget(StagedTarget):
         self.abandon()
         self._lease = None
 
-    def _take(self) -> None:
+    def _take(self, task: str) -> None:
         if not self._exclusive:
             return
         if self._lease is None:
-            self._lease = take_lease(self._base, self._task)
+            self._lease = take_lease(self._base, task)
         self._lease.check()
 
-    def _stage(self) -> StagingDirectory:
+    def _stage(self, task: str) -> StagingDirectory:
         self._base.mkdir(parents=True, exist_ok=True)
-        self._take()
+        self._take(task)
         sweep(self._base)
         return StagingDirectory(self._base, "version")
 
@@ -120,11 +113,9 @@ class VersionedTarget(StagedTarget):
             version = self._base / str(number)
             try:
                 staging.appear_at(version, rename_without_replacing)
-            except OSError as error:
-                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-                    raise
-            else:
-                return str(version)
+            except FileExistsError:
+                continue
+            return str(version)
 
     def _next_number(self) -> int:
         versions = versions_in(self._base)
