@@ -8,67 +8,30 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tenacity
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from pydantic import Field, model_validator
 
 from autodist_saved.background import BackgroundExports
-from autodist_saved.builder import SavedModelBuilder
+from autodist_saved.builder import SavedModelBuilder, _saver_required
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, SaverRequiredError, UsageError
+from autodist_saved.export_signals import ExportSignals
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
-from autodist_saved.options import ExportOptions, Options, SessionOptions
+from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.rehearsal import Rehearsal
 from autodist_saved.saver import Saver
 from autodist_saved.session_cut import cut_of
-from autodist_saved.stop_signals import StopSignals
-
-OnError = Literal["warn", "retry", "fail"]
 
 _MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
 """What the builder raises where the program is wrong."""
 
 log = logging.getLogger(__name__)
-
-
-class ExportSchedule(Options):
-    """When :class:`ChiefExportHook` exports, and what it does about failures.
-
-    Attributes:
-        every_steps: global steps between two exports.
-        every_secs: seconds between two exports.
-        at_end: export the last state when the training ends well. Workers that still train are waited for, as long
-            as ``SessionOptions.worker_timeout_secs``.
-        on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
-            ``retry``: it is tried again, ``attempts`` times in all, and told then; where the last export has failed,
-            the training ends with its error. ``fail``: any ends the training. What is wrong with the program is not
-            tried again.
-        attempts: for ``retry``.
-        retry_secs: seconds before the second attempt; the time doubles with each.
-        last_export_secs: how long the last export may take, at the end or after SIGTERM.
-        signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
-    """
-
-    every_steps: int | None = Field(default=None, ge=1)
-    every_secs: float | None = Field(default=None, gt=0)
-    at_end: bool = True
-    on_error: OnError = "retry"
-    attempts: int = Field(default=3, ge=1)
-    retry_secs: float = Field(default=1.0, ge=0)
-    last_export_secs: float = Field(default=300.0, gt=0)
-    signals: bool = True
-
-    @model_validator(mode="after")
-    def _check(self) -> ExportSchedule:
-        if self.every_steps is not None and self.every_secs is not None:
-            raise ValueError("every_steps and every_secs exclude each other; give one of them")
-        return self
 
 
 class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
@@ -118,9 +81,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             TypeError: the builder does not know an argument of ``meta_graph``.
         """
         if not isinstance(saver, Saver):
-            raise SaverRequiredError(
-                f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
-            )
+            raise SaverRequiredError(_saver_required(saver))
         self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
         inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
@@ -129,11 +90,13 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
         self._then = then
         self._timer: v1.train.SecondOrStepTimer | None = None
+        self._step: tf.Variable | None = None
         self._session: v1.Session | None = None
+        self._job_cluster: Cluster | None = None
         self._exports: BackgroundExports | None = None
         self._ending = threading.Event()
         self._turn = threading.Lock()
-        self._signals: StopSignals | None = None
+        self._signals: ExportSignals | None = None
         self._failed = 0
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
@@ -166,7 +129,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
             session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
         cut_of(session, self._options)
-        self._session, self._chief = session, cluster
+        self._session, self._job_cluster = session, cluster
         if self._timer is not None and self._step is not None:
             self._timer.update_last_triggered_step(session.run(self._step))
         if isinstance(session, GatedSession):
@@ -175,7 +138,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             self._exports = BackgroundExports(self._export)
         if self._schedule.signals:
-            self._signals = StopSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
+            self._signals = ExportSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
 
     def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
         """Called by the session."""
@@ -270,7 +233,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             raise UsageError("there is no session to export from yet")
         with self._turn, session.graph.as_default():
             log.info("exporting to %s, because of %s", self._target.path, reason)
-            builder = SavedModelBuilder(self._target, cluster=self._chief, options=self._options)
+            builder = SavedModelBuilder(self._target, cluster=self._job_cluster, options=self._options)
             try:
                 builder.add_meta_graph_and_variables(session, **self._meta_graph)
                 if self._then is not None:

@@ -283,8 +283,9 @@ def test_a_training_in_another_thread_publishes_without_signals(
 
 def test_a_wrong_saver_and_a_wrong_schedule_are_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
     v1.get_variable("w", initializer=0.0)
-    with pytest.raises(SaverRequiredError, match="Saver is not an autodist_saved.Saver"):
-        ads.ChiefExportHook(tmp_path, saver=v1.train.Saver())
+    for saver, said in ((v1.train.Saver(), "a tf.compat.v1.train.Saver is not an"), (None, "no saver was given")):
+        with pytest.raises(SaverRequiredError, match=rf"{said}.*\n    saver = autodist_saved.Saver\(\)"):
+            ads.ChiefExportHook(tmp_path, saver=saver)
     with pytest.raises(OptionsError, match="exclude each other"):
         ads.ExportSchedule(every_steps=1, every_secs=1)
     with pytest.raises(OptionsError, match="every_steps"):
