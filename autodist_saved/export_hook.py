@@ -6,7 +6,8 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import tenacity
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved import tensorflow_private
 from autodist_saved.background import BackgroundExports
 from autodist_saved.builder import SavedModelBuilder, _saver_required
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ExportError, SaverRequiredError, UsageError
+from autodist_saved.errors import ExportError, JobError, SaverRequiredError, UsageError
 from autodist_saved.export_signals import ExportSignals
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
@@ -231,7 +233,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         session = self._session
         if session is None:
             raise UsageError("there is no session to export from yet")
-        with self._turn, session.graph.as_default():
+        with self._turn, session.graph.as_default(), _losses_told(session):
             log.info("exporting to %s, because of %s", self._target.path, reason)
             builder = SavedModelBuilder(self._target, cluster=self._job_cluster, options=self._options)
             try:
@@ -242,6 +244,21 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             finally:
                 builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))
+
+
+@contextmanager
+def _losses_told(session: v1.Session) -> Iterator[None]:
+    """That a session of a running job is closed is no mistake of the program: the job has lost a task."""
+    try:
+        yield
+    except UsageError as error:
+        if not tensorflow_private.is_closed(session):
+            raise
+        lost = getattr(session, "lost", "")
+        raise JobError(
+            f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+            task=lost or None,
+        ) from error
 
 
 def _may_go_well_next_time(error: BaseException) -> bool:

@@ -180,6 +180,18 @@ def test_a_training_whose_last_export_has_failed_does_not_end_well_unless_it_is_
     assert training.steps_of_versions() == []
 
 
+def test_an_export_between_two_sessions_is_tried_again_with_the_next(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"attempts": 2, "retry_secs": 0})
+    hook = training.hook
+    with training.session() as session:
+        session.run(training.train)
+        following = hook._session
+        hook._session = v1.Session()
+        hook._session.close()
+        hook._publish = _finally(hook._publish, lambda: setattr(hook, "_session", following))
+    assert training.steps_of_versions() == [1]
+
+
 @pytest.mark.parametrize("mistake", [UsageError, TypeError, KeyError, AssertionError])
 def test_a_mistake_of_the_program_is_not_tried_again(
     graph: tf.Graph, tmp_path: Path, mistake: type[Exception]
