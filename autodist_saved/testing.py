@@ -201,6 +201,16 @@ class TargetConformance:
         target.commit()
         _check(list(self.visible(tmp_path / "model").values()) == [b"graph"], "the first one is whole")
 
+    def test_a_target_that_is_closed_shows_what_was_committed_and_nothing_else(self, tmp_path: Path) -> None:
+        target = self.make(tmp_path / "model")
+        target.preflight(1, "chief:0")
+        _check(not self.visible(tmp_path / "model"), "a preflight makes no model")
+        _write(target.open("chief:0"), b"graph")
+        target.commit()
+        target.close()
+        target.close()
+        _check(list(self.visible(tmp_path / "model").values()) == [b"graph"], "the model stays")
+
     def test_nothing_is_overwritten(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path / "model"), self.make(tmp_path / "model")
         _write(first.open(), b"first")
