@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from autodist_saved.builder import SavedModelBuilder
     from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
-    from autodist_saved.hooks import ChiefExportHook, ExportSchedule
-    from autodist_saved.options import ExportOptions, SessionOptions
+    from autodist_saved.export_hook import ChiefExportHook
+    from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
     from autodist_saved.publish.retention import Retention
     from autodist_saved.publish.versioned import VersionedTarget
     from autodist_saved.report import ExportReport
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AutodistSavedError": "errors",
-    "ChiefExportHook": "hooks",
+    "ChiefExportHook": "export_hook",
     "Cluster": "cluster",
     "ControlFiles": "cluster",
     "DistributedSession": "session",
     "ExportOptions": "options",
     "ExportReport": "report",
-    "ExportSchedule": "hooks",
-    "SavedModelBuilder": "builder",
+    "ExportSchedule": "options",
     "Retention": "publish.retention",
+    "SavedModelBuilder": "builder",
     "Saver": "saver",
     "SessionOptions": "options",
     "Task": "cluster",

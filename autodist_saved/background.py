@@ -26,6 +26,8 @@ class BackgroundExports:
         # Unlike locks it may be used by a signal handler, whatever the interrupted thread is doing.
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+        self.last_failure: Exception | None = None
+        """What the last export has raised; None where it went well, or there was none."""
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
         self._thread.start()
 
@@ -58,7 +60,9 @@ class BackgroundExports:
             return
         try:
             self._export(", ".join(dict.fromkeys(reasons)))
+            self.last_failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, training hears of it and decides
+            self.last_failure = error
             self._failures.put(error)
 
 

@@ -17,7 +17,7 @@ from autodist_saved.export import Export
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
-from autodist_saved.graph.request import make_request
+from autodist_saved.graph.request import MetaGraphRequest, make_request
 from autodist_saved.graph.serving import Serving
 from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
@@ -30,6 +30,7 @@ from autodist_saved.serving import MovingAverages, serving_of
 from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
+from autodist_saved.sources.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -188,10 +189,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "optimizer's too",
                 ", ".join(late),
             )
-        cut = cut_of(session, self._options)
-        journal = session.job.journal if isinstance(session, GatedSession) else None
-        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
-        self._export.capture(request, source, cut)
+        self._capture(session, cluster, request, source)
         self._saver = saver
 
     def add_meta_graph(
@@ -318,6 +316,17 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._export is None:
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
         return os.fsencode(self._export.publish(as_text=as_text))
+
+    def abandon(self) -> None:
+        """Give the model up, if it is not saved: nothing of it stays. May be called again, and without a model."""
+        if self._export is not None:
+            self._export.abandon()
+
+    def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
+        cut = cut_of(session, self._options)
+        journal = session.job.journal if isinstance(session, GatedSession) else None
+        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
+        self._export.capture(request, source, cut)
 
     def _serving(
         self, saver: v1.train.Saver | None, moving_averages: MovingAverages | None, *, asked: bool

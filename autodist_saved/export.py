@@ -12,11 +12,10 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autodist_saved import tensorflow_private
@@ -31,16 +30,25 @@ from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.file_sums import file_sums
+from autodist_saved.plan import ExportPlan
+from autodist_saved.publish.file_sums import file_sums, write_summed
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
-from autodist_saved.report import ExportReport
+from autodist_saved.report import ExportReport, FileSum
 from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an export is to write: the variables, planned, and the first meta graph on them, checked."""
+
+    plan: ExportPlan
+    meta_graph: MetaGraph
 
 
 class Export:
@@ -61,7 +69,8 @@ class Export:
         self._options = options
         self._graphs = SavedModelGraphs()
         self._files: SavedModelFiles | None = None
-        self._extra_files: dict[str, str | os.PathLike[str] | bytes] = {}
+        self._extra_files: set[str] = set()
+        self._sums: dict[str, FileSum] = {}
         self._seconds: dict[str, float] = {}
         self._report = ExportReport(task)
 
@@ -75,6 +84,17 @@ class Export:
         """Whether there is a model, visible or not: it was captured and nothing has failed."""
         return self._files is not None
 
+    def prepare(self, request: MetaGraphRequest, source: Source) -> Prepared:
+        """What :meth:`capture` does first. Touches neither the job nor the target.
+
+        Raises:
+            PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong.
+        """
+        with self._phase("plan"):
+            plan = source.plan()
+        meta_graph = self._describe(request)
+        return Prepared(plan if meta_graph.served is None else plan_of(meta_graph.served, plan), meta_graph)
+
     def capture(self, request: MetaGraphRequest, source: Source, cut: Cut) -> None:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
 
@@ -84,21 +104,20 @@ class Export:
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
         with self._phase("plan"):
-            plan = source.plan()
             self._target.check()
-        meta_graph = self._describe(request)
-        if meta_graph.served is not None:
-            plan = plan_of(meta_graph.served, plan)
+        prepared = self.prepare(request, source)
+        plan, meta_graph = prepared.plan, prepared.meta_graph
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
+        with self._phase("open"):
+            self._files = files = self._target.open(self._report.task)
         with self._all_or_nothing():
-            with self._phase("open"):
-                self._files = self._target.open()
-                if plan.variables:
-                    self._files.variables.mkdir()
-            prefix = self._files.variables_prefix
+            if plan.variables:
+                with self._phase("open"):
+                    files.variables.mkdir()
+            prefix = files.variables_prefix
             captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
             with self._phase("stream"):
-                self._write_beside(meta_graph, self._files)
+                self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
         staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
@@ -137,11 +156,9 @@ class Export:
         files = self._staged_files()
         with self._all_or_nothing():
             with self._phase("verify"):
-                written = self._write_graphs(files, as_text=as_text)
+                self._write_graphs(files, as_text=as_text)
                 if self._options.verify == "checksums" and self._report.plan is not None:
-                    extra = self._extra_files.items()
-                    written |= {files.assets_extra / name: data for name, data in extra if isinstance(data, bytes)}
-                    verify(files, self._report.plan, written)
+                    verify(files, self._report.plan, self._sums)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 self._report = replace(self._report, files=file_sums(files))
@@ -151,6 +168,12 @@ class Export:
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
         return f"{path}/{(files.saved_model_text if as_text else files.saved_model).name}"
+
+    def abandon(self) -> None:
+        """Remove what this export has staged, if it is not visible. May be called again."""
+        if self._files is not None and self._report.path is None:
+            self._target.abandon()
+            self._files = None
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):
@@ -174,25 +197,23 @@ class Export:
                     origin,
                 )
             else:
-                shutil.copyfile(origin, files.assets / name)
+                self._write(files, files.assets / name, origin)
         for name, contents in meta_graph.extra_files.items():
             path = files.assets_extra / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(contents, bytes):
-                path.write_bytes(contents)
-            else:
-                shutil.copyfile(contents, path)
-        self._extra_files.update(meta_graph.extra_files)
+            self._write(files, path, contents)
+            self._extra_files.add(name)
 
-    def _write_graphs(self, files: SavedModelFiles, *, as_text: bool) -> dict[Path, bytes]:
+    def _write_graphs(self, files: SavedModelFiles, *, as_text: bool) -> None:
         """Write the graphs and their fingerprint, which has a form for the binary file alone."""
         graph_file = files.saved_model_text if as_text else files.saved_model
-        written = {graph_file: self._graphs.serialize(as_text=as_text)}
-        graph_file.write_bytes(written[graph_file])
+        self._write(files, graph_file, self._graphs.serialize(as_text=as_text))
         if not as_text:
-            written[files.fingerprint] = tensorflow_private.fingerprint(str(files.root))
-            files.fingerprint.write_bytes(written[files.fingerprint])
-        return written
+            self._write(files, files.fingerprint, tensorflow_private.fingerprint(str(files.root)))
+
+    def _write(self, files: SavedModelFiles, path: Path, contents: str | os.PathLike[str] | bytes) -> None:
+        """Write a file, or copy one, and remember its sum."""
+        self._sums[path.relative_to(files.root).as_posix()] = write_summed(path, contents)
 
     def _staged_files(self) -> SavedModelFiles:
         if self._report.path is not None:
@@ -206,8 +227,7 @@ class Export:
         try:
             yield
         except BaseException:
-            self._target.abandon()
-            self._files = None
+            self.abandon()
             raise
 
     @contextmanager

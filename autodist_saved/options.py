@@ -1,16 +1,17 @@
-"""Options of exports and sessions: frozen, validated when made, all problems reported at once."""
+"""Options of exports, their schedule and sessions: frozen, validated when made, all problems reported at once."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autodist_saved.errors import OptionsError, Problem
 
 MIB = 2**20
 Transport = Literal["auto", "stream", "shared"]
 Staging = Literal["auto", "memory", "parked"]
+OnError = Literal["warn", "retry", "fail"]
 
 
 class Options(BaseModel):
@@ -78,6 +79,40 @@ class ExportOptions(Options):
     when_busy: Literal["refuse", "wait"] = "refuse"
     custom_ops: frozenset[str] = frozenset()
     verify: Literal["checksums", "none"] = "checksums"
+
+
+class ExportSchedule(Options):
+    """When :class:`~autodist_saved.ChiefExportHook` exports, and what it does about failures.
+
+    Attributes:
+        every_steps: global steps between two exports.
+        every_secs: seconds between two exports.
+        at_end: export the last state when the training ends well. Workers that still train are waited for, as long
+            as ``SessionOptions.worker_timeout_secs``.
+        on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
+            ``retry``: it is tried again, ``attempts`` times in all, and told then; where the last export has failed,
+            the training ends with its error. ``fail``: any ends the training. What is wrong with the program is not
+            tried again.
+        attempts: for ``retry``.
+        retry_secs: seconds before the second attempt; the time doubles with each.
+        last_export_secs: how long the last export may take, at the end or after SIGTERM.
+        signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
+    """
+
+    every_steps: int | None = Field(default=None, ge=1)
+    every_secs: float | None = Field(default=None, gt=0)
+    at_end: bool = True
+    on_error: OnError = "retry"
+    attempts: int = Field(default=3, ge=1)
+    retry_secs: float = Field(default=1.0, ge=0)
+    last_export_secs: float = Field(default=300.0, gt=0)
+    signals: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportSchedule:
+        if self.every_steps is not None and self.every_secs is not None:
+            raise ValueError("every_steps and every_secs exclude each other; give one of them")
+        return self
 
 
 class SessionOptions(Options):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autodist_saved.errors import TargetExistsError
+from autodist_saved.errors import TargetExistsError, UsageError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.publish.files import SavedModelFiles
@@ -188,6 +188,28 @@ class TargetConformance:
         target.abandon()
         _check(not self.visible(tmp_path / "model"), "nothing is visible")
         _check(not list(tmp_path.rglob("*.pb")), "nothing is left")
+
+    def test_a_second_model_is_refused_while_one_is_staged(self, tmp_path: Path) -> None:
+        target = self.make(tmp_path / "model")
+        _write(target.open(), b"graph")
+        try:
+            target.open()
+        except UsageError:
+            pass
+        else:
+            raise AssertionError("not so: a target that has staged a model opens no other one")
+        target.commit()
+        _check(list(self.visible(tmp_path / "model").values()) == [b"graph"], "the first one is whole")
+
+    def test_a_target_that_is_closed_shows_what_was_committed_and_nothing_else(self, tmp_path: Path) -> None:
+        target = self.make(tmp_path / "model")
+        target.preflight(1, "chief:0")
+        _check(not self.visible(tmp_path / "model"), "a preflight makes no model")
+        _write(target.open("chief:0"), b"graph")
+        target.commit()
+        target.close()
+        target.close()
+        _check(list(self.visible(tmp_path / "model").values()) == [b"graph"], "the model stays")
 
     def test_nothing_is_overwritten(self, tmp_path: Path) -> None:
         first, second = self.make(tmp_path / "model"), self.make(tmp_path / "model")

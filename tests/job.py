@@ -95,6 +95,12 @@ class Job:
         """Wait until a checkpoint of a step that begins with these digits is complete."""
         self._wait_until(lambda: any(self.results.glob(f"checkpoints/*-{step}*.meta")), "checkpoint", timeout_secs)
 
+    def wait_for_version(self, above: int) -> int:
+        """Wait until a greater version is published in ``base``; its number."""
+        latest = self.results / "base" / "latest"
+        self._wait_until(lambda: latest.is_symlink() and int(str(latest.readlink())) > above, "version", 60)
+        return int(str(latest.readlink()))
+
     def wait_for_log(self, task: str, text: str, timeout_secs: float = 60) -> str:
         """Wait until a task has said ``text``; the line with it."""
         self._wait_until(lambda: text in self.log(task), text, timeout_secs)

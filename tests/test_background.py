@@ -54,6 +54,19 @@ def test_a_failure_is_kept_until_it_is_asked_for_and_others_follow() -> None:
     assert export.reasons == ["bad", "good"]
 
 
+@pytest.mark.parametrize(("reasons", "fails"), [(["bad", "good"], False), (["good", "bad"], True), ([], False)])
+def test_the_last_one_decides_how_it_has_ended(reasons: list[str], fails: bool) -> None:
+    export = Slow()
+    exports = BackgroundExports(export)
+    for reason in reasons:
+        exports.ask(reason)
+        assert export.begun.acquire(timeout=PATIENCE_SECS)
+        export.go_on.release()
+    exports.end()
+    assert exports.wait(PATIENCE_SECS)
+    assert (exports.last_failure is not None) == fails
+
+
 def test_it_does_not_end_before_what_was_asked_for_is_done() -> None:
     export = Slow()
     exports = BackgroundExports(export)

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.errors import UsageError
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 
@@ -284,3 +285,36 @@ def test_one_target_takes_a_version_from_each_builder(graph: tf.Graph, tmp_path:
         with tf.Graph().as_default(), v1.Session() as session:
             load(tmp_path / "base" / place, session)
             assert session.run("w/Read/ReadVariableOp:0") == value
+
+
+def test_a_builder_that_is_refused_leaves_the_one_whose_turn_it_is_alone(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=2.0, use_resource=True)
+    saver = ads.Saver()
+    target = ads.VersionedTarget(tmp_path / "base")
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        first, second = ads.SavedModelBuilder(target), ads.SavedModelBuilder(target)
+        second.abandon()
+        first.add_meta_graph_and_variables(session, TAGS, saver=saver)
+        with pytest.raises(UsageError, match="another export to .* is under way"):
+            second.add_meta_graph_and_variables(session, TAGS, saver=saver)
+        second.abandon()
+        first.save()
+        first.abandon()
+    with tf.Graph().as_default(), v1.Session() as session:
+        load(tmp_path / "base" / "1", session)
+        assert session.run("w/Read/ReadVariableOp:0") == 2.0
+
+
+def test_a_model_that_is_given_up_leaves_nothing(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=2.0, use_resource=True)
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, TAGS, saver=saver)
+        builder.abandon()
+        builder.abandon()
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(UsageError, match="make another builder"):
+            builder.save()

@@ -9,8 +9,11 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+import tensorflow as tf
 
-from autodist_saved.cluster import Cluster
+from autodist_saved.cluster import Cluster, ControlFiles
+from autodist_saved.control.visitor import Visitor
+from autodist_saved.errors import AutodistSavedError
 from tests.job import Job, leave
 
 TASKS = ["chief:0", "worker:0", "ps:0", "ps:1"]
@@ -90,6 +93,32 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
     leave(job.results, "stop-chief:0", True)
     assert set(job.wait(60).values()) == {0}, job.logs()
     assert job.found("step-at-the-end") >= 50
+
+
+def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_without_it_fails(
+    training: Callable[..., Job],
+) -> None:
+    job = training(PUBLISH="1")
+    job.wait_for_checkpoint("50")
+    job.wait_for_version(above=0)
+    job.kill("ps:0")
+    job.processes.pop("ps:0").wait()
+    job.wait_for_log("chief:0", "ps:0 is lost, and what it held: the session is made anew")
+    with (
+        Visitor(job.cluster.control_address, ControlFiles()) as visitor,
+        pytest.raises(AutodistSavedError, match="ps:0"),
+    ):
+        list(visitor.export(str(job.results / "base")))
+    before = int(str((job.results / "base" / "latest").readlink()))
+    job.start_task("ps:0", "train_until_told.py", {"PUBLISH": "1"})
+    job.wait_for_version(above=before)
+    for task in ("worker:0", "chief:0"):
+        leave(job.results, f"stop-{task}", True)
+        job.processes[task].wait(60)
+    assert set(job.wait(60).values()) == {0}, job.logs()
+    last = job.results / "base" / "latest" / "variables" / "variables"
+    assert tf.train.load_variable(str(last), "global_step") >= job.found("step-at-the-end")
+    assert not [path for path in (job.results / "base").iterdir() if path.name.startswith(".version")]
 
 
 def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(training: Callable[..., Job]) -> None:

@@ -221,6 +221,25 @@ def test_a_damaged_byte_is_found_before_the_model_is_visible(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("damage", ["another", "", None])
+@pytest.mark.parametrize("name", ["assets/words.txt", "assets.extra/copied.txt", "assets.extra/written.txt"])
+def test_a_damaged_file_beside_the_graph_is_found_before_the_model_is_visible(
+    tmp_path: Path, name: str, damage: str | None
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("a word")
+    with tf.Graph().as_default():
+        asset = tf.constant(str(words))
+    one = export(tmp_path / "models" / "model")
+    extra = {"copied.txt": words, "written.txt": b"a word"}
+    one.capture(request(asset.graph, assets=[asset], assets_extra=extra), source(), NoCut())
+    (place,) = tmp_path.glob(f"models/.model*/{name}")
+    place.unlink() if damage is None else place.write_text(damage)
+    with pytest.raises(VerifyError, match=name):
+        one.publish()
+    assert not list((tmp_path / "models").iterdir())
+
+
 def test_a_target_that_is_taken_is_refused_before_the_job_is_touched(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").touch()

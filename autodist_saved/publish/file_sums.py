@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -42,9 +44,22 @@ def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) 
             yield Problem(name, f"it cannot be read ({error.strerror})", fix)
 
 
+def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileSum:
+    """Write a file, or copy one to ``place``. Returns the sum of what went in. Raises ``OSError``."""
+    nbytes = crc = 0
+    with place.open("wb") as file:
+        for chunk in (contents,) if isinstance(contents, bytes) else _chunks(Path(contents)):
+            file.write(chunk)
+            nbytes += len(chunk)
+            crc = crc32c.extend(crc, chunk)
+    return FileSum(nbytes, crc)
+
+
 def _checksum(path: Path) -> int:
-    crc = 0
+    return functools.reduce(crc32c.extend, _chunks(path), 0)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
-            crc = crc32c.extend(crc, chunk)
-    return crc
+            yield chunk

@@ -79,7 +79,8 @@ def rename_without_replacing(source: Path, target: Path) -> None:
     A plain rename of a directory replaces an empty directory, and nothing else.
 
     Raises:
-        OSError: something is at ``target``, or the file system cannot rename.
+        FileExistsError: something is at ``target``.
+        OSError: the file system cannot rename.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     result = libc.renameat2(
@@ -88,6 +89,21 @@ def rename_without_replacing(source: Path, target: Path) -> None:
     if result == 0:
         return
     number = ctypes.get_errno()
-    if number not in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
-        raise OSError(number, os.strerror(number), os.fspath(source), None, os.fspath(target))
-    source.rename(target)
+    if number in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
+        rename_onto_empty(source, target)
+    else:
+        raise _refusal(number, source, target)
+
+
+def rename_onto_empty(source: Path, target: Path) -> None:
+    """Replace an empty directory by another directory in one step, as POSIX has it. Raises as above."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        raise _refusal(error.errno or 0, source, target) from error
+
+
+def _refusal(number: int, source: Path, target: Path) -> OSError:
+    """Python makes it a ``FileExistsError`` where something is at ``target``, of whatever kind."""
+    number = errno.EEXIST if number in {errno.ENOTEMPTY, errno.ENOTDIR} else number
+    return OSError(number, os.strerror(number), os.fspath(source), None, os.fspath(target))

@@ -1,4 +1,4 @@
-"""The names of all files of a SavedModel. No other module spells one."""
+"""Where the files of a SavedModel are. What is in ``assets.extra/`` is named by those who put it there."""
 
 from __future__ import annotations
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
-from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
-from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.file_system import check_writable, local_path, rename_onto_empty, rename_without_replacing
+from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
-from autodist_saved.publish.target import Target
 
 
-class LocalTarget(Target):
+class LocalTarget(StagedTarget):
     """Stages beside the target and renames."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -22,7 +20,6 @@ class LocalTarget(Target):
             TargetUnwritableError: ``path`` names no place on a file system.
         """
         self._path = local_path(path)
-        self._staging: StagingDirectory | None = None
 
     @property
     def path(self) -> str:
@@ -52,32 +49,19 @@ class LocalTarget(Target):
                 path=self.path,
             )
 
-    def open(self) -> SavedModelFiles:
+    def _stage(self, task: str) -> StagingDirectory:  # noqa: ARG002 - nobody is kept out
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sweep(self._path.parent)
-        self._staging = StagingDirectory(self._path.parent, self._path.name)
-        return SavedModelFiles(self._staging.root)
+        return StagingDirectory(self._path.parent, self._path.name)
 
-    def commit(self) -> str:
-        if self._staging is None:
-            raise TargetUnwritableError("nothing was staged", path=self.path)
-        self._staging.sync()
-        # A plain rename replaces an empty directory in one step and fails on any other, as POSIX demands.
+    def _appear(self, staging: StagingDirectory) -> str:
         is_directory = self._path.is_dir() and not self._path.is_symlink()
         try:
-            self._staging.appear_at(self._path, os.rename if is_directory else rename_without_replacing)
-        except OSError as error:
-            if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-                raise TargetExistsError(
-                    f"{self._path} appeared while it was being exported to, and is left as it is; export again to "
-                    "another directory",
-                    path=self.path,
-                ) from error
-            raise
-        self._staging = None
+            staging.appear_at(self._path, rename_onto_empty if is_directory else rename_without_replacing)
+        except FileExistsError as error:
+            raise TargetExistsError(
+                f"{self._path} appeared while it was being exported to, and is left as it is; export again to "
+                "another directory",
+                path=self.path,
+            ) from error
         return self.path
-
-    def abandon(self) -> None:
-        if self._staging is not None:
-            self._staging.remove()
-            self._staging = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -53,7 +54,7 @@ class Retention(Options):
 
     def _wants(self, version: Version, now: float) -> bool:
         return (self.keep_every is not None and version.number % self.keep_every == 0) or (
-            self.keep_days is not None and now - version.written < self.keep_days * _DAY_SECS
+            self.keep_days is not None and _days_old(version, now) < self.keep_days
         )
 
     def apply(self, base: Path) -> list[Version]:
@@ -68,6 +69,13 @@ class Retention(Options):
             log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base, error)
             return []
         return remove(expired)
+
+
+def _days_old(version: Version, now: float) -> float:
+    try:
+        return (now - version.written) / _DAY_SECS
+    except FileNotFoundError:
+        return math.inf  # another process that publishes there has removed it meanwhile
 
 
 def remove(versions: Iterable[Version]) -> list[Version]:

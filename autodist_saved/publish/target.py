@@ -10,12 +10,26 @@ from autodist_saved.publish.files import SavedModelFiles
 class Target(ABC):
     """The place of one SavedModel, or of one after the other. The chief alone calls it, in this order; every other
     task leaves it alone.
+
+    One that takes models in turn gives each :meth:`commit` a place of its own below :attr:`path`, and is open for the
+    next one afterwards. :class:`~autodist_saved.ChiefExportHook` needs such a target.
     """
 
     @property
     @abstractmethod
     def path(self) -> str:
         """Where the model is to be, for messages."""
+
+    def preflight(self, nbytes: int, task: str = "") -> None:  # noqa: B027 - most need nothing
+        """0. At the start of a job: refuse a target that will not take its models.
+
+        Args:
+            nbytes: bytes of one model, about.
+            task: who exports, such as ``chief:0``; for messages.
+
+        Raises:
+            TargetError: it will not.
+        """
 
     @abstractmethod
     def check(self) -> None:
@@ -27,9 +41,15 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def open(self) -> SavedModelFiles:
+    def open(self, task: str = "") -> SavedModelFiles:
         """2. A staging place for the files, invisible to whoever looks for models. Removes what crashed exports
-        left there.
+        left there. When it raises, nothing of its own is left, and what is staged already stays.
+
+        Args:
+            task: as for :meth:`preflight`.
+
+        Raises:
+            UsageError: a model is staged already, and neither committed nor abandoned.
         """
 
     @abstractmethod
@@ -43,3 +63,6 @@ class Target(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """3'. Instead of :meth:`commit`: remove what was staged. May be called again, and after a commit."""
+
+    def close(self) -> None:  # noqa: B027 - most need nothing
+        """4. There are no more models to come from this process. May be called again."""

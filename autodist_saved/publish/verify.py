@@ -8,28 +8,26 @@ from pathlib import Path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import BundleError, Problem, VerifyError
 from autodist_saved.plan import ExportPlan
+from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.report import FileSum
 
 _FIX = "nothing was made visible; look at the disk, and export again"
 
 
-def verify(files: SavedModelFiles, plan: ExportPlan, written: Mapping[Path, bytes]) -> None:
-    """Read back what is staged: names, dtypes, shapes and checksums of all variables, and the files in ``written``.
+def verify(files: SavedModelFiles, plan: ExportPlan, sums: Mapping[str, FileSum]) -> None:
+    """Read back what is staged: names, dtypes, shapes and checksums of all variables, and all other files.
 
     Args:
         files: the staged model.
         plan: the variables as they are meant to be.
-        written: what other files are meant to hold.
+        sums: of what other files are meant to hold, by path in the model.
 
     Raises:
         VerifyError: all differences at once.
     """
     problems = [*variable_problems(files, plan, _FIX)] if plan.variables else []
-    problems += [
-        Problem(path.name, "it does not hold what was written", _FIX)
-        for path, contents in written.items()
-        if path.read_bytes() != contents
-    ]
+    problems += sum_problems(files, sums, _FIX)
     if problems:
         raise VerifyError("what was written does not read back", problems=problems, path=str(files.root))
 

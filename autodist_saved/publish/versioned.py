@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-from pathlib import Path
 
-from autodist_saved.errors import PreflightError, TargetUnwritableError, UsageError
+from autodist_saved.errors import PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
 from autodist_saved.publish.files import SavedModelFiles
@@ -15,14 +13,14 @@ from autodist_saved.publish.latest import point_to_latest
 from autodist_saved.publish.lease import Lease, take_lease
 from autodist_saved.publish.preflight import find_problems
 from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
-from autodist_saved.publish.target import Target
 from autodist_saved.publish.version import number_after, versions_in
 
 log = logging.getLogger(__name__)
 
 
-class VersionedTarget(Target):
+class VersionedTarget(StagedTarget):
     """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
 
     A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
@@ -35,7 +33,6 @@ class VersionedTarget(Target):
         *,
         retention: Retention | None = None,
         exclusive: bool = True,
-        task: str = "",
     ) -> None:
         """Touches no file.
 
@@ -44,7 +41,6 @@ class VersionedTarget(Target):
             retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
             exclusive: no other process publishes to ``base`` from :meth:`preflight` or the first export on until
                 :meth:`close`, or the end of this process.
-            task: this task's name, told to whoever is kept out.
 
         Raises:
             TargetUnwritableError: ``base`` names no place on a file system.
@@ -52,9 +48,7 @@ class VersionedTarget(Target):
         self._base = local_path(base)
         self._retention = retention or Retention()
         self._exclusive = exclusive
-        self._task = task
         self._lease: Lease | None = None
-        self._staging: StagingDirectory | None = None
 
     @property
     def path(self) -> str:
@@ -63,67 +57,55 @@ class VersionedTarget(Target):
     def check(self) -> None:
         check_writable(self._base)
 
-    def preflight(self, nbytes: int) -> None:
-        """At the start of a job: try out, without a model, all that publishing one takes. Makes ``base``.
-
-        Args:
-            nbytes: bytes of one model, about.
+    def preflight(self, nbytes: int, task: str = "") -> None:
+        """As every target's. Tries out, without a model, all that publishing one takes. Makes ``base``.
 
         Raises:
             PreflightError: all that is wrong, at once: permissions, room for as many models as are kept and one
                 more, renaming, dates in the future, another process that publishes there.
         """
         with translated("preflight"):
-            problems = list(find_problems(self._base, nbytes, self._retention.keep, self._take))
+            problems = list(find_problems(self._base, nbytes, self._retention.keep, lambda: self._take(task)))
         if problems:
             raise PreflightError(f"{self._base} will not take the models", problems=problems, path=self.path)
 
-    def open(self) -> SavedModelFiles:
+    def open(self, task: str = "") -> SavedModelFiles:
         """As every target's.
 
         Raises:
             LeaseLostError: another process publishes to the same base.
             UsageError: another export to this target is under way.
         """
-        if self._staging is not None:
-            raise UsageError(f"another export to {self._base} is under way; wait for it, or make another target")
-        self._base.mkdir(parents=True, exist_ok=True)
-        self._take()
-        sweep(self._base)
-        self._staging = StagingDirectory(self._base, "version")
-        return SavedModelFiles(self._staging.root)
+        return super().open(task)
 
     def commit(self) -> str:
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
-        if self._staging is None:
-            raise TargetUnwritableError("nothing was staged", path=self.path)
-        self._staging.sync()
-        if self._lease is not None:
-            self._lease.check()
-        version = self._appear(self._staging)
-        self._staging = None
+        version = super().commit()
         point_to_latest(self._base)
         self._retention.apply(self._base)
-        return str(version)
-
-    def abandon(self) -> None:
-        if self._staging is not None:
-            self._staging.remove()
-            self._staging = None
+        return version
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""
         self.abandon()
         self._lease = None
 
-    def _take(self) -> None:
+    def _take(self, task: str) -> None:
         if not self._exclusive:
             return
         if self._lease is None:
-            self._lease = take_lease(self._base, self._task)
+            self._lease = take_lease(self._base, task)
         self._lease.check()
 
-    def _appear(self, staging: StagingDirectory) -> Path:
+    def _stage(self, task: str) -> StagingDirectory:
+        self._base.mkdir(parents=True, exist_ok=True)
+        self._take(task)
+        sweep(self._base)
+        return StagingDirectory(self._base, "version")
+
+    def _appear(self, staging: StagingDirectory) -> str:
+        if self._lease is not None:
+            self._lease.check()
         number = 0
         while True:
             # The listing of a network file system may be old: a number that was refused is not tried again.
@@ -131,11 +113,9 @@ class VersionedTarget(Target):
             version = self._base / str(number)
             try:
                 staging.appear_at(version, rename_without_replacing)
-            except OSError as error:
-                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-                    raise
-            else:
-                return version
+            except FileExistsError:
+                continue
+            return str(version)
 
     def _next_number(self) -> int:
         versions = versions_in(self._base)

@@ -30,11 +30,14 @@ def main(results: Path) -> None:
         train_op = v1.train.AdamOptimizer(0.01).minimize(loss, global_step=step)
         never = v1.FIFOQueue(1, tf.int32).dequeue()
         saver = ads.Saver()
+        schedule = ads.ExportSchedule(every_secs=0.2, on_error="warn")
+        hook = ads.ChiefExportHook(results / "base", saver=saver, schedule=schedule)
         with ads.create_distributed_session(
             cluster,
             saver=saver,
             checkpoint_dir=str(results / "checkpoints"),
             save_checkpoint_steps=50,
+            hooks=[hook] if "PUBLISH" in os.environ else [],
             options=OPTIONS,
         ) as sess:
             steps = 0

@@ -70,8 +70,8 @@ def test_processes_that_race_each_get_versions_of_their_own(tmp_path: Path) -> N
 
 
 HOLD = """
-target = VersionedTarget(base, task="chief:0")
-write_model(target.open().root)
+target = VersionedTarget(base)
+write_model(target.open("chief:0").root)
 print("open", flush=True)
 sys.stdin.readline()
 print(target.commit(), flush=True)

@@ -14,6 +14,7 @@ from autodist_saved.errors import OptionsError
 from autodist_saved.publish import retention
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staging import sweep
+from autodist_saved.publish.version import Version
 from tests.publish.models import make_version, numbers
 
 
@@ -54,6 +55,24 @@ def test_the_newest_version_that_is_whole_stays(tmp_path: Path, damaged: str) ->
         (tmp_path / str(number) / damaged).write_bytes(b"\0\0")
     Retention(keep=1).apply(tmp_path)
     assert numbers(tmp_path) == [3, 5]
+
+
+def test_a_version_that_another_process_removes_meanwhile_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 6):
+        make_version(tmp_path, number, days_old=12 - number)
+    written = Version.written.fget
+
+    def racing(version: Version) -> float:
+        if version.number == 1:
+            shutil.rmtree(version.path)
+        return written(version)
+
+    monkeypatch.setattr(Version, "written", property(racing))
+    Retention(keep=2, keep_days=1).apply(tmp_path)
+    assert numbers(tmp_path) == [4, 5]
+    assert not caplog.records
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autodist_saved.errors import TargetUnwritableError, UsageError
+from autodist_saved.errors import UsageError
 from autodist_saved.publish import versioned
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
@@ -142,7 +142,7 @@ def test_one_export_at_a_time(tmp_path: Path) -> None:
 
 
 def test_nothing_staged_is_nothing_to_commit(tmp_path: Path) -> None:
-    with pytest.raises(TargetUnwritableError, match="nothing was staged"):
+    with pytest.raises(UsageError, match="nothing is staged for .*; call open"):
         VersionedTarget(tmp_path).commit()
 
 

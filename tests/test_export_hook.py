@@ -16,7 +16,16 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.errors import ExportError, OptionsError, SaverRequiredError, TargetError, UsageError
+from autodist_saved.errors import (
+    ExportError,
+    OptionsError,
+    SaverRequiredError,
+    SignatureError,
+    TargetError,
+    UsageError,
+)
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.target import Target
 
 PATIENCE_SECS = 60.0
 
@@ -52,6 +61,38 @@ class Training:
         with tf.Graph().as_default(), v1.Session() as session:
             v1.saved_model.loader.load(session, ["serve"], str(self.base / version))
             return float(session.run("w/Read/ReadVariableOp:0"))
+
+
+class Asked(Target):
+    """A target of another kind, with models one after the other. Remembers for how much room it was asked."""
+
+    path = "elsewhere"
+    nbytes = 0
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.tasks: list[str] = []
+        self.committed: list[str] = []
+
+    def preflight(self, nbytes: int, task: str = "") -> None:
+        self.nbytes = nbytes
+        self.tasks.append(task)
+
+    def check(self) -> None:
+        pass
+
+    def open(self, task: str = "") -> SavedModelFiles:
+        self.tasks.append(task)
+        root = self.place / f"model {len(self.committed)}"
+        root.mkdir(parents=True)
+        return SavedModelFiles(root)
+
+    def commit(self) -> str:
+        self.committed.append(f"elsewhere/{len(self.committed)}")
+        return self.committed[-1]
+
+    def abandon(self) -> None:
+        pass
 
 
 def test_the_last_state_is_published_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
@@ -124,6 +165,85 @@ def test_what_cannot_be_written_is_told_before_the_first_step(graph: tf.Graph, t
         Training(tmp_path / "base").run(1)
 
 
+@pytest.mark.parametrize("on_error", ["warn", "retry", "fail"])
+def test_a_training_whose_last_export_has_failed_does_not_end_well_unless_it_is_to_be_a_warning(
+    graph: tf.Graph, tmp_path: Path, on_error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = {"on_error": on_error, "attempts": 2, "retry_secs": 0}
+    training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(99))
+    if on_error == "warn":
+        training.run(1)
+        assert "an export to" in caplog.text
+    else:
+        with pytest.raises(ExportError, match="injected"):
+            training.run(1)
+    assert training.steps_of_versions() == []
+
+
+def test_an_export_between_two_sessions_is_tried_again_with_the_next(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"attempts": 2, "retry_secs": 0})
+    hook = training.hook
+    with training.session() as session:
+        session.run(training.train)
+        following = hook._session
+        hook._session = v1.Session()
+        hook._session.close()
+        hook._publish = _finally(hook._publish, lambda: setattr(hook, "_session", following))
+    assert training.steps_of_versions() == [1]
+
+
+@pytest.mark.parametrize("mistake", [UsageError, TypeError, KeyError, AssertionError])
+def test_a_mistake_of_the_program_is_not_tried_again(
+    graph: tf.Graph, tmp_path: Path, mistake: type[Exception]
+) -> None:
+    calls = []
+
+    def fail(_: ads.SavedModelBuilder) -> None:
+        calls.append(1)
+        raise mistake("injected")
+
+    training = Training(tmp_path / "base", schedule={"retry_secs": 0}, then=fail)
+    with pytest.raises(mistake, match="injected"):
+        training.run(1)
+    assert calls == [1]
+
+
+def test_an_argument_that_the_builder_does_not_know_is_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=0.0)
+    saver = ads.Saver()
+    with pytest.raises(TypeError, match="train_opp"):
+        ads.ChiefExportHook(tmp_path / "base", saver=saver, train_opp=None)
+    with pytest.raises(TypeError, match="sess"):
+        ads.ChiefExportHook(tmp_path / "base", saver=saver, sess=None)
+
+
+def test_what_is_wrong_with_the_model_is_told_before_the_first_step(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", tags="serve", serving=True)
+    with pytest.raises(SignatureError, match="2 problems"), training.session():
+        pytest.fail("there is a session")
+    assert not (tmp_path / "base").exists()
+
+
+def test_there_has_to_be_room_for_what_is_exported_and_not_for_all_that_is_trained(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    x = v1.placeholder(tf.float32, [1, 4], "x")
+    y = x @ v1.get_variable("served", [4, 4], use_resource=True)
+    v1.get_variable("slot", [1000, 1000], use_resource=True)
+    target = Asked(tmp_path / "base")
+    signatures = {"serving_default": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}
+    Training(target, signature_def_map=signatures, serving=True).run(1)
+    assert target.nbytes == 4 * 4 * 4
+
+
+def test_any_target_that_takes_models_in_turn_will_do(graph: tf.Graph, tmp_path: Path) -> None:
+    target = Asked(tmp_path)
+    training = Training(target, schedule={"every_steps": 1})
+    training.run(2)
+    assert training.hook.published == target.committed != []
+    assert set(target.tasks) == {"worker:0"}
+
+
 def test_sigusr1_publishes(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"at_end": False})
     published = threading.Event()
@@ -151,7 +271,7 @@ def test_sigterm_publishes_a_last_time_and_ends_the_training(graph: tf.Graph, tm
 def test_further_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:
     saver: list[ads.Saver] = []
     training = Training(tmp_path / "base", then=lambda builder: builder.add_meta_graph(["again"], saver=saver[0]))
-    saver.append(training.hook._saver)
+    saver.append(training.hook._meta_graph["saver"])
     training.run(2)
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["again"], str(tmp_path / "base" / "1"))
@@ -175,8 +295,9 @@ def test_a_training_in_another_thread_publishes_without_signals(
 
 def test_a_wrong_saver_and_a_wrong_schedule_are_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
     v1.get_variable("w", initializer=0.0)
-    with pytest.raises(SaverRequiredError, match="Saver is not an autodist_saved.Saver"):
-        ads.ChiefExportHook(tmp_path, saver=v1.train.Saver())
+    for saver, said in ((v1.train.Saver(), "a tf.compat.v1.train.Saver is not an"), (None, "no saver was given")):
+        with pytest.raises(SaverRequiredError, match=rf"{said}.*\n    saver = autodist_saved.Saver\(\)"):
+            ads.ChiefExportHook(tmp_path, saver=saver)
     with pytest.raises(OptionsError, match="exclude each other"):
         ads.ExportSchedule(every_steps=1, every_secs=1)
     with pytest.raises(OptionsError, match="every_steps"):

@@ -15,7 +15,7 @@ EXIT_STATUS_TERMINATED = 128 + signal.SIGTERM
 log = logging.getLogger(__name__)
 
 
-class StopSignals:
+class ExportSignals:
     """SIGUSR1 asks for an export, and SIGTERM for a last one before the process ends.
 
     Handlers belong to the main thread; where this is made in another one, none are installed.
@@ -38,7 +38,7 @@ class StopSignals:
             log.warning("the session was made in a thread, where no signals can be handled: SIGTERM exports nothing")
             return
         found = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(found, StopSignals):
+        if isinstance(found, ExportSignals):
             found.restore()  # of a session that has failed, or is made anew
         for number in (signal.SIGUSR1, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._handle)

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from autodist_saved.stop_signals import StopSignals
+from autodist_saved.export_signals import ExportSignals
 
 Process = subprocess.Popen[str]
 TRAINING = """
 import signal, sys, time
-from autodist_saved.stop_signals import StopSignals
+from autodist_saved.export_signals import ExportSignals
 is_over = False
 {before}
-signals = StopSignals(lambda name: print("asked", name, flush=True), {limit}, lambda: is_over)
+signals = ExportSignals(lambda name: print("asked", name, flush=True), {limit}, lambda: is_over)
 {then}
 print("ready", flush=True)
 while True:
@@ -89,7 +89,7 @@ def test_signals_do_what_they_did_before_when_the_training_is_over() -> None:
 
 
 def test_those_of_a_training_that_failed_are_out_of_the_way() -> None:
-    again = 'signals = StopSignals(lambda name: print("again", name, flush=True), 60, lambda: False)'
+    again = 'signals = ExportSignals(lambda name: print("again", name, flush=True), 60, lambda: False)'
     with _training(then=again) as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "again SIGTERM"
@@ -98,8 +98,8 @@ def test_those_of_a_training_that_failed_are_out_of_the_way() -> None:
 
 def test_in_another_thread_nothing_is_installed() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    made: list[StopSignals] = []
-    thread = threading.Thread(target=lambda: made.append(StopSignals(print, 1, lambda: False)))
+    made: list[ExportSignals] = []
+    thread = threading.Thread(target=lambda: made.append(ExportSignals(print, 1, lambda: False)))
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is before

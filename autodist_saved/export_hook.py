@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tenacity
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from pydantic import Field, model_validator
 
+from autodist_saved import tensorflow_private
 from autodist_saved.background import BackgroundExports
-from autodist_saved.builder import SavedModelBuilder
+from autodist_saved.builder import SavedModelBuilder, _saver_required
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ExportError, SaverRequiredError, UsageError
+from autodist_saved.errors import ExportError, JobError, SaverRequiredError, UsageError
+from autodist_saved.export_signals import ExportSignals
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
-from autodist_saved.options import ExportOptions, Options, SessionOptions
+from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
+from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.rehearsal import Rehearsal
 from autodist_saved.saver import Saver
 from autodist_saved.session_cut import cut_of
-from autodist_saved.stop_signals import StopSignals
 
-OnError = Literal["warn", "retry", "fail"]
+_MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
+"""What the builder raises where the program is wrong."""
 
 log = logging.getLogger(__name__)
-
-
-class ExportSchedule(Options):
-    """When :class:`ChiefExportHook` exports, and what it does about failures.
-
-    Attributes:
-        every_steps: global steps between two exports.
-        every_secs: seconds between two exports.
-        at_end: export the last state when the training ends well. Workers that still train are waited for, as long
-            as ``SessionOptions.worker_timeout_secs``.
-        on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
-            ``retry``: it is tried again, ``attempts`` times in all, and told then. ``fail``: it ends the training.
-        attempts: for ``retry``.
-        retry_secs: seconds before the second attempt; the time doubles with each.
-        last_export_secs: how long the last export may take, at the end or after SIGTERM.
-        signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
-    """
-
-    every_steps: int | None = Field(default=None, ge=1)
-    every_secs: float | None = Field(default=None, gt=0)
-    at_end: bool = True
-    on_error: OnError = "retry"
-    attempts: int = Field(default=3, ge=1)
-    retry_secs: float = Field(default=1.0, ge=0)
-    last_export_secs: float = Field(default=300.0, gt=0)
-    signals: bool = True
-
-    @model_validator(mode="after")
-    def _check(self) -> ExportSchedule:
-        if self.every_steps is not None and self.every_secs is not None:
-            raise ValueError("every_steps and every_secs exclude each other; give one of them")
-        return self
 
 
 class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
@@ -79,7 +52,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
     def __init__(
         self,
-        export_base: str | os.PathLike[str] | VersionedTarget,
+        export_base: str | os.PathLike[str] | Target,
         *,
         saver: Saver,
         tags: Sequence[str] = ("serve",),
@@ -93,7 +66,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Touches no file.
 
         Args:
-            export_base: directory of the versions, the newest five of which are kept; or a target that says which.
+            export_base: directory of the versions, the newest five of which are kept; or a target that
+                takes models in turn, such as :class:`VersionedTarget`.
             saver: made before the session.
             tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
             schedule: when to export.
@@ -106,24 +80,25 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
         Raises:
             SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
+            TypeError: the builder does not know an argument of ``meta_graph``.
         """
         if not isinstance(saver, Saver):
-            raise SaverRequiredError(
-                f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead"
-            )
-        self._target = export_base if isinstance(export_base, VersionedTarget) else VersionedTarget(export_base)
-        self._saver = saver
+            raise SaverRequiredError(_saver_required(saver))
+        self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
+        inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
         self._schedule = schedule or ExportSchedule()
         self._cluster = cluster
         self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
         self._then = then
         self._timer: v1.train.SecondOrStepTimer | None = None
+        self._step: tf.Variable | None = None
         self._session: v1.Session | None = None
+        self._job_cluster: Cluster | None = None
         self._exports: BackgroundExports | None = None
         self._ending = threading.Event()
         self._turn = threading.Lock()
-        self._signals: StopSignals | None = None
+        self._signals: ExportSignals | None = None
         self._failed = 0
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
@@ -144,7 +119,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
         Raises:
             UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
-            TargetError: as :meth:`VersionedTarget.preflight`.
+            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`; at
+                the first session, before its first step.
+            TargetError: as the target's ``preflight``.
         """
         of_session = session.job.cluster if isinstance(session, GatedSession) else None
         cluster = self._cluster or of_session or Cluster.from_tf_config()
@@ -154,16 +131,16 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
             session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
         cut_of(session, self._options)
-        self._session, self._chief = session, cluster
+        self._session, self._job_cluster = session, cluster
         if self._timer is not None and self._step is not None:
             self._timer.update_last_triggered_step(session.run(self._step))
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
-            self._target.preflight(self._saver.staging.plan.nbytes)
+            self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             self._exports = BackgroundExports(self._export)
         if self._schedule.signals:
-            self._signals = StopSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
+            self._signals = ExportSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
 
     def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
         """Called by the session."""
@@ -185,7 +162,10 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 self._exports.ask("the time" if self._schedule.every_steps is None else f"step {step}")
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
-        """Called by the session when the training has ended well. Raises as :meth:`after_run` does."""
+        """Called by the session when the training has ended well.
+
+        Raises what the last export has raised, unless the schedule says ``warn``: the model is not the last state.
+        """
         if self._exports is None:
             return
         if self._schedule.at_end:
@@ -199,7 +179,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                     "raise last_export_secs",
                     path=self._target.path,
                 )
-            self._tell_failures(self._exports)
+            self._tell_failures(self._exports, "training is over")
+            if self._exports.last_failure is not None and self._schedule.on_error != "warn":
+                raise self._exports.last_failure
         finally:
             if self._signals is not None:
                 self._signals.restore()
@@ -207,12 +189,12 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._failed:
             log.error("%d exports to %s have failed", self._failed, self._target.path)
 
-    def _tell_failures(self, exports: BackgroundExports) -> None:
+    def _tell_failures(self, exports: BackgroundExports, meanwhile: str = "training goes on") -> None:
         for failure in exports.failures():
             self._failed += 1
             if self._schedule.on_error == "fail":
                 raise failure
-            log.error("an export to %s has failed, and training goes on: %s", self._target.path, failure)
+            log.error("an export to %s has failed, and %s: %s", self._target.path, meanwhile, failure)
 
     def _ask(self, name: str) -> None:
         """Called by signal handlers."""
@@ -231,6 +213,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
     def _export(self, reason: str) -> None:
         """Called in the thread of exports."""
         attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_go_well_next_time),
             stop=tenacity.stop_after_attempt(self._schedule.attempts if self._schedule.on_error == "retry" else 1),
             wait=tenacity.wait_exponential(multiplier=self._schedule.retry_secs, max=60),
             sleep=tenacity.sleep_using_event(self._ending),
@@ -239,18 +222,44 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         )
         attempts(self._publish, reason)
 
+    def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
+        """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
+        rehearsal = Rehearsal(self._target, cluster=cluster, options=self._options)
+        with session.graph.as_default():
+            rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
+        return rehearsal.nbytes
+
     def _publish(self, reason: str) -> None:
         session = self._session
         if session is None:
             raise UsageError("there is no session to export from yet")
-        with self._turn, session.graph.as_default():
+        with self._turn, session.graph.as_default(), _losses_told(session):
             log.info("exporting to %s, because of %s", self._target.path, reason)
-            builder = SavedModelBuilder(self._target, cluster=self._chief, options=self._options)
+            builder = SavedModelBuilder(self._target, cluster=self._job_cluster, options=self._options)
             try:
                 builder.add_meta_graph_and_variables(session, **self._meta_graph)
                 if self._then is not None:
                     self._then(builder)
                 builder.save()
             finally:
-                self._target.abandon()  # what a failure has left
+                builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))
+
+
+@contextmanager
+def _losses_told(session: v1.Session) -> Iterator[None]:
+    """That a session of a running job is closed is no mistake of the program: the job has lost a task."""
+    try:
+        yield
+    except UsageError as error:
+        if not tensorflow_private.is_closed(session):
+            raise
+        lost = getattr(session, "lost", "")
+        raise JobError(
+            f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+            task=lost or None,
+        ) from error
+
+
+def _may_go_well_next_time(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, _MISTAKES)
