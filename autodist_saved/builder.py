@@ -12,19 +12,18 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import SaverRequiredError, UsageError
+from autodist_saved.errors import Problem, SaverRequiredError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
-from autodist_saved.graph.request import MetaGraphRequest, make_request
-from autodist_saved.graph.serving import Serving
+from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
-from autodist_saved.saver import Saver
+from autodist_saved.saver import Saver, required_saver
 from autodist_saved.server import runs_tensorflow_server
 from autodist_saved.serving import MovingAverages, serving_of
 from autodist_saved.session import cluster_of
@@ -155,8 +154,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "`add_meta_graph()` instead."
             )
         tensorflow_private.validate_signatures(self, signature_def_map or {})
-        if not isinstance(saver, Saver):
-            raise SaverRequiredError(_saver_required(saver))
+        saver = required_saver(saver)
         cluster = self._cluster_of(sess)
         if self._stand_by(cluster):
             return
@@ -167,12 +165,12 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "the saver was made in another graph than the one to be exported; make it in that graph, after its "
                 "variables and before its session"
             )
-        request = make_request(
+        request = self._request(
             session.graph,
             saver,
             tags=tags,
-            signature_def_map=signature_def_map,
-            assets=assets_collection,
+            signatures=signature_def_map,
+            assets_collection=assets_collection,
             assets_list=assets_list,
             main_op=main_op if main_op is not None else legacy_init_op,
             init_op=init_op,
@@ -181,7 +179,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             strip_default_attrs=strip_default_attrs,
             assets_extra=assets_extra,
             warmup=warmup,
-            serving=self._serving(saver, moving_averages, asked=serving),
+            serving=serving,
+            moving_averages=moving_averages,
         )
         if late := saver.variables_made_later():
             log.warning(
@@ -211,7 +210,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         serving: bool = False,
         moving_averages: MovingAverages | None = None,
     ) -> None:
-        """Add the default graph as another meta graph on the same variables. Arguments and errors as above.
+        """Add the default graph as another meta graph on the same variables.
+
+        Arguments and errors are those of :meth:`add_meta_graph_and_variables`.
 
         Args:
             saver: one of the default graph. Without it this is the first call's, if that is of this graph; else one
@@ -228,25 +229,24 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if tf.executing_eagerly():
             raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
         graph = v1.get_default_graph()
-        saver = saver or self._saver_of(graph)
-        export.add(
-            make_request(
-                graph,
-                saver,
-                tags=tags,
-                signature_def_map=signature_def_map,
-                assets=assets_collection,
-                assets_list=assets_list,
-                main_op=main_op if main_op is not None else legacy_init_op,
-                init_op=init_op,
-                train_op=train_op,
-                clear_devices=clear_devices,
-                strip_default_attrs=strip_default_attrs,
-                assets_extra=assets_extra,
-                warmup=warmup,
-                serving=self._serving(saver, moving_averages, asked=serving),
-            )
+        request = self._request(
+            graph,
+            saver or self._saver_of(graph),
+            tags=tags,
+            signatures=signature_def_map,
+            assets_collection=assets_collection,
+            assets_list=assets_list,
+            main_op=main_op if main_op is not None else legacy_init_op,
+            init_op=init_op,
+            train_op=train_op,
+            clear_devices=clear_devices,
+            strip_default_attrs=strip_default_attrs,
+            assets_extra=assets_extra,
+            warmup=warmup,
+            serving=serving,
+            moving_averages=moving_averages,
         )
+        export.add(request)
 
     def add_meta_graph_from(
         self,
@@ -255,6 +255,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         *,
         clear_devices: Devices = True,
         strip_default_attrs: bool = False,
+        assets_extra: ExtraFiles | None = None,
+        warmup: Warmup | None = None,
         moving_averages: MovingAverages | None = None,
     ) -> None:
         """Add a serving graph that you build, on the variables of the same names.
@@ -267,11 +269,12 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 that the job's have when they are whole, and returns ``SignatureDef`` by name. Files in the collection
                 ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op in ``saved_model_main_op`` are taken from
                 the graph; tables are filled without a main op.
-            tags, clear_devices, strip_default_attrs, moving_averages: as above.
+            tags, clear_devices, strip_default_attrs, assets_extra, warmup, moving_averages: as in
+                :meth:`add_meta_graph_and_variables`.
 
         Raises:
             BindingError: variables were not captured, or with another shape or type; all of them.
-            SignatureError, AssertionError, KeyError: as above.
+            SignatureError, AssertionError, KeyError: as in :meth:`add_meta_graph_and_variables`.
         """
         if self._bystander is not None:
             return
@@ -280,18 +283,19 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             signatures = build_fn()
             main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
             tensorflow_private.validate_signatures(self, signatures)
-            saver = Saver(allow_empty=True)
-            request = make_request(
+            request = self._request(
                 graph,
-                saver,
+                Saver(allow_empty=True),
                 tags=tags,
-                signature_def_map=signatures,
-                assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+                signatures=signatures,
+                assets_collection=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
                 main_op=main_ops[0] if main_ops else None,
-                train_op=None,
                 clear_devices=clear_devices,
                 strip_default_attrs=strip_default_attrs,
-                serving=self._serving(saver, moving_averages, asked=True),
+                assets_extra=assets_extra,
+                warmup=warmup,
+                serving=True,
+                moving_averages=moving_averages,
             )
         export.add(request)
 
@@ -328,21 +332,29 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
         self._export.capture(request, source, cut)
 
-    def _serving(
-        self, saver: v1.train.Saver | None, moving_averages: MovingAverages | None, *, asked: bool
-    ) -> Serving | None:
-        """What the graph of a saver is made a serving graph with, if it is to be one."""
-        if not asked:
+    def _request(
+        self,
+        graph: tf.Graph,
+        saver: v1.train.Saver | None,
+        *,
+        serving: bool,
+        moving_averages: MovingAverages | None,
+        **given: Any,
+    ) -> MetaGraphRequest:
+        """What the user wants, in our own terms. ``given``: attributes of the request."""
+        problems: Sequence[Problem] = ()
+        if not serving:
             if moving_averages is not None:
-                raise UsageError("a training graph has averages of its own; give moving_averages with serving=True")
-            return None
+                what = "a training graph has averages of its own"
+                problems = [Problem("moving_averages", what, "give moving_averages with serving=True")]
+            return MetaGraphRequest(graph, saver, known_problems=problems, **given)
         if not isinstance(saver, Saver):
             raise SaverRequiredError(
                 "a serving graph has the variables that its saver names: make an autodist_saved.Saver in that graph"
             )
-        if self._saver is None:
-            return serving_of(saver.staging, moving_averages)
-        return serving_of(saver.staging, moving_averages, self._saver.staging, self.report.plan)
+        first = () if self._saver is None else (self._saver.staging, self.report.plan)
+        made_with, problems = serving_of(saver.staging, moving_averages, *first)
+        return MetaGraphRequest(graph, saver, serving=made_with, known_problems=problems, **given)
 
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""
@@ -373,15 +385,3 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         )
         log.info(self._bystander.note)
         return True
-
-
-def _saver_required(saver: object) -> str:
-    stock = "tf.compat.v1.train.Saver" if isinstance(saver, v1.train.Saver) else type(saver).__name__
-    found = "no saver was given" if saver is None else f"a {stock} is not an autodist_saved.Saver"
-    return (
-        f"{found}. The variables are on the parameter servers, and the ops that fetch them have to be in the graph "
-        "before the session makes it final. These three lines are needed, in this order:\n"
-        "    saver = autodist_saved.Saver()\n"
-        "    with autodist_saved.create_distributed_session(cluster, saver=saver) as sess:\n"
-        "        builder.add_meta_graph_and_variables(sess, tags, ..., saver=saver)"
-    )

@@ -17,9 +17,9 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.background import BackgroundExports
-from autodist_saved.builder import SavedModelBuilder, _saver_required
+from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ExportError, JobError, SaverRequiredError, UsageError
+from autodist_saved.errors import ExportError, JobError, UsageError
 from autodist_saved.export_signals import ExportSignals
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
@@ -27,7 +27,8 @@ from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.rehearsal import Rehearsal
-from autodist_saved.saver import Saver
+from autodist_saved.saver import Saver, required_saver
+from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
 
 _MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
@@ -82,8 +83,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
             TypeError: the builder does not know an argument of ``meta_graph``.
         """
-        if not isinstance(saver, Saver):
-            raise SaverRequiredError(_saver_required(saver))
+        required_saver(saver)
         self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
         inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
@@ -123,8 +123,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 the first session, before its first step.
             TargetError: as the target's ``preflight``.
         """
-        of_session = session.job.cluster if isinstance(session, GatedSession) else None
-        cluster = self._cluster or of_session or Cluster.from_tf_config()
+        cluster = self._cluster or cluster_of(session)
         if not cluster.is_chief:
             return
         if not isinstance(session, GatedSession) and not session.sess_str:

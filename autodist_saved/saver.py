@@ -19,6 +19,7 @@ from autodist_saved.errors import (
     NoVariablesError,
     PlanError,
     RestoreError,
+    SaverRequiredError,
     SaverTooLateError,
     UsageError,
 )
@@ -211,6 +212,21 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """Names of the graph's variables that were made after this saver, and that it therefore cannot save."""
         variables = self.staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
         return tuple(variable.op.name for variable in variables[self._variables_when_built :])
+
+
+def required_saver(saver: object) -> Saver:
+    """The saver of an export. Raises ``SaverRequiredError`` where it is none that can be exported."""
+    if isinstance(saver, Saver):
+        return saver
+    stock = "tf.compat.v1.train.Saver" if isinstance(saver, v1.train.Saver) else type(saver).__name__
+    found = "no saver was given" if saver is None else f"a {stock} is not an autodist_saved.Saver"
+    raise SaverRequiredError(
+        f"{found}. The variables are on the parameter servers, and the ops that fetch them have to be in the graph "
+        "before the session makes it final. These three lines are needed, in this order:\n"
+        "    saver = autodist_saved.Saver()\n"
+        "    with autodist_saved.create_distributed_session(cluster, saver=saver) as sess:\n"
+        "        builder.add_meta_graph_and_variables(sess, tags, ..., saver=saver)"
+    )
 
 
 def _save(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import BindingError, Problem, UsageError
+from autodist_saved.errors import Problem
 from autodist_saved.graph.region import Holder, Region
 from autodist_saved.graph.serving import Serving
 from autodist_saved.plan import ExportPlan
@@ -16,28 +16,26 @@ from autodist_saved.sources.staging import StagedPiece, Staging
 
 MovingAverages: TypeAlias = tf.train.ExponentialMovingAverage | Mapping[str, str]
 
+_PLACE = "moving_averages"
+
 
 def serving_of(
     staging: Staging,
     moving_averages: MovingAverages | None,
     first: Staging | None = None,
     captured: ExportPlan | None = None,
-) -> Serving:
-    """What a serving graph is made with.
+) -> tuple[Serving, Sequence[Problem]]:
+    """What a serving graph is made with, and what is wrong with the averages.
 
     Args:
         staging: of the saver in its graph.
         moving_averages: the averages whose values variables are to have, or their names by those of the variables.
         first: of the saver whose variables are captured already; None where they are captured for this graph.
         captured: what is.
-
-    Raises:
-        UsageError: there are averages of none of its variables.
-        BindingError: there are averages of unknown variables; all of them.
     """
-    averages = _averages(moving_averages, first or staging) if moving_averages is not None else {}
+    averages, problems = _averages(moving_averages, first or staging)
     keys = None if captured is None else {variable.value: variable.name for variable in captured.variables}
-    return Serving(_holders(staging), averages, keys)
+    return Serving(_holders(staging), averages, keys), problems
 
 
 def _holders(staging: Staging) -> tuple[Holder, ...]:
@@ -48,25 +46,23 @@ def _holders(staging: Staging) -> tuple[Holder, ...]:
     )
 
 
-def _averages(averages: MovingAverages, staging: Staging) -> Mapping[str, str]:
+def _averages(averages: MovingAverages | None, staging: Staging) -> tuple[Mapping[str, str], Sequence[Problem]]:
     """Names of averages by those of their variables. One that the saver does not save is called after its node."""
+    if averages is None:
+        return {}, ()
     names = {piece.node: piece.name for piece in staging.pieces if piece.node is not None}
     if isinstance(averages, Mapping):
-        unknown = [
-            Problem("moving_averages", f"the saver saves no variable {name!r}", "name variables as the saver does")
-            for name in sorted(averages.keys() - set(names.values()))
-        ]
-        if unknown:
-            raise BindingError("there are averages of variables that are not there", problems=unknown)
-        return averages
+        unknown = sorted(averages.keys() - set(names.values()))
+        fix = "name variables as the saver does"
+        return averages, [Problem(_PLACE, f"the saver saves no variable {name!r}", fix) for name in unknown]
     found = {}
     for variable in staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES):
         average = averages.average(variable)
         if average is not None and _node(variable) in names:
             found[names[_node(variable)]] = names.get(_node(average), _node(average))
-    if not found:
-        raise UsageError("moving_averages has no averages of the saver's variables; call its apply() in training")
-    return found
+    if found:
+        return found, ()
+    return {}, [Problem(_PLACE, "it has no averages of the saver's variables", "call its apply() in training")]
 
 
 def _node(variable: tf.Variable) -> str:

@@ -165,10 +165,10 @@ def test_the_first_file_of_a_name_stays_and_another_one_is_told(
         (tmp_path / folder / "words.txt").write_text(folder)
         assets.append(tf.constant(str(tmp_path / folder / "words.txt")))
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
-    one.capture(request(graph, assets=assets[:1]), ArraySource({"w": np.zeros(2)}), RecordingCut())
-    one.add(request(graph, tags=["same"], assets=assets[:1]))
+    one.capture(request(graph, assets_collection=assets[:1]), ArraySource({"w": np.zeros(2)}), RecordingCut())
+    one.add(request(graph, tags=["same"], assets_collection=assets[:1]))
     assert not caplog.text
-    one.add(request(graph, tags=["other"], assets=assets[1:]))
+    one.add(request(graph, tags=["other"], assets_collection=assets[1:]))
     one.publish()
     assert (tmp_path / "model" / "assets" / "words.txt").read_text() == "a"
     assert f"assets/words.txt is the file of an earlier meta graph, and not {tmp_path}/b/words.txt" in caplog.text

@@ -269,7 +269,7 @@ class TestAverages:
                     session, tmp_path / "model", job.saver, job.signatures, moving_averages={"second": "first/Adam"}
                 )
             unknown = {"third": "first", "fourth": "first"}
-            with pytest.raises(BindingError, match="no variable 'fourth'.*\n.*\n.*no variable 'third'"):
+            with pytest.raises(SignatureError, match="no variable 'fourth'.*\n.*\n.*no variable 'third'"):
                 export(session, tmp_path / "model", job.saver, job.signatures, moving_averages=unknown)
         assert not list(tmp_path.iterdir())
 
@@ -281,6 +281,17 @@ class TestAverages:
             never_applied = tf.train.ExponentialMovingAverage(0.9)
             with pytest.raises(UsageError, match="call its apply"):
                 export(session, tmp_path / "model", job.saver, job.signatures, moving_averages=never_applied)
+
+    def test_what_is_wrong_with_them_is_told_with_all_the_rest(self, job: Job, tmp_path: Path) -> None:
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        wrong: dict[str, Any] = {"tags": "serve", "moving_averages": {"third": "first"}}
+        with job.session() as session:
+            for serving in (True, False):
+                with pytest.raises(SignatureError) as caught:
+                    builder.add_meta_graph_and_variables(
+                        session, signature_def_map=job.signatures, saver=job.saver, serving=serving, **wrong
+                    )
+                assert [problem.place for problem in caught.value.problems] == ["moving_averages", "tags"]
 
     def test_a_graph_that_reads_averages_itself_has_no_use_for_them(self, job: Job, tmp_path: Path) -> None:
         (second,) = job.variables["second"]

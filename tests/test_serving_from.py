@@ -139,6 +139,24 @@ def test_variables_that_do_not_fit_are_all_named(job: Job, tmp_path: Path) -> No
     ask(tmp_path / "model", {"x": X})
 
 
+def test_files_and_requests_to_begin_with_come_along(job: Job, tmp_path: Path) -> None:
+    with v1.Session() as session:
+        builder = job.builder(session, tmp_path / "model")
+        warmup = {"serving_default": [{"x": X}]}
+        builder.add_meta_graph_from(serve, TAGS, assets_extra={"notes/about": b"text"}, warmup=warmup)
+        builder.save()
+    assert (tmp_path / "model" / "assets.extra" / "notes" / "about").read_bytes() == b"text"
+    assert (tmp_path / "model" / "assets.extra" / "tf_serving_warmup_requests").stat().st_size
+
+
+def test_tensors_of_another_graph_are_told_to_be_none_of_the_one_that_is_added(job: Job, tmp_path: Path) -> None:
+    elsewhere = signatures({"x": tf.constant(1.0, name="only_there")}, {"y": tf.constant(1.0, name="there_too")})
+    with v1.Session() as session:
+        builder = job.builder(session, tmp_path / "model")
+        with pytest.raises(SignatureError, match="there is no tensor 'only_there:0' in the graph that is added"):
+            builder.add_meta_graph_from(lambda: elsewhere, TAGS)
+
+
 def test_it_comes_after_the_variables_and_has_signatures(job: Job, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="add_meta_graph_and_variables"):
         ads.SavedModelBuilder(tmp_path / "model").add_meta_graph_from(serve, TAGS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
+from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
 from autodist_saved import tensorflow_private
 
@@ -37,9 +37,16 @@ def data_inputs(node: Node) -> list[str]:
 def called_functions(node: Node) -> Iterator[Any]:
     """What names functions in the attributes of a node, in the order of the attributes' names."""
     for _, value in sorted(node.attr.items()):
-        if value.HasField("func"):
-            yield value.func
-        yield from value.list.func
+        yield from functions_in(value)
+
+
+def functions_in(attribute: attr_value_pb2.AttrValue) -> Iterator[Any]:
+    """The ``NameAttrList`` of each function that an attribute names."""
+    match attribute.WhichOneof("value"):
+        case "func":
+            yield attribute.func
+        case "list":
+            yield from attribute.list.func
 
 
 def unused(name: str, names: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import attr_value_pb2, graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.reach import Spot, all_ops, functions_in
+from autodist_saved.graph.body import functions_in
+from autodist_saved.graph.reach import Spot, all_ops
 
 Devices = bool | Literal["cluster"]
 """What is cleared: all devices (True), job, replica and task alone (``"cluster"``), or nothing (False)."""

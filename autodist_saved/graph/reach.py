@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.graph.body import called_functions
 from autodist_saved.graph.tensor_infos import tensor_names
 
 _RESERVED = "__saved_model_"  # TensorFlow's own signatures: of the init op, of the train op
@@ -91,15 +91,5 @@ def _tensor(name: str) -> str:
 def _called(node: node_def_pb2.NodeDef) -> Iterator[str]:
     """Names that may be those of functions: the op's own type, and what its attributes name."""
     yield node.op
-    for attribute in node.attr.values():
-        for function in functions_in(attribute):
-            yield function.name
-
-
-def functions_in(attribute: attr_value_pb2.AttrValue) -> Iterator[Any]:
-    """The ``NameAttrList`` of each function that an attribute names."""
-    match attribute.WhichOneof("value"):
-        case "func":
-            yield attribute.func
-        case "list":
-            yield from attribute.list.func
+    for function in called_functions(node):
+        yield function.name

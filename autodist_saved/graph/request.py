@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,14 @@ from autodist_saved.graph.main_ops import MAIN_OP_COLLECTIONS
 from autodist_saved.graph.serving import Serving
 from autodist_saved.graph.tensor_infos import tensor_names
 from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
+
+_KINDS: Mapping[str, Callable[[Any], object]] = {
+    "signatures": dict,
+    "assets_collection": tuple,
+    "assets_list": tuple,
+    "assets_extra": dict,
+    "warmup": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -39,22 +47,31 @@ class MetaGraphRequest:
         assets_extra: what is to be in ``assets.extra/``.
         warmup: example inputs by signature, for TensorFlow Serving.
         serving: what a serving graph is made with; None for the complete graph.
+        known_problems: what was found wrong before; it is told with all the rest.
     """
 
     graph: tf.Graph
     saver: v1.train.Saver | None
     tags: Sequence[str]
-    signatures: Mapping[str, Any]
-    assets_collection: Sequence[tf.Tensor]
-    assets_list: Sequence[tf.Tensor]
-    main_op: tf.Operation | tf.Tensor | None
-    init_op: tf.Operation | tf.Tensor | None
-    train_op: tf.Operation | tf.Tensor | None
-    clear_devices: Devices
-    strip_default_attrs: bool
-    assets_extra: ExtraFiles
-    warmup: Warmup
-    serving: Serving | None
+    signatures: Mapping[str, Any] = field(default_factory=dict)
+    assets_collection: Sequence[tf.Tensor] = ()
+    assets_list: Sequence[tf.Tensor] = ()
+    main_op: tf.Operation | tf.Tensor | None = None
+    init_op: tf.Operation | tf.Tensor | None = None
+    train_op: tf.Operation | tf.Tensor | None = None
+    clear_devices: Devices = True
+    strip_default_attrs: bool = False
+    assets_extra: ExtraFiles = field(default_factory=dict)
+    warmup: Warmup = field(default_factory=dict)
+    serving: Serving | None = None
+    known_problems: Sequence[Problem] = ()
+
+    def __post_init__(self) -> None:
+        """Takes what users give the builder: None for nothing, anything iterable, what ``assign_add`` returns."""
+        for name, kind in _KINDS.items():
+            object.__setattr__(self, name, kind(getattr(self, name) or ()))
+        for name in ("main_op", "init_op", "train_op"):
+            object.__setattr__(self, name, tensorflow_private.unwrap_resource_assign(getattr(self, name)))
 
     @property
     def assets(self) -> Sequence[tf.Tensor]:
@@ -70,6 +87,7 @@ class MetaGraphRequest:
         """Raise ``SignatureError`` with all that does not fit the graph, or ``taken`` files of ``assets.extra/``."""
         warmup_file = [WARMUP_FILE] if self.warmup else []
         problems = [
+            *self.known_problems,
             *self._problems(),
             *self._saver_problems(),
             *self._form_problems(),
@@ -99,7 +117,9 @@ class MetaGraphRequest:
             if not isinstance(value, tf.Operation | tf.Tensor):
                 yield Problem(name, f"{value!r} is neither an operation nor a tensor", "give the op itself")
             elif value.graph is not graph:
-                yield Problem(name, f"{value.name!r} belongs to another graph", "take it from the session's graph")
+                yield Problem(
+                    name, f"{value.name!r} belongs to another graph", "take it from the graph that is added"
+                )
         for key, signature in self.signatures.items():
             for side, infos in (("inputs", signature.inputs), ("outputs", signature.outputs)):
                 for argument, info in infos.items():
@@ -107,7 +127,7 @@ class MetaGraphRequest:
                         if not _in_graph(graph, tensor):
                             yield Problem(
                                 f"signature {key!r}, {side}[{argument!r}]",
-                                f"there is no tensor {tensor!r} in the session's graph",
+                                f"there is no tensor {tensor!r} in the graph that is added",
                                 "build the signature from tensors of that graph",
                             )
 
@@ -162,42 +182,6 @@ class MetaGraphRequest:
                 continue
             if not Path(path).is_file():
                 yield Problem(f"assets[{number}]", f"there is no file {path!r}", "name a file of this machine")
-
-
-def make_request(
-    graph: tf.Graph,
-    saver: v1.train.Saver | None,
-    *,
-    tags: Sequence[str],
-    signature_def_map: Mapping[str, Any] | None,
-    assets: Iterable[tf.Tensor] | None,
-    main_op: Any,
-    train_op: Any,
-    clear_devices: Devices,
-    strip_default_attrs: bool,
-    assets_list: Iterable[tf.Tensor] | None = None,
-    init_op: Any = None,
-    assets_extra: ExtraFiles | None = None,
-    warmup: Warmup | None = None,
-    serving: Serving | None = None,
-) -> MetaGraphRequest:
-    """A request in our own terms out of the builder's arguments."""
-    return MetaGraphRequest(
-        graph=graph,
-        saver=saver,
-        tags=tags,
-        signatures=dict(signature_def_map or {}),
-        assets_collection=tuple(assets or ()),
-        assets_list=tuple(assets_list or ()),
-        main_op=tensorflow_private.unwrap_resource_assign(main_op),
-        init_op=tensorflow_private.unwrap_resource_assign(init_op),
-        train_op=tensorflow_private.unwrap_resource_assign(train_op),
-        clear_devices=clear_devices,
-        strip_default_attrs=strip_default_attrs,
-        assets_extra=dict(assets_extra or {}),
-        warmup=dict(warmup or {}),
-        serving=serving,
-    )
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:

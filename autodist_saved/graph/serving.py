@@ -184,7 +184,7 @@ def _unsaved(body: Body, nodes: Mapping[str, str], folded: Folded, main_ops: Ite
             yield Problem(
                 f"variable {node.name!r}",
                 "the signatures need it, but the saver does not save it and the main op does not assign it",
-                "make the saver after all variables, or give it this one in its var_list",
+                "make it a global variable, before the saver and in its var_list; or have the main op assign it",
             )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, data_inputs, is_control, node_of
+from autodist_saved.graph.body import Body, data_inputs, is_control, node_of, unused
 from autodist_saved.graph.reach import Reach, Spot
 
 log = logging.getLogger(__name__)
@@ -35,18 +34,12 @@ def fill_tables(meta_graph: meta_graph_pb2.MetaGraphDef, main_op: str | None) ->
     if not empty:
         return main_op
     names = {node.name for node in meta_graph.graph_def.node}
-    filled = next(name for name in _numbered("init_all_tables_when_loaded") if name not in names)
+    filled = unused("init_all_tables_when_loaded", names)
     first = [main_op.partition(":")[0]] if main_op else []
     meta_graph.graph_def.node.add(name=filled, op="NoOp", input=[f"^{name}" for name in (*first, *empty)])
     if main_op:
         log.info("main_op does not run %s; whoever loads the model runs both, so that no table is empty", empty)
     return filled
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    for number in itertools.count(1):
-        yield f"{name}_{number}"
 
 
 def drop_unneeded_tables(

@@ -20,7 +20,7 @@ def test_the_graph_is_only_read(graph: tf.Graph) -> None:
     graph.finalize()
     before = graph.as_graph_def().SerializeToString(deterministic=True)
     for _ in range(2):
-        proto = describe(request(graph, main_op=main_op, train_op=train_op, assets=[asset]), "none").proto
+        proto = describe(request(graph, main_op=main_op, train_op=train_op, assets_collection=[asset]), "none").proto
         assert proto.collection_def["saved_model_main_op"].node_list.value == ["main"]
         assert proto.collection_def["saved_model_train_op"].node_list.value == ["train"]
         assert len(proto.collection_def["saved_model_assets"].any_list.value) == 1
@@ -60,7 +60,7 @@ def test_files_that_are_left_out_are_told(graph: tf.Graph, caplog: pytest.LogCap
     describe(request(graph), "none")
     assert "1 files that the graph reads are not part of the model" in caplog.text
     caplog.clear()
-    describe(request(graph, assets=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)), "none")
+    describe(request(graph, assets_collection=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS)), "none")
     assert not caplog.text
 
 
@@ -72,14 +72,14 @@ def test_files_of_one_name_are_told_with_the_names_that_they_get(
         path.parent.mkdir(exist_ok=True)
         path.write_text(str(path))
     assets = [tf.constant(str(path)) for path in paths]
-    files = describe(request(graph, assets=assets), "none").assets
+    files = describe(request(graph, assets_collection=assets), "none").assets
     assert f"{tmp_path}/a/words.txt is assets/words.txt, {tmp_path}/b/words.txt is assets/words.txt_1" in caplog.text
     assert "a.txt" not in caplog.text
     assert files["words.txt_1"] == str(tmp_path / "b" / "words.txt")
 
 
 def test_one_file_in_two_tensors_is_no_matter(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
-    describe(request(graph, assets=[tf.constant(__file__), tf.constant(__file__)]), "none")
+    describe(request(graph, assets_collection=[tf.constant(__file__), tf.constant(__file__)]), "none")
     assert not caplog.text
 
 

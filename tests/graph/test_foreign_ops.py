@@ -35,7 +35,7 @@ def refused(proto: Any) -> str:
 def model() -> dict[str, Any]:
     x = v1.placeholder(tf.float32, [], "x")
     y = tf.negative(tf.identity(x, "allreduce"), name="y")
-    return {"signature_def_map": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
+    return {"signatures": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
 
 
 def test_the_op_and_the_signature_that_reaches_it_are_named(graph: tf.Graph) -> None:
@@ -74,7 +74,7 @@ def test_functions_are_searched(graph: tf.Graph) -> None:
 
     x = v1.placeholder(tf.float32, [], "x")
     signature = v1.saved_model.predict_signature_def({"x": x}, {"y": reduced(x)})
-    text = refused(described(graph, "inside", signature_def_map={"p": signature}))
+    text = refused(described(graph, "inside", signatures={"p": signature}))
     assert "it is that of 'inside' of function '__inference_reduced_" in text
     assert "reached by signature 'p'" in text
 

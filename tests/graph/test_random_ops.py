@@ -36,7 +36,7 @@ def test_dropout_that_was_left_on_is_told_once_with_its_signatures(
     x = v1.placeholder(tf.float32, [None, 4], "x")
     y = tf.nn.dropout(x, 0.5, name="drop")
     signatures = {"a": predict(x, y), "b": predict(x, tf.nn.relu(y)), "c": predict(x, tf.identity(x))}
-    (text,) = warned(graph, caplog, signature_def_map=signatures)
+    (text,) = warned(graph, caplog, signatures=signatures)
     op = "'drop/random_uniform/RandomUniform' (RandomUniform)"
     assert f"because signature 'a' reaches {op}; signature 'b' reaches {op}; if that is dropout" in text
 
@@ -47,14 +47,14 @@ def test_random_ops_in_functions_are_found(graph: tf.Graph, caplog: pytest.LogCa
         return value + tf.random.normal([])
 
     x = v1.placeholder(tf.float32, [])
-    (text,) = warned(graph, caplog, signature_def_map={"p": predict(x, noisy(x))})
+    (text,) = warned(graph, caplog, signatures={"p": predict(x, noisy(x))})
     assert "RandomStandardNormal' of function '" in text
 
 
 def test_many_random_ops_are_not_listed_one_by_one(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
     x = v1.placeholder(tf.float32, [])
     y = tf.add_n([tf.random.uniform([], name=f"random_{number}") + x for number in range(5)])
-    (text,) = warned(graph, caplog, signature_def_map={"p": predict(x, y)})
+    (text,) = warned(graph, caplog, signatures={"p": predict(x, y)})
     assert "random_2" in text
     assert "random_3" not in text
     assert "and 2 more" in text
@@ -66,13 +66,13 @@ def test_what_no_answer_depends_on_is_passed_over(graph: tf.Graph, caplog: pytes
     weight = v1.get_variable("w", initializer=tf.random.uniform([]))
     train_op = tf.identity(noise)
     signatures = {"p": predict(x, x + weight), "fed": predict(noise, noise + 1.0)}
-    assert not warned(graph, caplog, signature_def_map=signatures, train_op=train_op)
+    assert not warned(graph, caplog, signatures=signatures, train_op=train_op)
 
 
 def test_a_graph_for_training_may_be_random(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
     x = v1.placeholder(tf.float32, [])
     signatures = {"p": predict(x, tf.nn.dropout(x, 0.5))}
-    assert not warned(graph, caplog, signature_def_map=signatures, tags=["train"])
+    assert not warned(graph, caplog, signatures=signatures, tags=["train"])
 
 
 def test_every_random_op_of_tensorflow_is_known() -> None:
