@@ -23,7 +23,7 @@ def write_ours(place: Path, w: float = 1.0, words: str = "a\nb\n", **arrays: np.
         signatures = _v1_graph()
         saver = v1.train.Saver()
         assets = [tf.constant(str(_words_beside(place, words)))]
-        asked = request(graph, saver=saver, signature_def_map=signatures, assets=assets)
+        asked = request(graph, saver=saver, signatures=signatures, assets_collection=assets)
     values = {"w": np.full([2, 1], w, np.float32), **arrays}
     export = Export("chief:0", LocalTarget(place), ExportOptions())
     export.capture(asked, ArraySource(values, parts=2, global_step=7), RecordingCut())

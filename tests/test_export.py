@@ -162,7 +162,7 @@ def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) ->
         assets = [tf.constant("/no/such/file"), tf.constant(3)]
     cut = RecordingCut()
     with pytest.raises(SignatureError) as caught:
-        export(tmp_path / "model").capture(request(assets=assets), source(), cut)
+        export(tmp_path / "model").capture(request(assets_collection=assets), source(), cut)
     assert "assets[0]: there is no file '/no/such/file'" in str(caught.value)
     assert "assets[1]: Asset path tensor" in str(caught.value)
     assert cut.calls == []
@@ -232,7 +232,7 @@ def test_a_damaged_file_beside_the_graph_is_found_before_the_model_is_visible(
         asset = tf.constant(str(words))
     one = export(tmp_path / "models" / "model")
     extra = {"copied.txt": words, "written.txt": b"a word"}
-    one.capture(request(asset.graph, assets=[asset], assets_extra=extra), source(), NoCut())
+    one.capture(request(asset.graph, assets_collection=[asset], assets_extra=extra), source(), NoCut())
     (place,) = tmp_path.glob(f"models/.model*/{name}")
     place.unlink() if damage is None else place.write_text(damage)
     with pytest.raises(VerifyError, match=name):

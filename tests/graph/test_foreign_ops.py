@@ -113,7 +113,7 @@ def test_no_process_is_started_for_a_graph_of_ordinary_ops(graph: tf.Graph, monk
 def test_python_functions_that_a_signature_calls_are_refused(graph: tf.Graph) -> None:
     x = v1.placeholder(tf.float32, [], "x")
     y = tf.numpy_function(lambda value: value, [x], tf.float32, name="y")
-    arguments = {"signature_def_map": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
+    arguments = {"signatures": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
     proto = describe(request(graph, **arguments), "none").proto
     assert "signature 'p': it calls Python functions of this process, which no other one has: 'y'" in refused(proto)
     check(proto, devices_cleared=True, custom_ops={"PyFunc"})
