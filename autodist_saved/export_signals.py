@@ -20,7 +20,7 @@ SAME_SIGTERM_SECS = 1.0
 NO_STEP_SECS = 5.0
 """How long after the last export the training may take to come to a step, where the process ends in good order."""
 LAST_RESORT_SECS = 10.0
-"""How long the main thread may take, after the last export, to come back from TensorFlow."""
+"""How long the main thread may take then to come back from TensorFlow, unless the limit comes first."""
 IMPATIENT_SECS = 1.0
 """The same where the time is over, or a second SIGTERM has come."""
 
@@ -87,7 +87,7 @@ class ExportSignals:
         is_new = exporter not in self._exporters
         self._exporters = [one for one in self._exporters if one is not exporter and not one.is_over()] + [exporter]
         if self._watch is None:
-            self._watch = SignalWatch(self._hear)
+            self._watch = SignalWatch(lambda number: self._hear(number) if self._handles(number) else None)
             for number in (signal.SIGUSR1, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._handle)
         elif is_new and self.is_stopping:
@@ -97,7 +97,7 @@ class ExportSignals:
         """Ask it no more. Where it was the last one, signals do what they did before."""
         if exporter in self._exporters:
             self._exporters.remove(exporter)
-            if not self._exporters:
+            if not self._exporters and threading.current_thread() is threading.main_thread():
                 self.restore()
 
     def restore(self) -> None:
@@ -145,8 +145,12 @@ class ExportSignals:
             self._stopping.last_word()
         elif self._is_over():
             self._give_way(number)
-        elif self._watch is not None and not self._watch.hears():
+        elif self._watch is not None and not (self._watch.hears() and self._handles(number)):
             self._hear(number)
+
+    def _handles(self, number: int) -> bool:
+        """Whether no handler was put before this one; that one decides whether it is called."""
+        return signal.getsignal(number) == self._handle
 
     def _hear(self, number: int) -> None:
         """In the thread that watches; by the handler where another library has taken its place."""
@@ -181,7 +185,7 @@ class ExportSignals:
         if steps_until is None or stopping.is_impatient:
             self._end_here(stopping, lambda: self._give_way(signal.SIGTERM), IMPATIENT_SECS)
         else:
-            self._end_here(stopping, self.stop, LAST_RESORT_SECS)
+            self._end_here(stopping, self.stop, max(IMPATIENT_SECS, min(LAST_RESORT_SECS, end - time.monotonic())))
 
     def _end_here(self, stopping: _Stopping, last_word: Callable[[], None], patience_secs: float) -> None:
         """Let the main thread have the last word, or end this process where it does not hear."""

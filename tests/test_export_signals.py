@@ -90,6 +90,16 @@ def test_a_handler_that_was_there_before_has_the_last_word() -> None:
         assert process.wait(60) == 7
 
 
+@pytest.mark.parametrize("does", ["sys.exit(7)", "ours(*_)"])
+def test_a_handler_that_is_put_before_decides(does: str) -> None:
+    other = f"ours = signal.signal(signal.SIGTERM, lambda *_: {does})"
+    with _training(then=other) as process:
+        process.send_signal(signal.SIGTERM)
+        asked = does.startswith("ours")
+        assert _line(process) == ("asked SIGTERM" if asked else "")
+        assert process.wait(60) == (128 + signal.SIGTERM if asked else 7)
+
+
 def test_an_export_that_does_not_end_is_given_up_at_the_limit() -> None:
     with _training(NEVER_DONE, limit=0.05) as process:
         process.send_signal(signal.SIGTERM)
