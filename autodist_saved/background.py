@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from autodist_saved.errors import ExportError
+
 Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,14 @@ class BackgroundExports:
         self._thread.join(timeout_secs)
         return not self._thread.is_alive()
 
+    def living(self) -> BackgroundExports:
+        """Itself; or another one with its failures, where the thread has ended."""
+        if not self.wait():
+            return self
+        again = BackgroundExports(self._export)
+        again._failures = self._failures
+        return again
+
     def _run(self) -> None:
         is_last = False
         while not is_last:
@@ -61,9 +71,18 @@ class BackgroundExports:
         try:
             self._export(", ".join(dict.fromkeys(reasons)))
             self.last_failure = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, training hears of it and decides
-            self.last_failure = error
-            self._failures.put(error)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, training hears of it and decides
+            failure = error if isinstance(error, Exception) else _ended_by(error)
+            self.last_failure = failure
+            self._failures.put(failure)
+
+
+def _ended_by(error: BaseException) -> ExportError:
+    failure = ExportError(
+        f"the export was ended by {error!r}, which ends no process here; raise an Exception to fail"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _all_of(waiting: queue.SimpleQueue[Item]) -> list[Item]:

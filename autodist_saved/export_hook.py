@@ -20,7 +20,7 @@ from autodist_saved.background import BackgroundExports
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, JobError, UsageError
-from autodist_saved.export_signals import ExportSignals
+from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
@@ -98,13 +98,16 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._exports: BackgroundExports | None = None
         self._ending = threading.Event()
         self._turn = threading.Lock()
-        self._signals: ExportSignals | None = None
+        self._exporter: Exporter | None = None
         self._failed = 0
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
 
     def begin(self) -> None:
         """Called before the session is made. Raises ``UsageError`` where steps cannot be counted."""
+        if self._exports is not None:  # of a training that has failed
+            self._let_go(self._exports)
+        self._failed = 0
         self._step = v1.train.get_global_step()
         if self._step is None and self._schedule.every_steps is not None:
             raise UsageError(
@@ -139,7 +142,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             self._exports = BackgroundExports(self._export)
         if self._schedule.signals:
-            self._signals = ExportSignals(self._ask, self._schedule.last_export_secs, coord.should_stop)
+            self._exporter = self._exporter or self._on_signals()
+            self._exporter.is_over = coord.should_stop
+            EXPORT_SIGNALS.add(self._exporter)
 
     def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
         """Called by the session."""
@@ -150,9 +155,10 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._exports is None:
             return
         self._tell_failures(self._exports)
-        if self._signals is not None and self._signals.is_stopping and self._exports.wait():
-            self._tell_failures(self._exports)
-            self._signals.stop()
+        if EXPORT_SIGNALS.is_done():
+            EXPORT_SIGNALS.stop()
+        if not EXPORT_SIGNALS.is_stopping:
+            self._exports = self._exports.living()  # the handler that was there before may let the training go on
         if self._timer is not None and self._timer.should_trigger_for_step((run_values.results or 0) + 1):
             # What was read in the same run as the training op may be the value before it.
             step = 0 if self._step is None else run_context.session.run(self._step)
@@ -168,6 +174,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._exports is None:
             return
         if self._schedule.at_end:
+            self._exports = self._exports.living()  # SIGTERM has ended it before the last steps
             self._exports.ask("the end of the training")
         self._exports.end()
         self._ending.set()
@@ -182,9 +189,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             if self._exports.last_failure is not None and self._schedule.on_error != "warn":
                 raise self._exports.last_failure
         finally:
-            if self._signals is not None:
-                self._signals.restore()
-            self._target.close()
+            self._let_go(self._exports)
         if self._failed:
             log.error("%d exports to %s have failed", self._failed, self._target.path)
 
@@ -195,12 +200,30 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 raise failure
             log.error("an export to %s has failed, and %s: %s", self._target.path, meanwhile, failure)
 
-    def _ask(self, name: str) -> None:
-        """Called by signal handlers."""
-        if self._exports is not None:
-            self._exports.ask(name)
-            if name == "SIGTERM":
-                self._exports.end()
+    def _let_go(self, exports: BackgroundExports) -> None:
+        """Of what belongs to one training, whichever way it has ended. There may be another one."""
+        if self._exporter is not None:
+            EXPORT_SIGNALS.remove(self._exporter)
+        exports.end()
+        self._ending.set()
+        self._target.close()
+        self._exports = self._exporter = None
+        self._ending = threading.Event()
+
+    def _on_signals(self) -> Exporter:
+        def ask(name: str) -> None:
+            if self._exports is not None:
+                self._exports.ask(name)
+                if name == "SIGTERM":
+                    self._exports.end()
+
+        return Exporter(
+            ask=ask,
+            is_done=lambda: self._exports is None or self._exports.wait(),
+            tell=lambda: None if self._exports is None else self._tell_failures(self._exports),
+            limit_secs=self._schedule.last_export_secs,
+            is_over=lambda: False,
+        )
 
     def _export_on_request(self, target: str) -> None:
         if Path(target).resolve() != Path(self._target.path).resolve():

@@ -24,6 +24,7 @@ from autodist_saved.errors import (
     TargetError,
     UsageError,
 )
+from autodist_saved.export_signals import EXPORT_SIGNALS
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
 
@@ -49,6 +50,14 @@ class Training:
     def run(self, steps: int) -> None:
         with self.session() as session:
             for _ in range(steps):
+                session.run(self.train)
+
+    def run_until_sigterm(self, *hooks: v1.train.SessionRunHook) -> None:
+        """With further hooks. SIGTERM comes after the first step."""
+        with v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[self.hook, *hooks]) as session:
+            session.run(self.train)
+            os.kill(os.getpid(), signal.SIGTERM)
+            while not session.should_stop():
                 session.run(self.train)
 
     def steps_of_versions(self) -> list[float]:
@@ -268,6 +277,90 @@ def test_sigterm_publishes_a_last_time_and_ends_the_training(graph: tf.Graph, tm
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_hook_may_be_used_again_after_a_training_that_went_well_and_one_that_failed(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    training = Training(tmp_path / "base", schedule={"on_error": "fail"})
+    training.run(1)
+    with pytest.raises(ArithmeticError), training.session():
+        raise ArithmeticError
+    training.run(2)
+    assert training.steps_of_versions() == [1, 2]
+    assert len(training.hook.published) == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_export_that_wants_to_end_the_process_has_failed_and_the_next_one_comes(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[bool] = []
+
+    def then(_: ads.SavedModelBuilder) -> None:
+        if not ended:
+            ended.append(True)
+            raise SystemExit(3)
+
+    failed = threading.Event()
+    training = Training(tmp_path / "base", schedule={"every_steps": 1, "on_error": "warn"}, then=then)
+    training.hook._export = _finally(training.hook._export, failed.set)
+    with training.session() as session:
+        session.run(training.train)
+        assert failed.wait(PATIENCE_SECS)
+    assert training.steps_of_versions() == [1]
+    assert "ended by SystemExit(3)" in caplog.text
+
+
+def test_the_last_state_is_published_though_sigterm_has_published_an_earlier_one(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    training = Training(tmp_path / "base")
+    ended = threading.Event()
+    goes_on = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with training.session() as session:
+            session.run(training.train)
+            os.kill(os.getpid(), signal.SIGTERM)
+            while not ended.is_set():
+                session.run(training.train)
+            session.run(training.train)
+            last = session.run(training.step)
+    finally:
+        signal.signal(signal.SIGTERM, goes_on)
+    first, second = training.steps_of_versions()
+    assert first < second == last
+
+
+def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base")
+    go_on = threading.Event()
+    training.hook._publish = _after(go_on.wait, training.hook._publish)
+    sessions: list[v1.Session] = []
+
+    class Lost(v1.train.SessionRunHook):  # type: ignore[misc]
+        def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+            sessions.append(session)
+            if len(sessions) == 2:
+                go_on.set()
+
+        def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
+            if EXPORT_SIGNALS.is_stopping and len(sessions) == 1:
+                raise tf.errors.AbortedError(None, None, "injected")
+
+    with pytest.raises(SystemExit):
+        training.run_until_sigterm(Lost())
+    assert len(sessions) == 2
+    assert len(training.steps_of_versions()) == 1
+
+
+def test_two_hooks_of_a_session_both_publish_on_sigterm(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "a")
+    other = ads.ChiefExportHook(tmp_path / "b", saver=training.hook._meta_graph["saver"])
+    with pytest.raises(SystemExit):
+        training.run_until_sigterm(other)
+    assert len(training.hook.published) == len(other.published) == 1
+
+
 def test_further_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:
     saver: list[ads.Saver] = []
     training = Training(tmp_path / "base", then=lambda builder: builder.add_meta_graph(["again"], saver=saver[0]))
@@ -308,6 +401,14 @@ def _then(call: Any, after: Any) -> Any:
     def both(*arguments: Any) -> None:
         call(*arguments)
         after()
+
+    return both
+
+
+def _after(before: Any, call: Any) -> Any:
+    def both(*arguments: Any) -> None:
+        before()
+        call(*arguments)
 
     return both
 

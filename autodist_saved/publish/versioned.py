@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from autodist_saved.errors import PreflightError
+from autodist_saved.errors import LeaseLostError, PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
 from autodist_saved.publish.files import SavedModelFiles
@@ -95,7 +95,16 @@ class VersionedTarget(StagedTarget):
             return
         if self._lease is None:
             self._lease = take_lease(self._base, task)
-        self._lease.check()
+        self._check_lease()
+
+    def _check_lease(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            self._lease.check()
+        except LeaseLostError:
+            self._lease = None  # the next export asks anew
+            raise
 
     def _stage(self, task: str) -> StagingDirectory:
         self._base.mkdir(parents=True, exist_ok=True)
@@ -104,8 +113,7 @@ class VersionedTarget(StagedTarget):
         return StagingDirectory(self._base, "version")
 
     def _appear(self, staging: StagingDirectory) -> str:
-        if self._lease is not None:
-            self._lease.check()
+        self._check_lease()
         number = 0
         while True:
             # The listing of a network file system may be old: a number that was refused is not tried again.

@@ -19,6 +19,8 @@ import pytest
 from autodist_saved.errors import LeaseLostError, TargetError
 from autodist_saved.publish import lock
 from autodist_saved.publish.lease import take_lease
+from autodist_saved.publish.versioned import VersionedTarget
+from tests.publish.models import publish, write_model
 
 HOLD = """
 import sys
@@ -154,6 +156,17 @@ def test_who_replaces_the_file_takes_the_lease_away(tmp_path: Path) -> None:
                 lease.check()
     with pytest.raises(LeaseLostError):
         lease.check()
+
+
+def test_a_target_that_has_lost_it_publishes_again_when_the_other_one_is_gone(tmp_path: Path) -> None:
+    target = VersionedTarget(tmp_path)
+    write_model(target.open().root)
+    (tmp_path / ".autodist_saved-lease").unlink()
+    with holder(tmp_path) as other:
+        with pytest.raises(LeaseLostError, match=f"process {other.pid} on"):
+            target.commit()
+        target.abandon()
+    assert publish(target) == str(tmp_path / "1")
 
 
 def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None:
