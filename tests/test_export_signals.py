@@ -149,11 +149,13 @@ def test_a_training_that_does_not_come_back_from_cpp_exports_and_ends(is_done: b
 
 def test_two_are_asked_and_the_process_ends_when_both_are_done() -> None:
     two = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(say('done')))"
-    add = "signals.add(exporter('two ', lambda: bool(done)))"
+    two += "; looked = []; look = lambda: looked or looked.append(say('not yet'))"
+    add = "signals.add(exporter('two ', lambda: bool(done or (look() and False))))"
     with _training(two, add) as process:
         for name in (signal.SIGUSR1, signal.SIGTERM):
             process.send_signal(name)
             assert [_line(process), _line(process)] == [f"asked {name.name}", f"two asked {name.name}"]
+        assert _line(process) == "not yet"
         process.send_signal(signal.SIGUSR2)
         assert [_line(process) for _ in range(3)] == ["done", "told", "told"]
         assert process.wait(60) == 128 + signal.SIGTERM
