@@ -331,6 +331,15 @@ def test_the_last_state_is_published_though_sigterm_has_published_an_earlier_one
     assert first < second == last
 
 
+def test_the_end_is_published_though_sigterm_has_ended_the_exports(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base")
+    with training.session() as session:
+        session.run(training.train)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert training.hook._exports.wait(PATIENCE_SECS)
+    assert training.steps_of_versions() == [1, 1]
+
+
 def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base")
     go_on = threading.Event()

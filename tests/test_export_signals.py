@@ -115,7 +115,10 @@ def test_a_second_sigterm_is_impatient() -> None:
 
 
 def test_signals_to_the_group_and_from_the_parent_are_one_and_sigusr1_is_late() -> None:
-    done = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(1)); one.is_done = lambda: bool(done)"
+    done = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(1))"
+    done += (
+        "; one.is_done = lambda: bool(done) and (done.append(1) or len(done) > 100)"  # impatience would come first
+    )
     with _training(f"{done}; export_signals.SAME_SIGTERM_SECS = 99") as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "asked SIGTERM"
@@ -145,14 +148,16 @@ def test_a_training_that_does_not_come_back_from_cpp_exports_and_ends(is_done: b
 
 
 def test_two_are_asked_and_the_process_ends_when_both_are_done() -> None:
-    two = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(1))"
-    add = "signals.add(exporter('two ', lambda: bool(done)))"
+    two = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(say('done')))"
+    two += "; looked = []; look = lambda: looked or looked.append(say('not yet'))"
+    add = "signals.add(exporter('two ', lambda: bool(done or (look() and False))))"
     with _training(two, add) as process:
         for name in (signal.SIGUSR1, signal.SIGTERM):
             process.send_signal(name)
             assert [_line(process), _line(process)] == [f"asked {name.name}", f"two asked {name.name}"]
+        assert _line(process) == "not yet"
         process.send_signal(signal.SIGUSR2)
-        assert [_line(process), _line(process)] == ["told", "told"]
+        assert [_line(process) for _ in range(3)] == ["done", "told", "told"]
         assert process.wait(60) == 128 + signal.SIGTERM
 
 
