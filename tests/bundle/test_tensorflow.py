@@ -54,7 +54,16 @@ def _same(actual: Any, expected: Array) -> None:
     assert actual.tobytes() == expected.tobytes() or (actual == expected).all()
 
 
-@pytest.mark.parametrize("dtype", [*NUMPY_TYPES, *ML_TYPES])
+def _is_known(dtype: str) -> bool:
+    """Whether the TensorFlow that runs the tests has this type: 2.20 has no float4."""
+    try:
+        tf.dtypes.as_dtype(dtype)
+    except TypeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("dtype", [*filter(_is_known, [*NUMPY_TYPES, *ML_TYPES])])
 def test_every_type_goes_both_ways(tmp_path: Path, dtype: str) -> None:
     table = np.array([[0, 1], [1, 1], [1, 0]]).astype(numpy_dtype(dtype))
     ours = write_bundle(tmp_path / "ours", {"t": table, "empty": table[:0], "scalar": table[0, 1]})
