@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from autodist_saved.errors import BindingError, Problem
-from autodist_saved.graph.serving import Served
+from autodist_saved.graph.served import Served
 from autodist_saved.plan import ExportPlan, LogicalVariable, Shape, make_plan
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.foreign import translated
-from autodist_saved.graph.checks import check
+from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.describe import MetaGraph, describe
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
@@ -37,7 +37,6 @@ from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
 from autodist_saved.report import ExportReport, FileSum
-from autodist_saved.sources.own_scope import SCOPES_COLLECTION
 from autodist_saved.sources.source import Source
 
 log = logging.getLogger(__name__)
@@ -177,7 +176,7 @@ class Export:
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):
-            meta_graph = describe(request, SCOPES_COLLECTION, self._extra_files)
+            meta_graph = describe(request, self._extra_files)
             check(
                 meta_graph.proto,
                 devices_cleared=bool(request.clear_devices),

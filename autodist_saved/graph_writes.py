@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.sources.own_scope import SCOPES_COLLECTION
+from autodist_saved.own_scope import own_scopes
 from autodist_saved.update_gate import UpdateGate, update_gates
 
 # What has handles and keeps nothing that is saved. So a worker of SyncReplicasOptimizer, which hands gradients to
@@ -87,7 +87,7 @@ class GraphWrites:
 
     def _any_before(self, ends: Iterable[tf.Operation], excluded: Set[tf.Operation]) -> bool:
         exempt = self._local_variables()
-        own = tuple(self._graph.get_collection(SCOPES_COLLECTION))
+        own = own_scopes(self._graph)
         operations = list(ends)
         seen = set(operations)
         while operations:

@@ -26,10 +26,10 @@ from autodist_saved.errors import (
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.options import ExportOptions
+from autodist_saved.own_scope import own_scope
 from autodist_saved.restore import is_streamable, restore
 from autodist_saved.restore_error import as_tensorflows
 from autodist_saved.session_cut import cut_of
-from autodist_saved.sources.own_scope import SCOPES_COLLECTION, own_scope
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
 from autodist_saved.sources.staging import Staging, build_staging, unstageable
@@ -148,7 +148,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """
         bound = _EXPORT_PARAMETERS.bind(self, filename, *args, **kwargs)
         arguments = {name: value for name, value in bound.arguments.items() if name != "self"}
-        return export_meta_graph(v1.get_default_graph(), SCOPES_COLLECTION, saver_def=self.saver_def, **arguments)
+        return export_meta_graph(v1.get_default_graph(), saver_def=self.saver_def, **arguments)
 
     export_meta_graph.__signature__ = _EXPORT_PARAMETERS  # type: ignore[attr-defined]
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.region import Holder, Region
-from autodist_saved.graph.serving import Serving
+from autodist_saved.graph.folding.region import Holder, Region
+from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.plan import ExportPlan
 from autodist_saved.sources.staging import StagedPiece, Staging
 

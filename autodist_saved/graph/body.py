@@ -146,6 +146,16 @@ class Body:
             seen |= before
         return seen
 
+    def groups(self, names: Iterable[str]) -> list[str]:
+        """The groups of operations that operations are, or consist of: what ``tf.group`` makes."""
+        waiting, found = list(names), list[str]()
+        while waiting:
+            node = self.nodes.get(waiting.pop())
+            if node is not None and node.op == "NoOp" and node.name not in found:
+                found.append(node.name)
+                waiting.extend(node_of(name) for name in node.input if is_control(name))
+        return found
+
     def in_order(self) -> list[Node]:
         """The nodes, each after those whose outputs it takes; but where a loop goes around."""
         ordered: dict[str, Node] = {}

@@ -15,15 +15,16 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.extra_files import ExtraFiles
-from autodist_saved.graph.collection_defs import asset_names
+from autodist_saved.graph.checks.size import large_graphs_refused
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.graph.own_saver import with_saver
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.restored import restored
-from autodist_saved.graph.serving import Served, serving_graph
-from autodist_saved.graph.size import large_graphs_refused
+from autodist_saved.graph.served import Served
+from autodist_saved.graph.serving.collection_defs import asset_names
+from autodist_saved.graph.serving.serving_graph import serving_graph
 from autodist_saved.graph.tables import fill_tables
 from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
 
@@ -52,14 +53,11 @@ class MetaGraph:
         return restored(self.proto) if self.served is None else self.served
 
 
-def describe(
-    request: MetaGraphRequest, own_scopes_collection: str, taken_extra_files: Collection[str] = ()
-) -> MetaGraph:
+def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ()) -> MetaGraph:
     """Describe a graph as the model of one machine.
 
     Args:
         request: what is wanted.
-        own_scopes_collection: the graph collection that names the scopes of ops that are no part of the model.
         taken_extra_files: what other meta graphs have put into ``assets.extra/``.
 
     Raises:
@@ -70,7 +68,6 @@ def describe(
     with large_graphs_refused(request.graph):
         proto = export_meta_graph(
             request.graph,
-            own_scopes_collection,
             saver_def=None if request.saver is None else request.saver.saver_def,
             strip_default_attrs=request.saver is not None and request.strip_default_attrs,
         )

@@ -15,7 +15,7 @@ from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.devices import DEVICES, Devices
 from autodist_saved.graph.main_ops import MAIN_OP_COLLECTIONS
-from autodist_saved.graph.serving import Serving
+from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.graph.tensor_infos import tensor_names
 from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.graph.body import PASSES_ON, Body, Node, data_inputs
-from autodist_saved.graph.serving import Served
+from autodist_saved.graph.served import Served
 from autodist_saved.graph.variable_defs import VARIABLES, known_shape
 from autodist_saved.plan import Shape
 

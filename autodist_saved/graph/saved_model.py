@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as v1
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from autodist_saved.graph.size import nbytes_of
+from autodist_saved.graph.checks.size import nbytes_of
 
 
 class SavedModelGraphs:

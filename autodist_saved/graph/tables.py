@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, data_inputs, is_control, node_of, unused
+from autodist_saved.graph.body import Body, data_inputs, node_of, unused
 from autodist_saved.graph.reach import Reach, Spot
 
 log = logging.getLogger(__name__)
@@ -54,23 +54,12 @@ def drop_unneeded_tables(
         initializers: names of the operations that fill tables.
     """
     fills = {node_of(name) for name in initializers} & body.nodes.keys()
-    groups = _groups(body, map(node_of, main_ops))
+    groups = body.groups(map(node_of, main_ops))
     members = {node_of(name) for group in groups for name in body.nodes[group].input} - fills - set(groups)
     needed = _needed(body, [*roots, *members], fills)
     for group in groups:
         node = body.nodes[group]
         node.input[:] = [name for name in node.input if node_of(name) not in fills - needed]
-
-
-def _groups(body: Body, names: Iterable[str]) -> list[str]:
-    """The groups of operations that operations are, or consist of."""
-    waiting, found = list(names), list[str]()
-    while waiting:
-        node = body.nodes.get(waiting.pop())
-        if node is not None and node.op == "NoOp" and node.name not in found:
-            found.append(node.name)
-            waiting.extend(node_of(name) for name in node.input if is_control(name))
-    return found
 
 
 def _needed(body: Body, roots: Sequence[str], fills: set[str]) -> set[str]:

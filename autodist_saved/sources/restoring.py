@@ -14,7 +14,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.sources.own_scope import has_rows, memory_of
+from autodist_saved.sources.places import memory_of
+from autodist_saved.sources.rows import has_rows
 
 # A smaller piece travels in one message anyway, and does without three ops.
 ROWS_FROM_BYTES = 2**20

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from autodist_saved import tensorflow_private
-from autodist_saved.sources.own_scope import has_rows
+from autodist_saved.sources.rows import has_rows
 from autodist_saved.transport.server_variable import ServerVariable
 
 

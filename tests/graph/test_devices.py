@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import GraphError, SignatureError
-from autodist_saved.graph.checks import check
+from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.describe import describe
 from autodist_saved.graph.devices import clear_devices, mend_colocation
 from tests.meta_graphs import request

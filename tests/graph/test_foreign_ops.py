@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import GraphError
-from autodist_saved.graph.checks import check
+from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.describe import describe
 from tests.meta_graphs import request
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.python.framework import op_def_registry
 
-from autodist_saved.graph.checks import check
+from autodist_saved.graph.checks.check import check
+from autodist_saved.graph.checks.random_ops import RANDOM_OPS
 from autodist_saved.graph.describe import describe
-from autodist_saved.graph.random_ops import RANDOM_OPS
 from tests.meta_graphs import request
 
 _SOUND_RANDOM = re.compile(

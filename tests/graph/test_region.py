@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autodist_saved.graph.region import Region, joined
+from autodist_saved.graph.folding.region import Region, joined
 
 
 def part(offset: tuple[int, ...], shape: tuple[int, ...], variable: str = "table") -> Region:

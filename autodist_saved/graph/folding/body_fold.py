@@ -19,9 +19,9 @@ from autodist_saved.graph.body import (
     is_control,
     node_of,
 )
-from autodist_saved.graph.lookups import STITCHES, Lookup, dealing_node
-from autodist_saved.graph.new_nodes import NewNodes
-from autodist_saved.graph.region import Region, joined
+from autodist_saved.graph.folding.lookups import STITCHES, Lookup, dealing_node
+from autodist_saved.graph.folding.new_nodes import NewNodes
+from autodist_saved.graph.folding.region import Region, joined
 
 # Takes a function's name, and the pieces whose handles its arguments are, by position. Gives the name of the function
 # that takes the whole variables' handles instead, and the pieces whose handles it returns.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autodist_saved.graph.body import Body, Node, is_control
-from autodist_saved.graph.region import Region
+from autodist_saved.graph.folding.region import Region
 
 STITCHES = frozenset({"ParallelDynamicStitch", "DynamicStitch"})
 

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from autodist_saved.graph.body import Body, Node, node_of
-from autodist_saved.graph.region import Region
+from autodist_saved.graph.folding.region import Region
 
 
 class NewNodes:

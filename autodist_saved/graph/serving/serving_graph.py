@@ -14,15 +14,16 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.graph.body import Body, as_dtype, node_of
-from autodist_saved.graph.collection_defs import mend_collections
-from autodist_saved.graph.fed_inputs import cut_at_inputs
-from autodist_saved.graph.fold import Folded, fold
+from autodist_saved.graph.folding.fold import Folded, fold
+from autodist_saved.graph.folding.names import as_node_name
+from autodist_saved.graph.folding.region import Holder
 from autodist_saved.graph.main_ops import collected_main_ops
-from autodist_saved.graph.names import as_node_name
 from autodist_saved.graph.prune import prune
-from autodist_saved.graph.region import Holder
-from autodist_saved.graph.restore_ops import with_restore_ops
-from autodist_saved.graph.saveables import ReplayedState, SavedState, saved_states
+from autodist_saved.graph.served import Served
+from autodist_saved.graph.serving.collection_defs import mend_collections
+from autodist_saved.graph.serving.fed_inputs import cut_at_inputs
+from autodist_saved.graph.serving.restore_ops import with_restore_ops
+from autodist_saved.graph.serving.saveables import ReplayedState, SavedState, saved_states
 from autodist_saved.graph.tables import drop_unneeded_tables
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
 from autodist_saved.graph.variable_defs import VARIABLES, known_shape
@@ -54,32 +55,14 @@ class Serving:
         return variable if self.captured is None else self.captured.get(value, value)
 
 
-@dataclass(frozen=True)
-class Served:
-    """What a graph restores under one key of ``variables/``.
-
-    Attributes:
-        key: the key.
-        value: name of the job's variable whose value that is to be.
-        dtype: name of its element type; None where the graph does not tell.
-        shape: its shape; None where the graph does not tell.
-    """
-
-    key: str
-    value: str
-    dtype: str | None = None
-    shape: Shape | None = None
-
-
 def serving_graph(
     meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving, *, strip_default_attrs: bool
 ) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[Served, ...]]:
     """Cut a graph at its signatures.
 
-    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.fed_inputs`). Its main op stays, but for the
-    tables that are not needed. All other operations, variables and files go that no
-    signature needs. Partitioned variables are folded (:mod:`autodist_saved.graph.fold`), and what saves and restores
-    the variables is made anew.
+    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, but for
+    the tables that are not needed. All other operations, variables and files go that no signature needs. Partitioned
+    variables are folded (:mod:`autodist_saved.graph.folding.fold`), and what saves and restores them is made anew.
 
     Args:
         meta_graph: a described graph, with its saver, collections, and signatures; used up.

@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.graph.body import Body, node_of, renamed
-from autodist_saved.graph.fold import Folded
+from autodist_saved.graph.folding.fold import Folded
 from autodist_saved.graph.variable_defs import mended_defs
 
 

@@ -17,11 +17,11 @@ from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import Problem
 from autodist_saved.graph.body import Body, Node, node_of, renamed, unused
-from autodist_saved.graph.fold_body import BodyFold
-from autodist_saved.graph.fold_functions import FoldedFunctions
-from autodist_saved.graph.names import as_node_name, new_names, rename_in_function
+from autodist_saved.graph.folding.body_fold import BodyFold
+from autodist_saved.graph.folding.functions import FoldedFunctions
+from autodist_saved.graph.folding.names import as_node_name, new_names, rename_in_function
+from autodist_saved.graph.folding.region import Holder, Region
 from autodist_saved.graph.prune import prune_library
-from autodist_saved.graph.region import Holder, Region
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Collection
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import GraphError
+from autodist_saved.graph.checks.foreign_ops import foreign_op_problems, python_op_problems
+from autodist_saved.graph.checks.random_ops import warn_of_random_ops
+from autodist_saved.graph.checks.size import size_problems
 from autodist_saved.graph.devices import device_problems
-from autodist_saved.graph.foreign_ops import foreign_op_problems, python_op_problems
-from autodist_saved.graph.random_ops import warn_of_random_ops
-from autodist_saved.graph.size import size_problems
 
 
 def check(

@@ -9,8 +9,8 @@ from tensorflow.core.framework import function_pb2
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem
 from autodist_saved.graph.body import Body, node_of, unused
-from autodist_saved.graph.fold_body import BodyFold
-from autodist_saved.graph.region import Region
+from autodist_saved.graph.folding.body_fold import BodyFold
+from autodist_saved.graph.folding.region import Region
 
 _Key = tuple[str, tuple[tuple[int, Region], ...]]
 

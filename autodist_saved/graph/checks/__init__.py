@@ -1,0 +1,1 @@
+"""What would make a described model useless on one machine."""
