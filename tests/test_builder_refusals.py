@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 from autodist_saved.errors import GraphError
 from autodist_saved.export import Export
-from autodist_saved.graph import size
+from autodist_saved.graph.checks import size
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.testing import ArraySource

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as v1
 from google.protobuf.message import DecodeError
 
 from autodist_saved.errors import GraphError
-from autodist_saved.graph import size
+from autodist_saved.graph.checks import size
 from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.describe import describe
 from tests.meta_graphs import request

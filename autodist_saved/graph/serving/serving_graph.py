@@ -60,9 +60,10 @@ def serving_graph(
 ) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[Served, ...]]:
     """Cut a graph at its signatures.
 
-    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, but for
-    the tables that are not needed. All other operations, variables and files go that no signature needs. Partitioned
-    variables are folded (:mod:`autodist_saved.graph.folding.fold`), and what saves and restores them is made anew.
+    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, but
+    for the tables that are not needed. All other operations, variables and files go that no signature needs.
+    Partitioned variables are folded (:mod:`autodist_saved.graph.folding.fold`), and what saves and restores
+    them is made anew.
 
     Args:
         meta_graph: a described graph, with its saver, collections, and signatures; used up.
