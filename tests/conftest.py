@@ -29,8 +29,14 @@ def no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def hang_ups_are_heard() -> Iterator[None]:
-    """Processes inherit that SIGHUP is ignored, as under nohup, and jobs started here have to notice it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_heard() -> Iterator[None]:
+    """Processes inherit that a signal is ignored, SIGHUP under nohup, SIGINT in the background of a script.
+
+    Jobs that are started here have to notice both.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)}
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        signal.signal(number, handler)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
