@@ -61,10 +61,10 @@ class Browser:
         asked = [one["params"] for one in messages if one["method"] == "Network.requestWillBeSent"]
         return [params["request"]["url"] for params in asked]
 
-    def take_picture(self, place: Path, height: int) -> None:
-        """A PNG of the page's upper part, as wide as the screen."""
-        width = self.run("return window.innerWidth")
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    def take_picture(self, place: Path, height: int, *, top: str = "body") -> None:
+        """A PNG of a part of the page, as wide as the screen, from the element on that a selector finds."""
+        width, at = self.run(f"return [innerWidth, document.querySelector('{top}').getBoundingClientRect().top]")
+        clip = {"x": 0, "y": at, "width": width, "height": height, "scale": 1}
         shot = {"format": "png", "clip": clip, "captureBeyondViewport": True}
         picture = self._driver.execute_cdp_cmd("Page.captureScreenshot", shot)
         place.write_bytes(base64.b64decode(picture["data"]))

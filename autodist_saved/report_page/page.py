@@ -56,7 +56,7 @@ def render(model: SavedModel) -> bytes:
     sizes = model.sizes
     page = _environment().get_template("page.html.j2").render(
         model=model,
-        title=" / ".join(model.files.root.absolute().parts[-2:]),
+        title=" / ".join(model.files.root.resolve().parts[-2:]),
         writer=writer_of(model),
         report=report,
         facts=[fact for fact in report.facts() if fact[0] not in _ELSEWHERE] if report is not None else (),
