@@ -43,6 +43,7 @@ class Console(control_pb2_grpc.ConsoleServicer):
         self._exporter: Exporter | None = None
         self._exporting = threading.Lock()
         self._rate = Rate()
+        self._rate.of(gate.steps)
 
     def export_with(self, exporter: Exporter) -> None:
         """From now on export on request with this function; see :meth:`DistributedSession.export_on_request`."""
