@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autodist_saved.saver import Saver
     from autodist_saved.server import serve
     from autodist_saved.session import DistributedSession, create_distributed_session
+    from autodist_saved.tensorboard import write_summary
 
 _HOME = {
     "AutodistSavedError": "errors",
@@ -39,6 +40,7 @@ _HOME = {
     "VersionedTarget": "publish.versioned",
     "create_distributed_session": "session",
     "serve": "server",
+    "write_summary": "tensorboard",
 }
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "VersionedTarget",
     "create_distributed_session",
     "serve",
+    "write_summary",
 ]
 
 

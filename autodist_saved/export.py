@@ -12,7 +12,6 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from autodist_saved.graph.describe import MetaGraph, describe
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
+from autodist_saved.memory import Growth
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.file_sums import file_sums, write_summed
@@ -36,8 +36,9 @@ from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
-from autodist_saved.report import ExportReport, FileSum
+from autodist_saved.report import Destination, ExportReport, FileSum
 from autodist_saved.sources.source import Source
+from autodist_saved.timeline import Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +71,15 @@ class Export:
         self._files: SavedModelFiles | None = None
         self._extra_files: set[str] = set()
         self._sums: dict[str, FileSum] = {}
-        self._seconds: dict[str, float] = {}
-        self._report = ExportReport(task)
+        self._growth = Growth()
+        self._stopwatch = Stopwatch()
+        destination = Destination(type(target).__name__, target.path)
+        self._report = ExportReport(task, target=destination, started=self._stopwatch.started)
 
     @property
     def report(self) -> ExportReport:
         """What has happened so far."""
-        return replace(self._report, seconds=dict(self._seconds))
+        return replace(self._report, intervals=self._stopwatch.intervals)
 
     @property
     def is_staged(self) -> bool:
@@ -126,6 +129,7 @@ class Export:
             nbytes=streamed.nbytes,
             transport=streamed.ways,
             staging=dict(staged.ways),
+            memory=dict(staged.memory),
         )
 
     def add(self, request: MetaGraphRequest) -> None:
@@ -160,12 +164,14 @@ class Export:
                     verify(files, self._report.plan, self._sums)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
-                self._report = replace(self._report, files=file_sums(files))
+                memory = {self._report.task: self._growth.so_far(), **self._report.memory}
+                self._report = replace(self._report, files=file_sums(files), memory=memory)
                 write_manifest(files, self.report)
                 path = self._target.commit()
         self._report = replace(self._report, path=path)
         self._journal.note(self._number, path=path)
         log.info("%s", self.report)
+        log.debug("%s", "\n".join(f"{name}: {fact}" for name, fact in self.report.facts()))
         return f"{path}/{(files.saved_model_text if as_text else files.saved_model).name}"
 
     def abandon(self) -> None:
@@ -231,15 +237,13 @@ class Export:
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
         self._journal.note(self._number, phase=name)
         try:
-            with translated(name):
+            with self._stopwatch.phase(name), translated(name):
                 yield
         except BaseException as error:
             self._journal.note(self._number, error=f"{type(error).__name__}: {error}")
             raise
-        self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
 
 
 def _is_another(origin: str, staged: Path) -> bool:

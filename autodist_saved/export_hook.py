@@ -30,6 +30,7 @@ from autodist_saved.rehearsal import Rehearsal
 from autodist_saved.saver import Saver, required_saver
 from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
+from autodist_saved.tensorboard import write_summary
 
 _MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
 """What the builder raises where the program is wrong."""
@@ -62,6 +63,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         cluster: Cluster | None = None,
         options: ExportOptions | None = None,
         then: Callable[[SavedModelBuilder], None] | None = None,
+        logdir: str | os.PathLike[str] | None = None,
         **meta_graph: Any,
     ) -> None:
         """Touches no file.
@@ -76,6 +78,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             options: how exports work. They wait for other exports of the job, whatever ``when_busy`` says.
             then: called in the thread that exports, with the builder, to add further meta graphs; the session's
                 graph is the default one.
+            logdir: of TensorBoard; the figures of each export are its run ``export``, see :func:`write_summary`.
             meta_graph: further arguments of :meth:`SavedModelBuilder.add_meta_graph_and_variables`, such as
                 ``train_op``.
 
@@ -91,6 +94,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._cluster = cluster
         self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
         self._then = then
+        self._logdir = logdir
         self._timer: v1.train.SecondOrStepTimer | None = None
         self._step: tf.Variable | None = None
         self._session: v1.Session | None = None
@@ -266,6 +270,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             finally:
                 builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))
+            if self._logdir is not None:
+                write_summary(builder.report, self._logdir)
 
 
 @contextmanager

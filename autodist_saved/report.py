@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import field
+from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, computed_field
 from pydantic.dataclasses import dataclass
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
 
+from autodist_saved.memory import TaskMemory
 from autodist_saved.plan import ExportPlan
+from autodist_saved.timeline import Interval
 from autodist_saved.witness import Witness
 
 
@@ -27,19 +34,39 @@ class FileSum:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """Where an export went. A model may have been moved since.
+
+    Attributes:
+        kind: of the target, such as ``VersionedTarget``.
+        path: of the target; for versions the directory that they are in.
+    """
+
+    kind: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.kind})"
+
+
+@dataclass(frozen=True)
 class ExportReport:
-    """What one task did for an export.
+    """What one task did for an export. What is not known is None, or absent from its dictionary.
 
     Attributes:
         task: the task that reports, such as ``chief:0``; ``local`` in a process without a cluster.
         path: the SavedModel's directory; None as long as it is not visible, and on every task but the chief.
+        target: where the export went.
         note: in words, why this task did nothing; empty on the chief.
+        started: when the export began, in UTC.
         nbytes: bytes of the variables' data files.
-        seconds: wall time by phase, in the order in which the phases began.
+        intervals: the phases in the order in which they began. One may come several times, and within another one:
+            where nothing is copied, the job is released within ``stream``.
         transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
             ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
         staging: for each of these tasks what it did while the job was stopped: ``memory``, it copied them, or
             ``parked``, it did not, and the job was stopped until they had come.
+        memory: of the chief, and of the parameter servers that have staged by themselves.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
         files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
@@ -48,14 +75,56 @@ class ExportReport:
 
     task: str
     path: str | None = None
+    target: Destination | None = None
     note: str = ""
+    started: datetime | None = None
     nbytes: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    intervals: tuple[Interval, ...] = ()
     transport: dict[str, str] = field(default_factory=dict)
     staging: dict[str, str] = field(default_factory=dict)
+    memory: dict[str, TaskMemory] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
     files: dict[str, FileSum] = field(default_factory=dict)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time by phase, in the order in which the phases began."""
+        seconds: dict[str, float] = {}
+        for interval in self.intervals:
+            seconds[interval.phase] = seconds.get(interval.phase, 0.0) + interval.seconds
+        return seconds
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the beginning of the export to the end of its last phase."""
+        return max((interval.end for interval in self.intervals), default=0.0)
+
+    @property
+    def stall(self) -> Interval | None:
+        """The time in which no task trained: from when the last one had stopped until all were let go.
+
+        Those that had stopped before it waited longer, by the time of the phase ``cut`` at the most. None where
+        nobody had to be stopped.
+        """
+        ends = {interval.phase: interval.end for interval in self.intervals}
+        if self.witness is None or not self.witness.epoch or not {"cut", "release"} <= ends.keys():
+            return None
+        return Interval("stall", ends["cut"], ends["release"] - ends["cut"])
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def stall_seconds(self) -> float | None:
+        """How long :attr:`stall` was."""
+        return None if self.stall is None else self.stall.seconds
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def bytes_per_second(self) -> float | None:
+        """Bytes of variables per second of the phase ``stream``; None where there was nothing to stream."""
+        streaming = self.seconds.get("stream", 0.0)
+        return self.nbytes / streaming if streaming and self.nbytes else None
 
     @property
     def global_step(self) -> int | None:
@@ -67,14 +136,23 @@ class ExportReport:
             return self.note or f"{self.task} has not exported anything"
         step = "" if self.global_step is None else f" of step {self.global_step}"
         place = f"to {self.path}" if self.path else "and not made visible"
-        seconds = sum(self.seconds.values())
+        stall = "" if self.stall is None else f"; training stood still for {self.stall.seconds:.3f} s"
         return (
-            f"{len(self.plan.variables)} variables{step}, {self.nbytes:,} bytes, exported {place} in {seconds:.1f} s"
+            f"{len(self.plan.variables)} variables{step}, {self.nbytes:,} bytes, exported {place} in "
+            f"{self.elapsed:.1f} s{stall}"
         )
+
+    def __rich__(self) -> Table:
+        """For ``rich``: the facts as a table."""
+        return facts_table(self.facts())
 
     def facts(self) -> list[tuple[str, str]]:
         """What people ask first, each with its name."""
         facts = [("exported by", self.task)]
+        if self.target is not None:
+            facts.append(("exported to", str(self.target)))
+        if self.started is not None:
+            facts.append(("started", f"{self.started:%Y-%m-%d %H:%M:%S} UTC"))
         if self.plan is not None:
             facts.append(("variables", f"{len(self.plan.variables)}, {self.nbytes:,} bytes"))
             facts.append(("held by", ", ".join(self.plan.tasks())))
@@ -83,7 +161,18 @@ class ExportReport:
                 facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
-        if self.seconds:
+        return facts + self._figures()
+
+    def _figures(self) -> list[tuple[str, str]]:
+        facts = []
+        if self.witness is not None:
+            stall = "not known: no cut stopped it" if self.stall is None else f"{self.stall.seconds:.3f} s"
+            facts.append(("training stood still", stall))
+        if self.bytes_per_second is not None:
+            facts.append(("streamed", f"{decimal(int(self.bytes_per_second))} per second"))
+        if self.memory:
+            facts.append(("memory", ", ".join(f"{task} {memory}" for task, memory in self.memory.items())))
+        if self.intervals:
             facts.append(("seconds", ", ".join(f"{phase} {secs:.3f}" for phase, secs in self.seconds.items())))
         return facts
 
@@ -103,3 +192,11 @@ class ExportReport:
 
 
 _ADAPTER = TypeAdapter(ExportReport)
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
+    """Facts and their names, as they are: brackets are brackets, and nothing is cut off."""
+    table = Table(show_header=False, box=None)
+    for name, value in facts:
+        table.add_row(Text(name, "bold", overflow="fold"), Text(value, overflow="fold"))
+    return table

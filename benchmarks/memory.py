@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autodist_saved.memory import highest_bytes, resident_bytes
+
 MIB = 2**20
 
 
@@ -12,15 +14,8 @@ class PeakGrowth:
 
     def __init__(self) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        self._held = _field("VmRSS")
+        self._held = resident_bytes()
 
     def mib(self) -> float:
         """MiB from where it was to its peak."""
-        return max(0, _field("VmHWM") - self._held) / MIB
-
-
-def _field(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise KeyError(name)
+        return max(0, highest_bytes() - self._held) / MIB

@@ -111,6 +111,13 @@ def test_the_report_tells_where_every_piece_was(job: Job, model: str) -> None:
     assert report["nbytes"] == sum(reader_bytes(model, name) for name in by_name), (
         "bytes are those of the tensors written"
     )
+    assert {task: memory["staged"] for task, memory in report["memory"].items()} == {
+        "chief:0": None,
+        "ps:0": 0,
+        "ps:1": 0,
+    }
+    assert all(memory["resident"] > 2**20 for memory in report["memory"].values())
+    assert report["stall_seconds"] > 0
     assert list(report["seconds"])[:6] == ["plan", "describe", "open", "connect", "cut", "stage"]
     manifest = ExportReport.from_json(Path(model, "assets.extra/autodist_saved/manifest.json").read_text())
     assert manifest.path is None, "models are moved"

@@ -22,6 +22,7 @@ from autodist_saved.errors import (
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
+from autodist_saved.report import Destination
 from autodist_saved.testing import ArraySource
 from autodist_saved.witness import Witness
 from tests.meta_graphs import request
@@ -50,6 +51,9 @@ def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) ->
     assert report.global_step == 7
     assert report.nbytes == 48
     assert report.staging == {"ps:0": "memory", "ps:1": "memory"}
+    assert report.target == Destination("LocalTarget", str(tmp_path / "model"))
+    assert report.memory["chief:0"].resident > 2**20
+    assert report.started is not None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

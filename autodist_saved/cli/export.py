@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.cli.job_address import Authority, Certificate, Job, Key, TokenFile, visit
+from autodist_saved.cli.running_job import Authority, Certificate, Job, Key, TokenFile, export_as_dict, visit
 
 
 def export(
@@ -19,22 +19,25 @@ def export(
     certificate: Certificate = None,
     key: Key = None,
     authority: Authority = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Have a running job export now, and wait until the model is there or the export has failed.
 
     The job says how it exports with session.export_on_request(...). Ctrl-C
     ends the waiting and not the export.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       autodist-saved export localhost:2226 /models/flights/2
+
+      autodist-saved export --json cluster.yaml /models/flights
     """
+    import json
+
     from rich.console import Console
 
     said = Console(stderr=True)
-    path = ""
     with visit(job, token_file, certificate, key, authority) as visitor, said.status("asking the chief") as line:
         for status in visitor.export(target):
-            path = status.path
             line.update(f"{status.phase or 'begun'}, {status.seconds:.0f} s")
-    typer.echo(path)
+    typer.echo(json.dumps(export_as_dict(status)) if as_json else status.path)

@@ -59,16 +59,11 @@ def inspect(
 
 
 def _facts(model: SavedModel) -> Table:
-    from rich.table import Table
-
-    from autodist_saved.cli.output import plain
     from autodist_saved.models.writer import writer_of
+    from autodist_saved.report import facts_table
 
-    facts = Table(show_header=False, box=None)
     said = model.manifest.facts() if model.manifest is not None else []
-    for name, value in [("model", str(model.files.root)), ("written by", writer_of(model)), *said]:
-        facts.add_row(plain(name, "bold"), plain(value))
-    return facts
+    return facts_table([("model", str(model.files.root)), ("written by", writer_of(model)), *said])
 
 
 def _graphs(model: SavedModel) -> Iterator[Table]:

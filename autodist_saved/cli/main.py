@@ -17,6 +17,7 @@ from autodist_saved.cli.export import export
 from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
 from autodist_saved.cli.prune import prune
+from autodist_saved.cli.report import report
 from autodist_saved.cli.status import status
 from autodist_saved.cli.verify import verify
 from autodist_saved.errors import AutodistSavedError
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (launch, status, export, inspect, verify, diff, prune):
+for command in (launch, status, export, inspect, verify, diff, report, prune):
     app.command()(command)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autodist_saved.cli.job_address import Authority, Certificate, Job, Key, TokenFile, visit
+from autodist_saved.cli.running_job import Authority, Certificate, Job, Key, TokenFile, export_as_dict, visit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Group
 
     from autodist_saved.control.control_pb2 import ExportStatus, StatusReply, TaskStatus
+    from autodist_saved.control.visitor import Visitor
 
 EVERY_SECS = 1.0
 
@@ -23,6 +26,9 @@ def status(
     certificate: Certificate = None,
     key: Key = None,
     authority: Authority = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON; with --watch one line for each look.")
+    ] = False,
 ) -> None:
     """Show the tasks of a running job, their steps, and its last exports.
 
@@ -31,29 +37,58 @@ def status(
       autodist-saved status localhost:2226
 
       autodist-saved status --watch cluster.yaml
+
+      autodist-saved status --json localhost:2226
     """
-    import time
+    import json
+    from contextlib import suppress
 
     from rich.console import Console
     from rich.live import Live
 
+    console = Console()
+    with visit(job, token_file, certificate, key, authority) as visitor, suppress(KeyboardInterrupt):
+        if as_json:
+            for reply in _replies(visitor, watch):
+                typer.echo(json.dumps(_as_dict(reply)))
+        elif watch:
+            with Live(console=console) as live:
+                for reply in _replies(visitor, watch):
+                    live.update(_shown(reply))
+            console.print("the job is over")
+        else:
+            console.print(_shown(visitor.status()))
+
+
+def _replies(visitor: Visitor, watch: bool) -> Iterator[StatusReply]:
+    """One, or one after the other until the job is over."""
+    import time
+
     from autodist_saved.errors import TaskUnreachableError
 
-    console = Console()
-    with visit(job, token_file, certificate, key, authority) as visitor:
-        shown = _shown(visitor.status())
-        if not watch:
-            console.print(shown)
+    yield visitor.status()
+    while watch:
+        time.sleep(EVERY_SECS)
+        try:
+            yield visitor.status()
+        except TaskUnreachableError:
             return
-        with Live(shown, console=console) as live:
-            try:
-                while True:
-                    time.sleep(EVERY_SECS)
-                    live.update(_shown(visitor.status()))
-            except KeyboardInterrupt:
-                return
-            except TaskUnreachableError:
-                console.print("the job is over")
+
+
+def _as_dict(reply: StatusReply) -> dict[str, Any]:
+    tasks = [
+        {
+            "task": task.task,
+            "state": task.state,
+            "training": _training(task) or None,
+            "steps": task.steps if _trains(task) else None,
+            "steps_per_sec": task.steps_per_sec if task.HasField("steps_per_sec") else None,
+            "silent_secs": task.silent_secs if task.HasField("silent_secs") else None,
+            "pid": task.pid or None,
+        }
+        for task in reply.tasks
+    ]
+    return {"tasks": tasks, "exports": [export_as_dict(export) for export in reply.exports]}
 
 
 def _shown(reply: StatusReply) -> Group:
@@ -70,18 +105,26 @@ def _shown(reply: StatusReply) -> Group:
 
 
 def _task_row(task: TaskStatus) -> list[str]:
-    from autodist_saved.control.control_pb2 import Progress
-
-    trains = not task.task.startswith("ps:")
     return [
         task.task,
         task.state,
-        Progress.Standing.Name(task.standing).lower() if trains and task.state == "joined" else "",
-        f"{task.steps:,}" if trains else "",
+        _training(task),
+        f"{task.steps:,}" if _trains(task) else "",
         f"{task.steps_per_sec:.1f}" if task.HasField("steps_per_sec") else "",
         f"{task.silent_secs:.1f} s ago" if task.HasField("silent_secs") else "never",
         str(task.pid) if task.pid else "",
     ]
+
+
+def _trains(task: TaskStatus) -> bool:
+    return not task.task.startswith("ps:")
+
+
+def _training(task: TaskStatus) -> str:
+    """In a word how it stands to training; empty for what does not train, or is not there."""
+    from autodist_saved.control.control_pb2 import Progress
+
+    return Progress.Standing.Name(task.standing).lower() if _trains(task) and task.state == "joined" else ""
 
 
 def _outcome(export: ExportStatus) -> str:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 import grpc
 
 from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.rate import Rate
 from autodist_saved.control.roster import Member, Workers
 from autodist_saved.gate import Gate
 from autodist_saved.journal import Entry, Journal
@@ -41,7 +42,8 @@ class Console(control_pb2_grpc.ConsoleServicer):
         self._journal = journal
         self._exporter: Exporter | None = None
         self._exporting = threading.Lock()
-        self._rate = _Rate()
+        self._rate = Rate()
+        self._rate.of(gate.steps)
 
     def export_with(self, exporter: Exporter) -> None:
         """From now on export on request with this function; see :meth:`DistributedSession.export_on_request`."""
@@ -121,22 +123,6 @@ class Console(control_pb2_grpc.ConsoleServicer):
         """The last export of a thread, numbered higher than those that were there before it."""
         own = [entry for entry in self._journal.entries() if entry.thread == thread.ident and entry.number > before]
         return own[-1] if own else None
-
-
-class _Rate:
-    """Steps per second of the chief, between two looks that are some time apart."""
-
-    _APART_SECS = 2.0
-
-    def __init__(self) -> None:
-        self._looks = [(time.monotonic(), 0)]
-
-    def of(self, steps: int) -> float:
-        now = time.monotonic()
-        if now - self._looks[-1][0] >= self._APART_SECS:
-            self._looks = [self._looks[-1], (now, steps)]
-        since, before = self._looks[0]
-        return (steps - before) / max(now - since, 1e-9)
 
 
 def _task_status(member: Member) -> control_pb2.TaskStatus:

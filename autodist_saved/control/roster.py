@@ -12,6 +12,7 @@ import grpc
 
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
+from autodist_saved.control.rate import Rate
 from autodist_saved.gate import Standing
 
 
@@ -34,7 +35,7 @@ class Member:
         state: whether it takes part.
         standing: to the cut ``epoch``, as it last said.
         steps: training steps since its process began, as it last said.
-        steps_per_sec: between its last two heartbeats; None before.
+        steps_per_sec: over the last seconds; None as long as nobody knows.
         epoch: of the cut that ``standing`` is about; 0 for none.
         parked_until: it stays parked that long whatever happens to the chief; 0 while it is not known to be.
         heard_at: when it last said anything; 0 for never.
@@ -60,7 +61,7 @@ class Member:
     life: str = ""
     stream: grpc.ServicerContext | None = None
     outbox: list[control_pb2.ChiefMessage] = field(default_factory=list)
-    _counted_at: float = 0.0
+    _rate: Rate = field(default_factory=Rate)
 
     @property
     def trains(self) -> bool:
@@ -69,10 +70,8 @@ class Member:
 
     def hear(self, progress: control_pb2.Progress) -> None:
         """Note what it says of itself."""
-        now = time.monotonic()
-        if self._counted_at and progress.steps >= self.steps and now > self._counted_at:
-            self.steps_per_sec = (progress.steps - self.steps) / (now - self._counted_at)
-        self.heard_at = self._counted_at = now
+        self.heard_at = time.monotonic()
+        self.steps_per_sec = self._rate.of(progress.steps)
         self.standing = _STANDINGS[progress.standing]
         self.steps = progress.steps
         self.epoch = progress.epoch

@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.dtypes import item_bytes, numpy_dtype
 from autodist_saved.errors import AutodistSavedError, ExportError
+from autodist_saved.memory import TaskMemory
 from autodist_saved.options import ExportOptions, Transport
 from autodist_saved.plan import Piece, Shape
 from autodist_saved.sources.carrier import Carrier
@@ -24,6 +25,20 @@ from autodist_saved.transport.server_variable import ServerVariable
 
 Result = TypeVar("Result")
 Held = Mapping[str, Sequence[tuple[Piece, ServerVariable]]]
+
+
+class StagedByAgents(NamedTuple):
+    """How parameter servers have staged.
+
+    Attributes:
+        ways: for each of them ``memory`` or ``parked``.
+        shapes: by the index of a piece, where they are not as planned.
+        memory: of each of them.
+    """
+
+    ways: dict[str, str]
+    shapes: dict[int, Shape]
+    memory: dict[str, TaskMemory]
 
 
 class Agents:
@@ -71,19 +86,19 @@ class Agents:
         """Whether a parameter server stages this piece by itself."""
         return piece.index in self._places.get(piece.task, {})
 
-    def stage(self) -> tuple[dict[str, str], dict[int, Shape]]:
-        """Have them stage what they hold.
-
-        Returns:
-            for each task ``memory`` or ``parked``; and shapes by the index of a piece, where they are not as planned.
-        """
+    def stage(self) -> StagedByAgents:
+        """Have them stage what they hold."""
         answers = self._of_each(lambda _, line: line.stage())
         shapes = {
             self._held[task][place][0].index: shape
             for task, answer in answers.items()
             for place, shape in answer.shapes.items()
         }
-        return {task: "parked" if answer.parked else "memory" for task, answer in answers.items()}, shapes
+        return StagedByAgents(
+            {task: "parked" if answer.parked else "memory" for task, answer in answers.items()},
+            shapes,
+            {task: answer.memory for task, answer in answers.items()},
+        )
 
     def carriers(self) -> dict[str, Carrier]:
         """A carrier for each task."""

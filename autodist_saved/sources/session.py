@@ -88,11 +88,11 @@ class SessionSource(Source):
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as aside:
             by_agents = aside.submit(self._agents.stage)
             shapes = self._stage_others(plan)
-            ways, of_agents = by_agents.result()
-        shapes |= of_agents
+            staged = by_agents.result()
+        shapes |= staged.shapes
         if shapes:
             plan = make_plan(self._with_shapes(variable, shapes) for variable in plan.variables)
-        return Staged(plan, {task: ways.get(task, "memory") for task in plan.tasks()})
+        return Staged(plan, {task: staged.ways.get(task, "memory") for task in plan.tasks()}, staged.memory)
 
     def _stage_others(self, plan: ExportPlan) -> dict[int, Shape]:
         """Copy what no agent stages. Returns shapes by the index of a piece, where they were not known before."""

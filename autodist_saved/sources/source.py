@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.errors import ExportError
+from autodist_saved.memory import TaskMemory
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, Piece
 from autodist_saved.sources.carrier import Carrier
@@ -35,10 +36,12 @@ class Staged:
         plan: the same, in which every shape is known now.
         ways: for each task that holds pieces ``memory``, where it has copied them, or ``parked``, where it has not:
             the writers have to stay stopped until all is read.
+        memory: of those tasks that have told it.
     """
 
     plan: ExportPlan
     ways: Mapping[str, str]
+    memory: Mapping[str, TaskMemory] = field(default_factory=dict)
 
     @property
     def parked(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.bundle.dtypes import item_bytes
+from autodist_saved.memory import TaskMemory, resident_bytes
 from autodist_saved.transport.server_variable import ServerVariable
 from autodist_saved.transport.staging_memory import Bytes, StagingMemory
 
@@ -47,10 +48,12 @@ class StageResult(NamedTuple):
     Attributes:
         parked: whether nothing was copied.
         shapes: by position, of those variables that have another shape than planned, or had none.
+        memory: of the process, now that it has staged.
     """
 
     parked: bool
     shapes: dict[int, Shape]
+    memory: TaskMemory
 
 
 class Copies:
@@ -102,6 +105,7 @@ class Copies:
         return StageResult(
             bool(arrays) and self._buffer is None,
             {number: shape for number, shape in shapes.items() if shape != self._variables[number].shape},
+            TaskMemory(resident_bytes(), staged=0 if self._buffer is None else nbytes),
         )
 
     def bytes_of(self, number: int, start: int, nbytes: int) -> Bytes:

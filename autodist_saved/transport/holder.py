@@ -105,7 +105,8 @@ class _Holder:
     def _stage(self) -> Reply:
         staged = self.copies.stage()
         shapes = {number: Shape(extents=shape) for number, shape in staged.shapes.items()}
-        return Reply(parked=staged.parked, shapes=shapes)
+        resident, held = staged.memory.resident, staged.memory.staged
+        return Reply(parked=staged.parked, shapes=shapes, resident_bytes=resident, staged_bytes=held)
 
     def _move(self, move: Move) -> Reply:
         if not self.copies.parked:

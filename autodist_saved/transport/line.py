@@ -16,6 +16,7 @@ import numpy as np
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
+from autodist_saved.memory import TaskMemory
 from autodist_saved.transport.copies import StageResult
 from autodist_saved.transport.messages import receive_into, receive_message, send_message
 from autodist_saved.transport.server_variable import ServerVariable, encode_variables
@@ -68,7 +69,8 @@ class Line:
     def stage(self) -> StageResult:
         """Have the attached variables staged."""
         reply = self._ask(Request(stage=Stage()))
-        return StageResult(reply.parked, {number: tuple(shape.extents) for number, shape in reply.shapes.items()})
+        shapes = {number: tuple(shape.extents) for number, shape in reply.shapes.items()}
+        return StageResult(reply.parked, shapes, TaskMemory(reply.resident_bytes, staged=reply.staged_bytes))
 
     def discard(self) -> None:
         """Have it let go of what was staged; it has done so when this returns."""

@@ -95,7 +95,7 @@ class Shape(_message.Message):
     def __init__(self, extents: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("error", "absent", "sees", "crc32c", "parked", "shapes")
+    __slots__ = ("error", "absent", "sees", "crc32c", "parked", "shapes", "resident_bytes", "staged_bytes")
     class ShapesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -109,10 +109,14 @@ class Reply(_message.Message):
     CRC32C_FIELD_NUMBER: _ClassVar[int]
     PARKED_FIELD_NUMBER: _ClassVar[int]
     SHAPES_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STAGED_BYTES_FIELD_NUMBER: _ClassVar[int]
     error: str
     absent: _containers.RepeatedScalarFieldContainer[int]
     sees: bool
     crc32c: _containers.RepeatedScalarFieldContainer[int]
     parked: bool
     shapes: _containers.MessageMap[int, Shape]
-    def __init__(self, error: _Optional[str] = ..., absent: _Optional[_Iterable[int]] = ..., sees: bool = ..., crc32c: _Optional[_Iterable[int]] = ..., parked: bool = ..., shapes: _Optional[_Mapping[int, Shape]] = ...) -> None: ...
+    resident_bytes: int
+    staged_bytes: int
+    def __init__(self, error: _Optional[str] = ..., absent: _Optional[_Iterable[int]] = ..., sees: bool = ..., crc32c: _Optional[_Iterable[int]] = ..., parked: bool = ..., shapes: _Optional[_Mapping[int, Shape]] = ..., resident_bytes: _Optional[int] = ..., staged_bytes: _Optional[int] = ...) -> None: ...

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,6 +185,38 @@ def test_the_command_line_shows_and_exports(chief: Chief, tmp_path: Path) -> Non
     assert "committed" in shown.stdout
     again = CliRunner().invoke(app, ["export", chief.address, str(tmp_path / "model")])
     assert isinstance(again.exception, ExportError)
+
+
+def test_the_command_line_tells_programs_in_json(chief: Chief, tmp_path: Path) -> None:
+    chief.server.console.export_with(chief.export)
+    model = str(tmp_path / "model")
+    exported = json.loads(CliRunner().invoke(app, ["export", "--json", chief.address, model]).stdout)
+    assert exported.pop("seconds") > 0
+    assert exported == {"target": model, "phase": "commit", "path": model, "error": None}
+    shown = json.loads(CliRunner().invoke(app, ["status", "--json", chief.address]).stdout)
+    of_chief, of_worker, of_server = shown["tasks"]
+    assert (of_chief["task"], of_chief["state"], of_chief["training"]) == ("chief:0", "joined", "training")
+    assert (of_chief["steps"], of_chief["pid"]) == (0, os.getpid())
+    assert (of_worker["state"], of_worker["training"], of_worker["silent_secs"]) == ("expected", None, None)
+    assert of_server["steps"] is None, "it does not train"
+    assert [export["path"] for export in shown["exports"]] == [model]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_watching_ends_with_the_job(chief: Chief, monkeypatch: pytest.MonkeyPatch, form: list[str]) -> None:
+    looks = itertools.count()
+
+    def pass_time(secs: float) -> None:
+        if next(looks) == 1:
+            chief.server.end_job(succeeded=False)
+
+    monkeypatch.setattr(time, "sleep", pass_time)
+    shown = CliRunner().invoke(app, ["status", "--watch", *form, chief.address], terminal_width=200)
+    assert shown.exit_code == 0, shown.exception
+    if form:
+        assert [len(json.loads(line)["tasks"]) for line in shown.stdout.splitlines()][:2] == [3, 3]
+    else:
+        assert shown.stdout.endswith("the job is over\n")
 
 
 def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(chief: Chief, tmp_path: Path) -> None:

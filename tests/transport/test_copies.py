@@ -108,7 +108,7 @@ def test_variables_that_have_grown_since_are_staged_all_the_same(staging: str, p
     copies = Copies(variables.open, StagingMemory(lambda: FREE))
     copies.attach(variables.asked, staging, keep=True)
     variables.arrays[0] = np.full(2 * FREE, 7, np.uint8)
-    assert copies.stage() == (parked, {0: (2 * FREE,)})
+    assert copies.stage()[:2] == (parked, {0: (2 * FREE,)})
     assert _bytes_of_all(copies, variables) == [array.tobytes() for array in variables.arrays]
 
 

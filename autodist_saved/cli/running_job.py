@@ -1,13 +1,14 @@
-"""How commands are told which running job they are about."""
+"""How commands are told which running job they are about, and how they tell of its exports."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from autodist_saved.control.control_pb2 import ExportStatus
     from autodist_saved.control.visitor import Visitor
 
 Job = Annotated[
@@ -52,3 +53,14 @@ def visit(
         raise ClusterConfigError("that is no job's address", problems=[problem])
     given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}
     return Visitor(address, replace(files, **{name: str(path) for name, path in given.items() if path is not None}))
+
+
+def export_as_dict(export: ExportStatus) -> dict[str, Any]:
+    """For JSON: an export, at one moment. It has a path once the model is visible, or an error, or neither yet."""
+    return {
+        "target": export.target,
+        "phase": export.phase,
+        "seconds": export.seconds,
+        "path": export.path or None,
+        "error": export.error or None,
+    }

@@ -1,0 +1,47 @@
+"""``autodist-saved report``: a page about a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a SavedModel.", show_default=False)],
+    page: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes; over what is there.")
+    ] = Path("report.html"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the export's figures as JSON, and where the page is.")
+    ] = False,
+) -> None:
+    """Write one HTML page about a model: how it was exported, where its variables were, what is in it.
+
+    Works for every SavedModel. The page needs no other file and runs no
+    script. Bytes of variables are not read: verify does.
+
+    [bold]Examples[/]
+
+      autodist-saved report /models/flights/1 -o report.html
+
+      autodist-saved report --json /models/flights/1
+    """
+    import json
+
+    from autodist_saved.cli.output import console
+    from autodist_saved.foreign import translated
+    from autodist_saved.models.saved_model import open_model
+    from autodist_saved.report import facts_table
+    from autodist_saved.report_page.page import render
+
+    opened = open_model(model)
+    with translated("report"):
+        page.write_bytes(render(opened))
+    manifest = opened.manifest
+    if as_json:
+        told = manifest.as_dict() if manifest is not None else None
+        typer.echo(json.dumps({"path": str(model), "page": str(page), "report": told}, indent=2))
+    else:
+        console().print(facts_table([("page", str(page)), *(manifest.facts() if manifest is not None else [])]))
