@@ -42,6 +42,8 @@ class ExportReport:
             ``parked``, it did not, and the job was stopped until they had come.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
+        answers: with ``verify="full"`` for each signature whether the loaded model answers as the job does, or why
+            that was not compared.
         files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
             manifest itself is not among them.
     """
@@ -55,6 +57,7 @@ class ExportReport:
     staging: dict[str, str] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
+    answers: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileSum] = field(default_factory=dict)
 
     @property
@@ -83,6 +86,7 @@ class ExportReport:
                 facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
+        facts += [(f"answers of {signature}", outcome) for signature, outcome in self.answers.items()]
         if self.seconds:
             facts.append(("seconds", ", ".join(f"{phase} {secs:.3f}" for phase, secs in self.seconds.items())))
         return facts
