@@ -73,7 +73,8 @@ class Verification:
             )
             return
         asked = list(self._asked(tags, request, meta_graph, is_captured=session is not None))
-        self._graphs[tags] = self._answerable(tags, asked)
+        # What may change variables comes last.
+        self._graphs[tags] = sorted(self._answerable(tags, asked), key=lambda one: bool(one.doubt))
 
     def ask_job(self) -> None:
         """Have the job answer. Called while its variables are as they are captured.
