@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from autodist_saved.errors import Problem, VerifyError
+from autodist_saved.foreign import first_line
 from autodist_saved.priority import NICENESS
 from autodist_saved.verification import loader
 from autodist_saved.verification.comparison import Array
@@ -113,7 +114,8 @@ def _reply(line: bytes) -> Reply:
         label: tf.make_ndarray(tensor_pb2.TensorProto.FromString(base64.b64decode(value)))
         for label, value in said.get("answers", {}).items()
     }
-    return Reply(answers, said.get("error"))
+    error = f"{said['error']}: {first_line(said['message'])}" if "error" in said else None
+    return Reply(answers, error)
 
 
 def _by_graph(

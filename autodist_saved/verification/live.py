@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import ExportError
+from autodist_saved.foreign import first_line
 from autodist_saved.graph_writes import GraphWrites
 from autodist_saved.verification.comparison import Array
 from autodist_saved.verification.question import Question, fetches
@@ -53,7 +54,7 @@ class LiveJob:
         except _LOST:
             raise
         except (tf.errors.OpError, TypeError, ValueError) as error:
-            text = str(getattr(error, "message", error)).partition("\n")[0]
+            text = first_line(str(getattr(error, "message", error)))
             raise ExportError(f"the job cannot answer {question} ({type(error).__name__}: {text})") from error
         return {label: _array(value) for label, value in values.items() if value is not None}  # not of an operation
 

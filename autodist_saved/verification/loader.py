@@ -3,7 +3,8 @@
 It reads one JSON object: ``model``, the directory; ``parent``, the process to die with; ``niceness``; and ``graphs``,
 each with ``tags`` and ``calls``. A call has ``feeds`` (``TensorProto`` in base64 by the name of the tensor) and
 ``fetches`` (names of tensors by labels). It writes a line of JSON for each graph and each of its calls, in order:
-``{}`` for a graph that was loaded, ``answers`` (as ``feeds``, by label), or an ``error``.
+``{}`` for a graph that was loaded, ``answers`` (as ``feeds``, by label), or an ``error`` and its
+``message``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _answer(model: str, graph: Any, replies: IO[str]) -> None:
         try:
             v1.saved_model.loader.load(session, graph["tags"], model)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            say(error=_told(error))
+            say(**_error(error))
             return
         say()
         for call in graph["calls"]:
@@ -52,7 +53,7 @@ def _answer(model: str, graph: Any, replies: IO[str]) -> None:
                 values = session.run(call["fetches"], feeds)
                 answers = {label: _encoded(value) for label, value in values.items() if value is not None}
             except Exception as error:  # noqa: BLE001
-                say(error=_told(error))
+                say(**_error(error))
             else:
                 say(answers=answers)
 
@@ -69,8 +70,8 @@ def _encoded(value: Any) -> str:
     return base64.b64encode(tf.make_tensor_proto(value).SerializeToString()).decode()
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {getattr(error, 'message', str(error))}"
+def _error(error: Exception) -> dict[str, str]:
+    return {"error": type(error).__name__, "message": getattr(error, "message", str(error))}
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def _made_up(info: Any) -> Any:
     dtype = tf.as_dtype(info.dtype)
     shape = [1 if size is None else size for size in _sizes(info)]
     if not dtype.is_floating and not dtype.is_complex:
-        return tf.make_tensor_proto(np.zeros(shape, dtype.as_numpy_dtype), dtype)
+        return tf.make_tensor_proto(np.full(shape, b"" if dtype == tf.string else 0, dtype.as_numpy_dtype), dtype)
     count = math.prod(shape)
     numbers = np.arange(1, count + 1) / (count + 1)
     return tf.make_tensor_proto(numbers.reshape(shape).astype(dtype.as_numpy_dtype))
