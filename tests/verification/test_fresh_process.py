@@ -114,8 +114,7 @@ def test_one_that_takes_too_long_is_ended_and_told(model: Path) -> None:
 def test_it_ends_with_its_parent(model: Path) -> None:
     program = (
         "import sys\n"
-        "from autodist_saved.verification import loader
-from autodist_saved.verification.fresh_process import load_and_call\n"
+        "from autodist_saved.verification.fresh_process import load_and_call\n"
         "load_and_call(sys.argv[1], [(['serve'], [])] * 10_000, 600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(model)], env=ENVIRONMENT)
