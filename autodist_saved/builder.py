@@ -17,8 +17,8 @@ from autodist_saved.export import Export
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
+from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.request import MetaGraphRequest
-from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
 from autodist_saved.publish.target import Target
@@ -101,7 +101,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         assets_list: Iterable[tf.Tensor] | None = None,
         init_op: tf.Operation | tf.Tensor | None = None,
         assets_extra: ExtraFiles | None = None,
-        warmup: Warmup | None = None,
+        warmup: Examples | None = None,
+        examples: Examples | None = None,
         serving: bool = False,
         moving_averages: MovingAverages | None = None,
     ) -> None:
@@ -131,6 +132,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             warmup: requests that TensorFlow Serving answers for itself before it answers anybody, at most 1000: by
                 signature a list of dictionaries with an array for each input. Classifications and regressions take
                 serialized ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
+            examples: what ``ExportOptions(verify="full")`` calls signatures with, in the form of ``warmup``. For a
+                signature without any, inputs are made up: zeros where they are whole numbers, else numbers between 0
+                and 1, and dimensions of 1 where they are not known.
             serving: cut the graph at its signatures, and save only the variables that they need: no slots of
                 optimizers, and no ``global_step``. Partitioned variables are one each in the graph, too.
             moving_averages: give the variables of a serving graph the values of their averages: an
@@ -179,6 +183,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             strip_default_attrs=strip_default_attrs,
             assets_extra=assets_extra,
             warmup=warmup,
+            examples=examples,
             serving=serving,
             moving_averages=moving_averages,
         )
@@ -206,7 +211,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         init_op: tf.Operation | tf.Tensor | None = None,
         train_op: tf.Operation | tf.Tensor | None = None,
         assets_extra: ExtraFiles | None = None,
-        warmup: Warmup | None = None,
+        warmup: Examples | None = None,
+        examples: Examples | None = None,
         serving: bool = False,
         moving_averages: MovingAverages | None = None,
     ) -> None:
@@ -243,6 +249,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             strip_default_attrs=strip_default_attrs,
             assets_extra=assets_extra,
             warmup=warmup,
+            examples=examples,
             serving=serving,
             moving_averages=moving_averages,
         )
@@ -256,7 +263,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         clear_devices: Devices = True,
         strip_default_attrs: bool = False,
         assets_extra: ExtraFiles | None = None,
-        warmup: Warmup | None = None,
+        warmup: Examples | None = None,
+        examples: Examples | None = None,
         moving_averages: MovingAverages | None = None,
     ) -> None:
         """Add a serving graph that you build, on the variables of the same names.
@@ -269,7 +277,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 that the job's have when they are whole, and returns ``SignatureDef`` by name. Files in the collection
                 ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op in ``saved_model_main_op`` are taken from
                 the graph; tables are filled without a main op.
-            tags, clear_devices, strip_default_attrs, assets_extra, warmup, moving_averages: as in
+            tags, clear_devices, strip_default_attrs, assets_extra, warmup, examples, moving_averages: as in
                 :meth:`add_meta_graph_and_variables`.
 
         Raises:
@@ -294,6 +302,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 strip_default_attrs=strip_default_attrs,
                 assets_extra=assets_extra,
                 warmup=warmup,
+                examples=examples,
                 serving=True,
                 moving_averages=moving_averages,
             )
@@ -310,7 +319,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
         Raises:
             UsageError: nothing was added, adding has failed, or the model is saved already.
-            VerifyError: what was written does not read back.
+            VerifyError: what was written does not read back, or does not answer as the job does.
             TargetExistsError, TargetUnwritableError: the target was taken meanwhile, or cannot be written.
 
         After an error nothing is visible, and nothing is left behind.
@@ -330,7 +339,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         cut = cut_of(session, self._options)
         journal = session.job.journal if isinstance(session, GatedSession) else None
         self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
-        self._export.capture(request, source, cut)
+        self._export.capture(request, source, cut, session)
 
     def _request(
         self,

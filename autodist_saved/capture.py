@@ -45,6 +45,7 @@ def capture(
     data_files: int = 1,
     sync: bool = False,
     phase: Phase = lambda _: nullcontext(),
+    while_stopped: Callable[[], None] = lambda: None,
 ) -> Captured:
     """Write every variable of a plan as one dense entry of the bundle ``prefix``, all of one cut.
 
@@ -59,6 +60,7 @@ def capture(
         options: for staging and streaming.
         data_files, sync: as in :func:`stream`.
         phase: is entered for each phase, by its name.
+        while_stopped: called when the variables are staged, and are what is captured still.
 
     Raises:
         CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.
@@ -104,6 +106,7 @@ def capture(
             with phase("stage"):
                 before = source.global_step()
                 staged = source.stage(plan)
+                while_stopped()
             if staged.parked:
                 cut.extend()
                 streamed = streaming(staged, discard_and_go_on)

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import tensorflow.compat.v1 as v1
+
 from autodist_saved import tensorflow_private
 from autodist_saved.binding import check_captured, plan_of
 from autodist_saved.capture import capture
@@ -39,6 +41,7 @@ from autodist_saved.publish.verify import verify
 from autodist_saved.report import Destination, ExportReport, FileSum
 from autodist_saved.sources.source import Source
 from autodist_saved.timeline import Stopwatch
+from autodist_saved.verification.verification import Verification
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ class Export:
         self._stopwatch = Stopwatch()
         destination = Destination(type(target).__name__, target.path)
         self._report = ExportReport(task, target=destination, started=self._stopwatch.started)
+        self._verification = Verification(options) if options.verify == "full" else None
 
     @property
     def report(self) -> ExportReport:
@@ -92,13 +96,24 @@ class Export:
         Raises:
             PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong.
         """
+        if self._verification is not None and "://" in self._target.path:
+            raise UsageError(
+                "verify='full' loads the model from a directory before it is visible, and there is none for "
+                f"{self._target.path}; export with verify='checksums'"
+            )
         with self._phase("plan"):
             plan = source.plan()
         meta_graph = self._describe(request)
         return Prepared(plan if meta_graph.served is None else plan_of(meta_graph.served, plan), meta_graph)
 
-    def capture(self, request: MetaGraphRequest, source: Source, cut: Cut) -> None:
+    def capture(self, request: MetaGraphRequest, source: Source, cut: Cut, session: v1.Session | None = None) -> None:
         """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
+
+        Args:
+            request: what the meta graph is to be.
+            source: where the variables are.
+            cut: stops those who write them.
+            session: a plain one of the job's, which ``verify="full"`` asks for its answers.
 
         Raises:
             PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong; nothing was touched.
@@ -109,6 +124,9 @@ class Export:
             self._target.check()
         prepared = self.prepare(request, source)
         plan, meta_graph = prepared.plan, prepared.meta_graph
+        if self._verification is not None:
+            with self._phase("ask"):
+                self._verification.add(request, meta_graph, session)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._phase("open"):
             self._files = files = self._target.open(self._report.task)
@@ -117,7 +135,10 @@ class Export:
                 with self._phase("open"):
                     files.variables.mkdir()
             prefix = files.variables_prefix
-            captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
+            ask = self._verification.ask_job if self._verification is not None else lambda: None
+            captured = capture(
+                plan, source, cut, prefix, self._options, sync=True, phase=self._phase, while_stopped=ask
+            )
             with self._phase("stream"):
                 self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
@@ -140,6 +161,8 @@ class Export:
             check_captured(meta_graph.restored, self._report.plan, saver_given=request.saver is not None)
         with self._all_or_nothing(), self._phase("stream"):
             self._write_beside(meta_graph, files)
+        if self._verification is not None:
+            self._verification.add(request, meta_graph)
         self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
@@ -152,7 +175,7 @@ class Export:
             the path of the file that holds the graphs.
 
         Raises:
-            VerifyError: what was written does not read back.
+            VerifyError: what was written does not read back, or does not answer as the job does.
             TargetExistsError: somebody else has put something at the target meanwhile.
             TargetUnwritableError: the target could not be written.
         """
@@ -160,8 +183,10 @@ class Export:
         with self._all_or_nothing():
             with self._phase("verify"):
                 self._write_graphs(files, as_text=as_text)
-                if self._options.verify == "checksums" and self._report.plan is not None:
+                if self._options.verify != "none" and self._report.plan is not None:
                     verify(files, self._report.plan, self._sums)
+                if self._verification is not None:
+                    self._report = replace(self._report, answers=self._verification.check(files.root))
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 memory = {self._report.task: self._growth.so_far(), **self._report.memory}

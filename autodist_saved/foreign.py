@@ -43,6 +43,7 @@ _BROKEN = (JobError, "the runtime failed; the message below is its own")
 
 # How TensorFlow names a task that it has called in vain, and how a session of ours does that has lost one.
 _UNREACHABLE = re.compile(r"remote target /job:(\w+)/replica:\d+/task:(\d+)|^(\w+):(\d+) is lost")
+_WHERE_MADE = re.compile(r"\A.*^Node: [^\n]*\n", re.DOTALL | re.MULTILINE)
 
 TENSORFLOW: dict[str, _Translation] = {
     "AbortedError": _GONE,
@@ -118,7 +119,7 @@ def translate(error: BaseException) -> AutodistSavedError | None:
         )
         text = str(getattr(error, "message", ""))
         unreachable = ", ".join(dict.fromkeys(":".join(filter(None, found)) for found in _UNREACHABLE.findall(text)))
-        return make(f"{what} ({type(error).__name__}: {_first_line(text)})", task=unreachable or None)
+        return make(f"{what} ({type(error).__name__}: {first_line(text)})", task=unreachable or None)
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
@@ -156,7 +157,8 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _first_line(text: str) -> str:
-    """The first one that is more than a heading."""
+def first_line(text: str) -> str:
+    """The first line of what TensorFlow says that is more than a heading, or where in the program a node was made."""
+    text = _WHERE_MADE.sub("", text)
     lines = [line for line in text.splitlines() if line.strip("= ") and not line.rstrip().endswith(":")]
     return lines[0][:300] if lines else "no message"

@@ -66,7 +66,11 @@ class ExportOptions(Options):
         custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have, and
             that all who load the model have because they load a library first. Any others are refused.
         verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
-            and checksums with the plan; ``none`` trusts the disk.
+            and checksums with the plan; ``none`` trusts the disk. ``full`` also loads the model in a fresh process
+            on the chief's CPU, where it needs as much memory as the variables, and calls every signature with the
+            builder's ``examples``. The job answers the same while training is stopped, which lasts longer by that.
+            Answers that differ by more than arithmetic explains are refused.
+        verify_timeout_secs: how long loading and calling the model may take, with ``verify="full"``.
     """
 
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
@@ -78,7 +82,16 @@ class ExportOptions(Options):
     cut_timeout_secs: float = Field(default=30.0, gt=0)
     when_busy: Literal["refuse", "wait"] = "refuse"
     custom_ops: frozenset[str] = frozenset()
-    verify: Literal["checksums", "none"] = "checksums"
+    verify: Literal["full", "checksums", "none"] = "checksums"
+    verify_timeout_secs: float = Field(default=600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> ExportOptions:
+        if self.verify == "full" and self.consistency == "none":
+            raise ValueError("verify='full' compares answers of one moment, and consistency='none' captures none")
+        if self.verify == "full" and self.custom_ops:
+            raise ValueError("verify='full' loads the model with a plain TensorFlow, which has no custom_ops")
+        return self
 
 
 class ExportSchedule(Options):

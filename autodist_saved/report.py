@@ -69,6 +69,8 @@ class ExportReport:
         memory: of the chief, and of the parameter servers that have staged by themselves.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
+        answers: with ``verify="full"`` for each signature whether the loaded model answers as the job does, or why
+            that was not compared.
         files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
             manifest itself is not among them.
     """
@@ -85,6 +87,7 @@ class ExportReport:
     memory: dict[str, TaskMemory] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
+    answers: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileSum] = field(default_factory=dict)
 
     @computed_field  # type: ignore[prop-decorator]
@@ -161,6 +164,7 @@ class ExportReport:
                 facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
+        facts += [(f"answers of {signature}", outcome) for signature, outcome in self.answers.items()]
         return facts + self._figures()
 
     def _figures(self) -> list[tuple[str, str]]:

@@ -14,10 +14,11 @@ from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.devices import DEVICES, Devices
+from autodist_saved.graph.examples import Examples, example_problems
 from autodist_saved.graph.main_ops import MAIN_OP_COLLECTIONS
 from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.graph.tensor_infos import tensor_names
-from autodist_saved.graph.warmup import WARMUP_FILE, Warmup, warmup_problems
+from autodist_saved.graph.warmup import WARMUP_FILE, warmup_problems
 
 _KINDS: Mapping[str, Callable[[Any], object]] = {
     "signatures": dict,
@@ -25,6 +26,7 @@ _KINDS: Mapping[str, Callable[[Any], object]] = {
     "assets_list": tuple,
     "assets_extra": dict,
     "warmup": dict,
+    "examples": dict,
 }
 
 
@@ -46,6 +48,7 @@ class MetaGraphRequest:
         strip_default_attrs: remove attributes that have their default value.
         assets_extra: what is to be in ``assets.extra/``.
         warmup: example inputs by signature, for TensorFlow Serving.
+        examples: example inputs by signature, with which the model is verified.
         serving: what a serving graph is made with; None for the complete graph.
         known_problems: what was found wrong before; it is told with all the rest.
     """
@@ -62,7 +65,8 @@ class MetaGraphRequest:
     clear_devices: Devices = True
     strip_default_attrs: bool = False
     assets_extra: ExtraFiles = field(default_factory=dict)
-    warmup: Warmup = field(default_factory=dict)
+    warmup: Examples = field(default_factory=dict)
+    examples: Examples = field(default_factory=dict)
     serving: Serving | None = None
     known_problems: Sequence[Problem] = ()
 
@@ -96,6 +100,7 @@ class MetaGraphRequest:
             *extra_file_problems(self.assets_extra, [*taken, *warmup_file]),
             *extra_file_problems(dict.fromkeys(warmup_file, b""), taken),
             *warmup_problems(self.warmup, self.signatures),
+            *example_problems("examples", self.examples, self.signatures),
         ]
         if problems:
             raise SignatureError("the meta graph cannot be written as asked for", problems=problems)

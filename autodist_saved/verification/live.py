@@ -1,0 +1,64 @@
+"""The answers of the job itself, from its own session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.errors import ExportError
+from autodist_saved.foreign import first_line
+from autodist_saved.graph_writes import GraphWrites
+from autodist_saved.verification.comparison import Array
+from autodist_saved.verification.question import Question, fetches
+
+_LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError)
+"""Of the job and not of what it is asked."""
+
+
+class LiveJob:
+    """Answers questions with the variables as they are at the moment."""
+
+    def __init__(self, session: v1.Session, signatures: Mapping[str, Any], timeout_secs: float) -> None:
+        """Runs nothing.
+
+        Args:
+            session: a plain one of the job's.
+            signatures: ``SignatureDef`` by name, of tensors of its graph.
+            timeout_secs: for each answer.
+        """
+        self._session = session
+        self._signatures = signatures
+        self._writes = GraphWrites(session.graph)
+        self._options = v1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
+        self.has_gpus = any(device.device_type == "GPU" for device in session.list_devices())
+
+    def is_changed_by(self, signature: str) -> bool:
+        """Whether calling a signature changes variables. It would wait for a training that waits for the export."""
+        return self._writes.any_in(list(fetches(self._signatures[signature]).values()))
+
+    def answer(self, question: Question) -> dict[str, Array]:
+        """What a signature's outputs are, by their labels. The first time takes longer: TensorFlow prepares the run.
+
+        Raises:
+            ExportError: it cannot answer.
+            tf.errors.OpError: the job is gone.
+        """
+        signature = self._signatures[question.signature]
+        feeds = {name: tf.make_ndarray(value) for name, value in question.feeds(signature).items()}
+        try:
+            values = self._session.run(fetches(signature), feeds, options=self._options)
+        except _LOST:
+            raise
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            text = first_line(str(getattr(error, "message", error)))
+            raise ExportError(f"the job cannot answer {question} ({type(error).__name__}: {text})") from error
+        return {label: _array(value) for label, value in values.items() if value is not None}  # not of an operation
+
+
+def _array(value: Any) -> Array:
+    """A scalar string comes as plain bytes."""
+    return np.asarray(value, dtype=object if isinstance(value, bytes) else None)
