@@ -13,7 +13,7 @@ import filecmp
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +54,14 @@ class Prepared:
 class Export:
     """One export on the chief. Whatever fails, nothing is visible and nothing is left behind."""
 
-    def __init__(self, task: str, target: Target, options: ExportOptions, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        task: str,
+        target: Target,
+        options: ExportOptions,
+        journal: Journal | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Touches no file.
 
         Args:
@@ -62,6 +69,7 @@ class Export:
             target: where the model is to be.
             options: how to export.
             journal: of the job; told how it goes.
+            metrics: of the model, by name; finite.
         """
         self._journal = journal or Journal()
         self._number = self._journal.begin(target.path)
@@ -72,7 +80,7 @@ class Export:
         self._extra_files: set[str] = set()
         self._sums: dict[str, FileSum] = {}
         self._seconds: dict[str, float] = {}
-        self._report = ExportReport(task)
+        self._report = ExportReport(task, metrics=dict(metrics or {}))
 
     @property
     def report(self) -> ExportReport:

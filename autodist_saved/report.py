@@ -35,6 +35,7 @@ class ExportReport:
         path: the SavedModel's directory; None as long as it is not visible, and on every task but the chief.
         note: in words, why this task did nothing; empty on the chief.
         nbytes: bytes of the variables' data files.
+        metrics: how good the model is, as its exporter was told, by name; finite numbers.
         seconds: wall time by phase, in the order in which the phases began.
         transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
             ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
@@ -50,6 +51,7 @@ class ExportReport:
     path: str | None = None
     note: str = ""
     nbytes: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     transport: dict[str, str] = field(default_factory=dict)
     staging: dict[str, str] = field(default_factory=dict)
@@ -83,6 +85,8 @@ class ExportReport:
                 facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
+        if self.metrics:
+            facts.append(("metrics", ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())))
         if self.seconds:
             facts.append(("seconds", ", ".join(f"{phase} {secs:.3f}" for phase, secs in self.seconds.items())))
         return facts
