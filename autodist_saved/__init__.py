@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autodist_saved.best import BestBy
     from autodist_saved.builder import SavedModelBuilder
     from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AutodistSavedError": "errors",
+    "BestBy": "best",
     "ChiefExportHook": "export_hook",
     "Cluster": "cluster",
     "ControlFiles": "cluster",
@@ -45,6 +47,7 @@ _HOME = {
 
 __all__ = [
     "AutodistSavedError",
+    "BestBy",
     "ChiefExportHook",
     "Cluster",
     "ControlFiles",

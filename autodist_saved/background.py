@@ -5,26 +5,32 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from autodist_saved.errors import ExportError
 
 Item = TypeVar("Item")
+THE_TIME = "the time"
+"""Why an export is made that nobody has asked for."""
 
 log = logging.getLogger(__name__)
 
 
 class BackgroundExports:
-    """Exports whenever it is asked to. What is asked for while an export runs is one export afterwards."""
+    """Exports whenever it is asked to, or the time has come. What is due while an export runs is one afterwards."""
 
-    def __init__(self, export: Callable[[str], None]) -> None:
+    def __init__(self, export: Callable[[Sequence[str]], None], every_secs: float | None = None) -> None:
         """Starts the thread, which ends after :meth:`end` or with the process.
 
         Args:
             export: called in the thread with the reasons in words. What it raises is kept for :meth:`failures`.
+            every_secs: from the beginning of one export, whatever it was for, to that of the next, which nobody has
+                to ask for; None for no such exports.
         """
         self._export = export
+        self._every_secs = every_secs
         # Unlike locks it may be used by a signal handler, whatever the interrupted thread is doing.
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
@@ -54,22 +60,34 @@ class BackgroundExports:
         """Itself; or another one with its failures, where the thread has ended."""
         if not self.wait():
             return self
-        again = BackgroundExports(self._export)
+        again = BackgroundExports(self._export, self._every_secs)
         again._failures = self._failures
         return again
 
     def _run(self) -> None:
-        is_last = False
+        is_last, began = False, time.monotonic()
         while not is_last:
-            asked = [self._asked.get(), *_all_of(self._asked)]
-            is_last = None in asked
+            asked = self._next(began)
+            is_last, began = None in asked, time.monotonic()
             self._export_for([reason for reason in asked if reason is not None])
+
+    def _next(self, began: float) -> list[str | None]:
+        """What is asked for or due, as soon as there is something. The last export began at ``began``."""
+        try:
+            return [self._asked.get(timeout=self._patience_secs(began)), *_all_of(self._asked)]
+        except queue.Empty:
+            return [THE_TIME]
+
+    def _patience_secs(self, began: float) -> float | None:
+        if self._every_secs is None:
+            return None
+        return min(max(0.0, began + self._every_secs - time.monotonic()), threading.TIMEOUT_MAX)
 
     def _export_for(self, reasons: Sequence[str]) -> None:
         if not reasons:
             return
         try:
-            self._export(", ".join(dict.fromkeys(reasons)))
+            self._export(list(dict.fromkeys(reasons)))
             self.last_failure = None
         except BaseException as error:  # noqa: BLE001 - whatever it is, training hears of it and decides
             failure = error if isinstance(error, Exception) else _ended_by(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -50,6 +51,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         *,
         cluster: Cluster | None = None,
         options: ExportOptions | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Writes nothing.
 
@@ -58,8 +60,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 :class:`VersionedTarget`.
             cluster: decides who is the chief, where the session does not tell.
             options: how the export works.
+            metrics: how good the model is, for its manifest: finite numbers by name.
 
         Raises:
+            UsageError: a metric is not finite.
             TargetExistsError: there is something in ``export_dir``.
             TargetUnwritableError: ``export_dir`` cannot be made.
 
@@ -69,6 +73,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
         self._cluster = cluster
         self._options = options or ExportOptions()
+        self._metrics = dict(metrics or {})
+        if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
+            raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them away")
         self._target = export_dir if isinstance(export_dir, Target) else LocalTarget(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
@@ -338,7 +345,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
     def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
         cut = cut_of(session, self._options)
         journal = session.job.journal if isinstance(session, GatedSession) else None
-        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal)
+        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal, self._metrics)
         self._export.capture(request, source, cut, session)
 
     def _request(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +57,14 @@ class Prepared:
 class Export:
     """One export on the chief. Whatever fails, nothing is visible and nothing is left behind."""
 
-    def __init__(self, task: str, target: Target, options: ExportOptions, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        task: str,
+        target: Target,
+        options: ExportOptions,
+        journal: Journal | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Touches no file.
 
         Args:
@@ -65,6 +72,7 @@ class Export:
             target: where the model is to be.
             options: how to export.
             journal: of the job; told how it goes.
+            metrics: of the model, by name; finite.
         """
         self._journal = journal or Journal()
         self._number = self._journal.begin(target.path)
@@ -77,7 +85,9 @@ class Export:
         self._growth = Growth()
         self._stopwatch = Stopwatch()
         destination = Destination(type(target).__name__, target.path)
-        self._report = ExportReport(task, target=destination, started=self._stopwatch.started)
+        self._report = ExportReport(
+            task, target=destination, started=self._stopwatch.started, metrics=dict(metrics or {})
+        )
         self._verification = Verification(options) if options.verify == "full" else None
 
     @property

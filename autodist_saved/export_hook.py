@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.background import BackgroundExports
+from autodist_saved.background import THE_TIME, BackgroundExports
+from autodist_saved.best import BestBy, BestSoFar
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ExportError, JobError, UsageError
+from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
-from autodist_saved.gated_session import GatedSession
+from autodist_saved.gated_session import GatedSession, losses_told
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.publish.target import Target
@@ -32,6 +33,8 @@ from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
 from autodist_saved.tensorboard import write_summary
 
+_ALWAYS = {signal.SIGUSR1.name}
+"""Reasons to export what is not better, too."""
 _MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
 """What the builder raises where the program is wrong."""
 
@@ -44,7 +47,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
     Give it to the session of every task: it acts on the chief alone. Exports run in a thread of their own, never two
     at a time; what is due while one runs becomes one export afterwards. They come
 
-    - every n steps or seconds, and at the end of the training, as ``schedule`` says;
+    - every n steps or seconds, and at the end of the training, as ``schedule`` says; with ``best``, where the model
+      is better than all that are published;
     - on SIGUSR1; on SIGTERM there is a last one, within ``schedule.last_export_secs``, and then the job ends with
       ``SystemExit(143)``, or goes on to the handler that was there before;
     - on ``autodist-saved export JOB BASE``, in a session of :func:`create_distributed_session`.
@@ -62,6 +66,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         schedule: ExportSchedule | None = None,
         cluster: Cluster | None = None,
         options: ExportOptions | None = None,
+        best: BestBy | None = None,
         then: Callable[[SavedModelBuilder], None] | None = None,
         logdir: str | os.PathLike[str] | None = None,
         **meta_graph: Any,
@@ -76,6 +81,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             schedule: when to export.
             cluster: decides who is the chief where neither the session nor ``TF_CONFIG`` tells.
             options: how exports work. They wait for other exports of the job, whatever ``when_busy`` says.
+            best: export what is due only if it is better than all versions in ``export_base``, by a metric in their
+                manifests. It is measured in the thread of exports, right before each one, while the job trains.
+                What SIGUSR1 and ``autodist-saved export`` ask for is exported in any case.
             then: called in the thread that exports, with the builder, to add further meta graphs; the session's
                 graph is the default one.
             logdir: of TensorBoard; the figures of each export are its run ``export``, see :func:`write_summary`.
@@ -85,11 +93,13 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         Raises:
             SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
             TypeError: the builder does not know an argument of ``meta_graph``.
+            UsageError: ``best`` has no ``value``.
         """
         required_saver(saver)
         self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
         inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
+        self._best = None if best is None else BestSoFar(best)
         self._schedule = schedule or ExportSchedule()
         self._cluster = cluster
         self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
@@ -118,8 +128,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 "there is no global step to count, so nothing is due every_steps; call "
                 "tf.compat.v1.train.get_or_create_global_step() before the optimizer's minimize(), or use every_secs"
             )
-        if self._schedule.every_steps or self._schedule.every_secs:
-            self._timer = v1.train.SecondOrStepTimer(self._schedule.every_secs, self._schedule.every_steps)
+        if self._schedule.every_steps:
+            self._timer = v1.train.SecondOrStepTimer(every_steps=self._schedule.every_steps)
 
     def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
         """Called by every session, one that is made anew after a loss as well.
@@ -138,13 +148,15 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
         cut_of(session, self._options)
         self._session, self._job_cluster = session, cluster
-        if self._timer is not None and self._step is not None:
+        if self._timer is not None:
             self._timer.update_last_triggered_step(session.run(self._step))
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
             self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
-            self._exports = BackgroundExports(self._export)
+            if self._best is not None:
+                self._best.begin(report.metrics for report in self._target.reports())
+            self._exports = BackgroundExports(self._export, self._schedule.every_secs)
         if self._schedule.signals:
             self._exporter = self._exporter or self._on_signals()
             self._exporter.is_over = coord.should_stop
@@ -152,7 +164,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
     def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
         """Called by the session."""
-        return v1.train.SessionRunArgs(self._step) if self._timer is not None and self._step is not None else None
+        return v1.train.SessionRunArgs(self._step) if self._timer is not None else None
 
     def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
         """Called by the session. Raises what an export has raised, if the schedule says so."""
@@ -163,12 +175,12 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             EXPORT_SIGNALS.stop()
         if not EXPORT_SIGNALS.is_stopping:
             self._exports = self._exports.living()  # the handler that was there before may let the training go on
-        if self._timer is not None and self._timer.should_trigger_for_step((run_values.results or 0) + 1):
+        if self._timer is not None and self._timer.should_trigger_for_step(run_values.results + 1):
             # What was read in the same run as the training op may be the value before it.
-            step = 0 if self._step is None else run_context.session.run(self._step)
+            step = run_context.session.run(self._step)
             if self._timer.should_trigger_for_step(step):
                 self._timer.update_last_triggered_step(step)
-                self._exports.ask("the time" if self._schedule.every_steps is None else f"step {step}")
+                self._exports.ask(f"step {step}")
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
         """Called by the session when the training has ended well.
@@ -234,10 +246,12 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             raise UsageError(
                 f"this job publishes versions in {self._target.path} alone; ask for an export to that directory"
             )
-        self._publish("a request")
+        self._publish("a request", True)
 
-    def _export(self, reason: str) -> None:
+    def _export(self, reasons: Sequence[str]) -> None:
         """Called in the thread of exports."""
+        if reasons == [THE_TIME] and self._session is not None and tensorflow_private.is_closed(self._session):
+            return  # it was lost, or the training has failed
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_go_well_next_time),
             stop=tenacity.stop_after_attempt(self._schedule.attempts if self._schedule.on_error == "retry" else 1),
@@ -246,7 +260,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             before_sleep=tenacity.before_sleep_log(log, logging.WARNING),
             reraise=True,
         )
-        attempts(self._publish, reason)
+        attempts(self._publish, ", ".join(reasons), not _ALWAYS.isdisjoint(reasons))
 
     def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
         """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
@@ -255,13 +269,18 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
         return rehearsal.nbytes
 
-    def _publish(self, reason: str) -> None:
+    def _publish(self, reason: str, always: bool) -> None:
         session = self._session
         if session is None:
             raise UsageError("there is no session to export from yet")
-        with self._turn, session.graph.as_default(), _losses_told(session):
+        with self._turn, session.graph.as_default(), losses_told(session):
+            metrics = {} if self._best is None else self._best.measure(session)
+            if self._best is not None and not always and not self._best.is_beaten_by(metrics):
+                return
             log.info("exporting to %s, because of %s", self._target.path, reason)
-            builder = SavedModelBuilder(self._target, cluster=self._job_cluster, options=self._options)
+            builder = SavedModelBuilder(
+                self._target, cluster=self._job_cluster, options=self._options, metrics=metrics
+            )
             try:
                 builder.add_meta_graph_and_variables(session, **self._meta_graph)
                 if self._then is not None:
@@ -272,21 +291,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self.published.append(str(builder.report.path))
             if self._logdir is not None:
                 write_summary(builder.report, self._logdir)
-
-
-@contextmanager
-def _losses_told(session: v1.Session) -> Iterator[None]:
-    """That a session of a running job is closed is no mistake of the program: the job has lost a task."""
-    try:
-        yield
-    except UsageError as error:
-        if not tensorflow_private.is_closed(session):
-            raise
-        lost = getattr(session, "lost", "")
-        raise JobError(
-            f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
-            task=lost or None,
-        ) from error
+            if self._best is not None:
+                self._best.add(metrics)
 
 
 def _may_go_well_next_time(error: BaseException) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.cut.cut import Cut
+from autodist_saved.errors import JobError, UsageError
 from autodist_saved.gate import Gate
 from autodist_saved.graph_writes import GraphWrites
 from autodist_saved.journal import Journal
@@ -112,3 +114,22 @@ class GatedSession(v1.Session):  # type: ignore[misc]
             return contextlib.nullcontext()
         step = self.gate.step()
         return step if update_gate is None else update_gate.passing(step)
+
+
+@contextlib.contextmanager
+def losses_told(session: v1.Session) -> Iterator[None]:
+    """That a session of a running job is closed is no mistake of the program: the job has lost a task.
+
+    Raises:
+        JobError: in place of the ``UsageError`` that says so, where it is.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if not tensorflow_private.is_closed(session):
+            raise
+        lost = getattr(session, "lost", "")
+        raise JobError(
+            f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+            task=lost or None,
+        ) from error

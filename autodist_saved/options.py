@@ -99,7 +99,8 @@ class ExportSchedule(Options):
 
     Attributes:
         every_steps: global steps between two exports.
-        every_secs: seconds between two exports.
+        every_secs: seconds from the beginning of one export to that of the next, whether there are steps meanwhile or
+            not.
         at_end: export the last state when the training ends well. Workers that still train are waited for, as long
             as ``SessionOptions.worker_timeout_secs``.
         on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.

@@ -62,6 +62,7 @@ class ExportReport:
         nbytes: bytes of the variables' data files.
         intervals: the phases in the order in which they began. One may come several times, and within another one:
             where nothing is copied, the job is released within ``stream``.
+        metrics: how good the model is, as its exporter was told, by name; finite numbers.
         transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
             ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
         staging: for each of these tasks what it did while the job was stopped: ``memory``, it copied them, or
@@ -82,6 +83,7 @@ class ExportReport:
     started: datetime | None = None
     nbytes: int = 0
     intervals: tuple[Interval, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
     transport: dict[str, str] = field(default_factory=dict)
     staging: dict[str, str] = field(default_factory=dict)
     memory: dict[str, TaskMemory] = field(default_factory=dict)
@@ -165,6 +167,8 @@ class ExportReport:
         if self.witness is not None:
             facts += self.witness.facts()
         facts += [(f"answers of {signature}", outcome) for signature, outcome in self.answers.items()]
+        if self.metrics:
+            facts.append(("metrics", ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())))
         return facts + self._figures()
 
     def _figures(self) -> list[tuple[str, str]]:

@@ -7,10 +7,11 @@ import typer
 from benchmarks.consistency import consistency
 from benchmarks.gate import gate
 from benchmarks.gather import gather
+from benchmarks.publish import publish
 from benchmarks.stall import stall
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-for command in (gather, consistency, gate, stall):
+for command in (gather, consistency, gate, stall, publish):
     app.command()(command)
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from autodist_saved.best import BestBy
 from autodist_saved.options import Options
 from autodist_saved.publish.file_system import sync
 from autodist_saved.publish.staging import hidden_name
@@ -30,11 +31,13 @@ class Retention(Options):
         keep: the newest so many stay; None for all.
         keep_days: younger ones stay.
         keep_every: those whose number it divides stay.
+        keep_best: the best one by this metric stays, the newest of several.
     """
 
     keep: int | None = Field(default=5, ge=1)
     keep_days: float | None = Field(default=None, gt=0)
     keep_every: int | None = Field(default=None, ge=1)
+    keep_best: BestBy | None = None
 
     def expired(self, versions: Sequence[Version], now: float) -> list[Version]:
         """Those that no rule wants. Removes nothing.
@@ -50,7 +53,16 @@ class Retention(Options):
         if not candidates:
             return []
         newest_good = next((version for version in reversed(ours) if version.is_good), None)
-        return [version for version in candidates if version != newest_good and not self._wants(version, now)]
+        stay = (newest_good, self._best(ours))
+        return [version for version in candidates if version not in stay and not self._wants(version, now)]
+
+    def _best(self, versions: Sequence[Version]) -> Version | None:
+        if self.keep_best is None:
+            return None
+        metrics = {version: version.report.metrics for version in versions if version.report is not None}
+        best = self.keep_best.best(metrics.values())
+        of_metric = (version for version in reversed(metrics) if metrics[version].get(self.keep_best.metric) == best)
+        return None if best is None else next(of_metric)
 
     def _wants(self, version: Version, now: float) -> bool:
         return (self.keep_every is not None and version.number % self.keep_every == 0) or (

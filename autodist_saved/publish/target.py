@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.report import ExportReport
 
 
 class Target(ABC):
@@ -63,6 +64,14 @@ class Target(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """3'. Instead of :meth:`commit`: remove what was staged. May be called again, and after a commit."""
+
+    def reports(self) -> list[ExportReport]:
+        """What the manifests say of the models that are in the place, oldest first, as far as they can be read.
+
+        Raises:
+            TargetError: the place cannot be looked through.
+        """
+        return []
 
     def close(self) -> None:  # noqa: B027 - most need nothing
         """4. There are no more models to come from this process. May be called again."""

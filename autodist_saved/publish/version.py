@@ -11,6 +11,7 @@ from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
 from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
+from autodist_saved.report import ExportReport
 
 # Serving reads the name as a signed 64-bit integer and passes over what is none.
 _GREATEST = 2**63 - 1
@@ -54,13 +55,18 @@ class Version:
         return next((place for place in places if place.is_file()), self.path).lstat().st_mtime
 
     @cached_property
+    def report(self) -> ExportReport | None:
+        """What its manifest says; None where there is none that can be read."""
+        try:
+            return read_manifest(self.path)
+        except (UsageError, ModelError):
+            return None
+
+    @cached_property
     def is_good(self) -> bool:
         """Whether it is ours and whole, for all that can be told without reading the variables."""
-        try:
-            report = read_manifest(self.path)
-        except (UsageError, ModelError):
-            return False
-        return bool(report.files) and not any(sum_problems(self.files, report.files, fix="export again"))
+        sums = self.report.files if self.report is not None else {}
+        return bool(sums) and not any(sum_problems(self.files, sums, fix="export again"))
 
 
 def version_number(name: str) -> int | None:

@@ -16,6 +16,7 @@ from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
 from autodist_saved.publish.version import number_after, versions_in
+from autodist_saved.report import ExportReport
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,10 @@ class VersionedTarget(StagedTarget):
         point_to_latest(self._base)
         self._retention.apply(self._base)
         return version
+
+    def reports(self) -> list[ExportReport]:
+        with translated("preflight"):
+            return [version.report for version in versions_in(self._base) if version.report is not None]
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""
