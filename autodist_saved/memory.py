@@ -47,12 +47,12 @@ class Growth:
 
 
 def resident_bytes() -> int | None:
-    """Memory that this process takes now; None where the system does not tell, as for all of these."""
+    """Memory that this process takes now; None where the system does not tell."""
     return _bytes_of("VmRSS:")
 
 
 def highest_bytes() -> int | None:
-    """The most that this process has taken since it began, or since somebody has reset the kernel's mark."""
+    """The most that this process has taken since it began, or since somebody has reset the mark; None likewise."""
     return _bytes_of("VmHWM:")
 
 
