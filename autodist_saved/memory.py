@@ -21,14 +21,15 @@ class TaskMemory:
             so this is not known where it had been higher before.
     """
 
-    resident: int
+    resident: int | None
     staged: int | None = None
     grown: int | None = None
 
     def __str__(self) -> str:
-        staged = f", {decimal(self.staged)} of it staged" if self.staged else ""
+        staged = f", {decimal(self.staged)} staged" if self.staged else ""
         grown = "" if self.grown is None else f", grown by {decimal(self.grown)}"
-        return f"{decimal(self.resident)}{staged}{grown}"
+        resident = "not known" if self.resident is None else decimal(self.resident)
+        return f"{resident}{staged}{grown}"
 
 
 class Growth:
@@ -40,19 +41,24 @@ class Growth:
     def so_far(self) -> TaskMemory:
         """What it had, and its growth."""
         highest = highest_bytes()
-        return TaskMemory(self._resident, grown=highest - self._resident if highest > self._highest else None)
+        if self._resident is None or self._highest is None or highest is None or highest <= self._highest:
+            return TaskMemory(self._resident)
+        return TaskMemory(self._resident, grown=highest - self._resident)
 
 
-def resident_bytes() -> int:
-    """Memory that this process takes now. Linux alone."""
+def resident_bytes() -> int | None:
+    """Memory that this process takes now; None where the system does not tell."""
     return _bytes_of("VmRSS:")
 
 
-def highest_bytes() -> int:
-    """The most that this process has taken since it began, or since somebody has reset the kernel's mark."""
+def highest_bytes() -> int | None:
+    """The most that this process has taken since it began, or since somebody has reset the mark; None likewise."""
     return _bytes_of("VmHWM:")
 
 
-def _bytes_of(field: str) -> int:
-    lines = (line.split() for line in _STATUS.read_text().splitlines())
-    return next(int(words[1]) * 1024 for words in lines if words[0] == field)
+def _bytes_of(field: str) -> int | None:
+    try:
+        lines = [line.split() for line in _STATUS.read_text().splitlines()]
+    except OSError:
+        return None
+    return next((int(words[1]) * 1024 for words in lines if words[:1] == [field]), None)

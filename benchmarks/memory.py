@@ -14,8 +14,8 @@ class PeakGrowth:
 
     def __init__(self) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        self._held = resident_bytes()
+        self._held = resident_bytes() or 0
 
     def mib(self) -> float:
         """MiB from where it was to its peak."""
-        return max(0, highest_bytes() - self._held) / MIB
+        return max(0, (highest_bytes() or 0) - self._held) / MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) ->
     assert report.memory["chief:0"].resident > 2**20
     assert report.started is not None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_log_has_a_line_of_each_export_and_all_facts_for_who_wants_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "autodist_saved.export")
+    one = export(tmp_path / "model")
+    one.capture(request(), source(), NoCut())
+    one.publish()
+    told, facts = [record for record in caplog.records if record.name == "autodist_saved.export"][-2:]
+    assert (told.levelno, told.getMessage()) == (logging.INFO, str(one.report))
+    assert facts.levelno == logging.DEBUG
+    assert "global step: 7\n" in facts.getMessage()
 
 
 @pytest.mark.parametrize("parked", [False, True])

@@ -93,7 +93,7 @@ def test_rich_shows_the_facts_as_a_table() -> None:
         "started 2026-07-01 12:30:00 UTC",
         "training stood still 0.500 s",
         "streamed 32 bytes per second",
-        "memory chief:0 2.0 kB, ps:0 3.0 kB, 8 bytes of it staged",
+        "memory chief:0 2.0 kB, ps:0 3.0 kB, 8 bytes staged",
         "seconds plan 0.500, cut 0.125, stage 0.375, release 0.125, stream 0.250",
     ):
         assert line in lines, shown.getvalue()

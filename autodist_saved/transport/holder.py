@@ -106,7 +106,7 @@ class _Holder:
         staged = self.copies.stage()
         shapes = {number: Shape(extents=shape) for number, shape in staged.shapes.items()}
         resident, held = staged.memory.resident, staged.memory.staged
-        return Reply(parked=staged.parked, shapes=shapes, resident_bytes=resident, staged_bytes=held)
+        return Reply(parked=staged.parked, shapes=shapes, resident_bytes=resident or 0, staged_bytes=held)
 
     def _move(self, move: Move) -> Reply:
         if not self.copies.parked:

@@ -70,7 +70,7 @@ class Line:
         """Have the attached variables staged."""
         reply = self._ask(Request(stage=Stage()))
         shapes = {number: tuple(shape.extents) for number, shape in reply.shapes.items()}
-        return StageResult(reply.parked, shapes, TaskMemory(reply.resident_bytes, staged=reply.staged_bytes))
+        return StageResult(reply.parked, shapes, TaskMemory(reply.resident_bytes or None, staged=reply.staged_bytes))
 
     def discard(self) -> None:
         """Have it let go of what was staged; it has done so when this returns."""
