@@ -92,3 +92,16 @@ def test_what_the_main_op_assigns_is_doubted_where_it_is_read(graph: tf.Graph) -
     (said,) = found(graph, x, x * flag, main_op=main_op).values()
     assert said == "the main op gives a value to 'flag', which it reads"
     assert found(graph, x, x * 2.0, main_op=main_op) == {}
+
+
+def test_a_node_that_is_a_call_is_what_its_function_does(graph: tf.Graph) -> None:
+    """TensorFlow's older functions are types of ops of their own."""
+    x = v1.placeholder(tf.float32, [], "x")
+    for steady, make in ((True, function), (False, noisy)):
+        signatures = {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": make(x)})}
+        proto = describe(request(graph, signatures=signatures), "none").proto
+        for node in proto.graph_def.node:
+            if node.op.endswith("PartitionedCall"):
+                node.op = node.attr["f"].func.name
+                node.attr.clear()
+        assert (doubts(proto) == {}) is steady
