@@ -188,7 +188,7 @@ class InconsistentError(ExportError):
 
 
 class VerifyError(ProblemsError, ExportError):
-    """What was written does not read back as what was to be written. It was not made visible."""
+    """What was written does not read back, or does not answer as the job does. It was not made visible."""
 
 
 class RestoreError(ProblemsError, UsageError, ValueError):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+import autodist_saved as ads
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.local import LocalTarget
@@ -28,6 +29,23 @@ def write_ours(place: Path, w: float = 1.0, words: str = "a\nb\n", **arrays: np.
     export = Export("chief:0", LocalTarget(place), ExportOptions())
     export.capture(asked, ArraySource(values, parts=2, global_step=7), RecordingCut())
     export.publish()
+    return place
+
+
+def write_ours_like_autodist(place: Path) -> Path:
+    """By our builder, as AutoDist's users call theirs: with the saver and the train op, and all by position."""
+    with tf.Graph().as_default():
+        signatures = _v1_graph()
+        (w,) = v1.global_variables()
+        train_op = w.assign_add(tf.ones([2, 1]))
+        assets = [tf.constant(str(_words_beside(place)))]
+        saver = ads.Saver()
+        with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
+            builder = ads.SavedModelBuilder(place)
+            builder.add_meta_graph_and_variables(
+                session, ["serve"], signatures, assets, None, True, None, False, saver, train_op
+            )
+            builder.save()
     return place
 
 
@@ -78,6 +96,7 @@ def write_keras_3(place: Path) -> Path:
 
 KINDS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "ours": (write_ours, "autodist_saved"),
+    "ours, called as AutoDist's": (write_ours_like_autodist, "autodist_saved"),
     "AutoDist's": (write_autodist_style, "AutoDist, or another builder that keeps the train op"),
     "TensorFlow's v1": (write_v1, "tf.compat.v1.saved_model.Builder"),
     "TensorFlow's v2": (write_v2, "tf.saved_model.save"),

@@ -11,13 +11,16 @@ from autodist_saved.cluster import Cluster
 from tests.job import Job
 from tests.jobs.verify import WAYS
 
+PATIENCE_SECS = 400.0  # fresh processes get little of a busy machine
+pytestmark = pytest.mark.timeout(PATIENCE_SECS + 60)
+
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     job = Job(Cluster.local(ps=2, workers=1, chief=True), tmp_path_factory.mktemp("job"))
     try:
         job.start("verify.py")
-        job.succeed()
+        job.succeed(PATIENCE_SECS)
         yield job.found("exports-ended"), job.logs()
     finally:
         job.end()

@@ -96,3 +96,17 @@ def test_a_parameter_server_that_has_ended_a_session_is_named() -> None:
     error = translate(tf.errors.AbortedError(None, None, "ps:1 is lost, and what it held"))
     assert isinstance(error, TaskUnreachableError)
     assert error.task == "ps:1"
+
+
+def test_of_a_node_that_failed_what_it_said_is_told_and_not_where_it_was_made() -> None:
+    message = """Graph execution error:
+
+Detected at node 'text_file_init' defined at (most recent call last):
+  File "train.py", line 3, in <module>
+Node: 'text_file_init'
+words.txt; No such file or directory
+\t [[{{node text_file_init}}]]
+"""
+    assert "(NotFoundError: words.txt; No such file or directory)" in str(
+        translate(tf.errors.NotFoundError(None, None, message))
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import itertools
+import json
 import sys
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +23,7 @@ from autodist_saved.cli.prune import prune
 from autodist_saved.cli.report import report
 from autodist_saved.cli.status import status
 from autodist_saved.cli.verify import verify
-from autodist_saved.errors import AutodistSavedError
+from autodist_saved.errors import AutodistSavedError, ProblemsError
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -67,11 +70,13 @@ def _options(
       7  the model is whole, but another one
 
       launch has the exit status of the job; diff ends with 1 where two models differ.
+
+    With --json an error is JSON on standard output, too: error, message, path and problems.
     """
 
 
 def main() -> None:
-    """Run the command line; errors of ours become a message and an exit status, without a traceback."""
+    """Run the command line; errors of ours become a message, or JSON, and an exit status, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What tasks and users write must not end the program where the locale has no characters for it.
@@ -79,5 +84,23 @@ def main() -> None:
     try:
         app()
     except AutodistSavedError as error:
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        if _wants_json(sys.argv[1:]):
+            typer.echo(json.dumps(_as_dict(error), indent=2))
+        else:
+            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(exit_status(error))
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether our output is read by a program. What is behind ``--`` is the output of others."""
+    return "--json" in itertools.takewhile(lambda argument: argument != "--", arguments)
+
+
+def _as_dict(error: AutodistSavedError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, ProblemsError) else ()
+    return {
+        "error": type(error).__name__,
+        "message": error.message,
+        "path": error.path,
+        "problems": [asdict(problem) for problem in problems],
+    }

@@ -36,6 +36,7 @@ def prune(
     import json
     import time
 
+    from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import TargetUnwritableError, UsageError
     from autodist_saved.foreign import translated
     from autodist_saved.publish.retention import Retention, remove
@@ -56,6 +57,9 @@ def prune(
         for version in removed:
             typer.echo(version.path)
     if len(removed) < len(expired):
-        raise TargetUnwritableError(
+        error = TargetUnwritableError(
             "not all expired versions could be removed; look at the warnings above", path=str(base)
         )
+        if as_json:  # which says what stays
+            raise typer.Exit(exit_status(error))
+        raise error

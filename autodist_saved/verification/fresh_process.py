@@ -142,7 +142,7 @@ def _reached(output: bytes | None, graphs: Sequence[tuple[Sequence[str], Sequenc
 def _ending(status: int) -> str:
     if status > 0:
         return f"failed with exit status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
+    return f"was ended by signal {-status} ({signal.strsignal(-status)})"
 
 
 def _failure(model: Path, what: str, fix: str) -> VerifyError:

@@ -89,6 +89,11 @@ def test_what_cannot_be_removed_is_an_error_here(base: Path, monkeypatch: pytest
     done = prune(base, "--keep", 10)
     assert isinstance(done.exception, TargetUnwritableError)
     assert done.stdout == f"{base}/2\n"
+    as_json = prune(base, "--keep", 9, "--json")
+    assert as_json.exit_code == 3
+    shown = json.loads(as_json.stdout)
+    assert shown["removed"] == [f"{base}/3"]
+    assert shown["stays"][0] == f"{base}/1"
 
 
 def test_it_loads_no_tensorflow(base: Path) -> None:

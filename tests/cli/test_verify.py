@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError, OtherModelError, UsageError
+from tests.cli.command_line import run
 from tests.saved_models import write_ours
 
 
@@ -19,13 +19,14 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_as_json_it_tells_every_problem_and_ends_with_the_same_status(model: Path) -> None:
-    whole = CliRunner().invoke(app, ["verify", "--json", str(model)])
-    assert whole.exit_code == 0
-    assert json.loads(whole.stdout) == {"path": str(model), "message": f"{model} is whole", "problems": []}
+    whole = run("verify", "--json", model)
+    assert whole.status == 0
+    assert whole.told == {"path": str(model), "message": f"{model} is whole", "problems": []}
     (model / "assets/words.txt").write_text("x\ny\n")
-    damaged = CliRunner().invoke(app, ["verify", "--json", str(model)])
-    assert damaged.exit_code == 6
-    (problem,) = json.loads(damaged.stdout)["problems"]
+    damaged = run("verify", "--json", model)
+    assert damaged.status == 6
+    assert (damaged.told["error"], damaged.told["path"]) == ("ModelError", str(model))
+    (problem,) = damaged.told["problems"]
     assert problem["place"] == "assets/words.txt"
     assert "copy the model again" in problem["fix"]
 
@@ -39,8 +40,7 @@ def test_a_copy_is_compared_with_the_model_or_the_manifest_that_is_named(
     done = CliRunner().invoke(app, ["verify", str(model), "--against", str(other / named)])
     assert isinstance(done.exception, OtherModelError)
     assert "variables/variables.index: its checksum is not that of what was exported" in str(done.exception)
-    as_json = CliRunner().invoke(app, ["verify", str(model), "--json", "--against", str(other / named)])
-    assert as_json.exit_code == 7
+    assert run("verify", model, "--json", "--against", other / named).status == 7
 
 
 def test_a_copy_without_its_manifest_is_compared_with_the_one_that_is_named(model: Path, tmp_path: Path) -> None:

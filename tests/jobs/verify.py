@@ -19,7 +19,7 @@ import autodist_saved as ads
 from tests.job import leave
 
 OPTIONS = ads.SessionOptions(chief_timeout_secs=60, worker_timeout_secs=20)
-WORK_SECS = 0.05  # the rest of a step; the fresh process takes what training leaves of the processor
+WORK_SECS = 0.2  # the rest of a step; the fresh process takes what training leaves of the processor
 WAYS = [("memory", False), ("parked", False), ("memory", True), ("parked", True), ("auto", True)]
 
 

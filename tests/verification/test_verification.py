@@ -243,6 +243,15 @@ def test_what_full_verification_cannot_do_is_refused_before(trained: Trained, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_of_averages_is_called_and_not_compared(trained: Trained, tmp_path: Path) -> None:
+    averages = tf.train.ExponentialMovingAverage(0.5)
+    averages.apply(list(trained.rows))
+    names = {"rows": "rows/ExponentialMovingAverage"}
+    report = trained.export(tmp_path / "1", serving=True, moving_averages=names)
+    said = "called with examples, not compared: it has moving averages, and the job answers without them"
+    assert report.answers == {"serve: serving_default": said}
+
+
 def test_a_graph_that_works_on_this_machine_alone_is_not_published(tmp_path: Path, graph: tf.Graph) -> None:
     """It names a file that training had, and that was not given as an asset."""
     (tmp_path / "words.txt").write_text("late\n")
