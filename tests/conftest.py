@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.nursery import Nursery
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
@@ -20,6 +22,14 @@ def graph() -> Iterator[Any]:
 
     with tf.Graph().as_default() as graph:
         yield graph
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Of jobs that publish, and can be paused at every moment of an export."""
+    nursery = Nursery("paused")
+    yield nursery
+    nursery.end()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A chief that publishes is killed at every moment of an export: no version is there in part, and the next chief goes on.
+"""A chief that publishes is killed at every moment of an export: no version is in part, and the next one goes on.
 
 ``KILLS=5`` in the environment does it five times at each.
 """
@@ -14,7 +14,6 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
-from tests.job import leave
 from tests.jobs.paused import COMMIT, PHASES
 from tests.nursery import ForkedJob, Nursery
 
@@ -28,7 +27,7 @@ class PublishingJob(ForkedJob):
     def __init__(self, nursery: Nursery, results: Path) -> None:
         super().__init__(Cluster.local(ps=1, workers=1, chief=True), results)
         self.base = results / "base"
-        self.steps: dict[int, int] = {}
+        self.step_of: dict[int, int] = {}
         self._nursery = nursery
 
     def begin_task(self, task: str) -> None:
@@ -36,19 +35,17 @@ class PublishingJob(ForkedJob):
         self.begin(self._nursery, task, {"SCHEDULE": SCHEDULE})
 
     def kill_chief_at(self, moment: str) -> None:
-        leave(self.results, "pause", moment)
-        self.wait_for("paused")
+        self.pause_at(moment)
         self.lose("chief:0")
-        for name in ("pause", "paused"):
-            (self.results / f"{name}.json").unlink()
+        self.go_on()
 
     def look(self) -> int:
         """Every version that there is loads; the newest of them."""
         versions = sorted(int(path.name) for path in self.base.iterdir() if path.name.isdigit())
         for version in versions:
             is_removed = version < versions[-1] and not (self.base / str(version) / "saved_model.pb").exists()
-            if version not in self.steps and not is_removed:
-                self.steps[version] = _step_of(self.base / str(version))
+            if version not in self.step_of and not is_removed:
+                self.step_of[version] = _step_of(self.base / str(version))
         return versions[-1]
 
     def leftovers(self) -> list[Path]:
@@ -60,13 +57,6 @@ def _step_of(model: Path) -> int:
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["serve"], str(model))
     return int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step"))
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery("paused")
-    yield nursery
-    nursery.end()
 
 
 @pytest.fixture(scope="module")
@@ -96,4 +86,3 @@ def test_a_chief_killed_at_any_moment(job: PublishingJob, moment: str, turn: int
     assert job.wait_for_version(above=newest) == newest + 1
     assert job.found("began-chief:0") > 0, "it goes on from its checkpoint"
     assert not set(leftovers) & set(job.leftovers())
-    assert job.look() > newest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from autodist_saved.errors import BundleError, TargetUnwritableError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RESTORE = "copy the bundle again from where it was written, or use another checkpoint"
 
 
@@ -44,10 +46,10 @@ def reporting_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TargetUnwritableError(
-            f"{path}: cannot be written ({_reason(error)}); make room, or choose another place",
-            path=str(path),
-        ) from error
+        fix = (
+            "make room, or choose another place" if error.errno in _FULL else "choose another place, or mend this one"
+        )
+        raise TargetUnwritableError(f"{path}: cannot be written ({_reason(error)}); {fix}", path=str(path)) from error
 
 
 def _explain(error: Exception) -> tuple[str, str]:

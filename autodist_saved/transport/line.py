@@ -135,8 +135,8 @@ class Line:
         for reply in self._move(spans, lambda _: None, os.fsencode(path), sync=sync):
             if reply.error:
                 raise TargetUnwritableError(
-                    f"{self.task} cannot write to the export directory ({reply.error}); make room there, or export "
-                    "with transport='stream'",
+                    f"{self.task} cannot write to the export directory ({reply.error}); see to its room and "
+                    "permissions there, or export with transport='stream'",
                     task=self.task,
                     path=str(path),
                 )

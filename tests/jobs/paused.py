@@ -1,8 +1,8 @@
 """A job that publishes while it trains, until it is told to stop. Run by every task, or alone.
 
 The test leaves ``pause``, the name of a moment of an export: the next export that comes there leaves ``paused`` and
-waits as long as ``pause`` is there. In ``steps-TASK`` is a line for every step. ``SCHEDULE``, ``BASE`` and ``USER`` in
-the environment are the schedule of the hook, as JSON, the base directory, and a number of a user to become.
+waits as long as ``pause`` is there. In ``steps-TASK`` is a line for every step. The environment holds ``SCHEDULE`` of
+the hook, as JSON, perhaps ``BASE``, the directory of versions, and ``BECOME``, the number of a user.
 """
 
 from __future__ import annotations
@@ -69,10 +69,9 @@ def main(results: Path) -> None:
     logging.basicConfig(level=logging.INFO, force=True)
     v1.disable_eager_execution()
     v1.enable_resource_variables()
-    if "USER" in os.environ and os.environ["USER"].isdigit():
+    if "BECOME" in os.environ:
         os.setgroups([])
-        os.setgid(int(os.environ["USER"]))
-        os.setuid(int(os.environ["USER"]))
+        os.setuid(int(os.environ["BECOME"]))
     cluster = ads.Cluster.from_tf_config()
     if cluster.task.type == "ps":
         ads.serve(cluster, options=OPTIONS)
