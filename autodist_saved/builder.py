@@ -20,7 +20,7 @@ from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.warmup import Warmup
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver, required_saver
@@ -54,22 +54,23 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         """Writes nothing.
 
         Args:
-            export_dir: directory of the model; must be absent or empty. Or a target, such as
-                :class:`VersionedTarget`.
+            export_dir: directory of the model; must be absent or empty. Or a URL in an object store, such as
+                ``s3://bucket/model``, or a target, such as :class:`VersionedTarget`.
             cluster: decides who is the chief, where the session does not tell.
             options: how the export works.
 
         Raises:
             TargetExistsError: there is something in ``export_dir``.
             TargetUnwritableError: ``export_dir`` cannot be made.
+            UsageError: no library for this kind of object store is installed.
 
-        Both are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the session tells
-        who that is.
+        The first two are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
+        session tells who that is.
         """
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
         self._cluster = cluster
         self._options = options or ExportOptions()
-        self._target = export_dir if isinstance(export_dir, Target) else LocalTarget(export_dir)
+        self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None

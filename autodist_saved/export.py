@@ -115,7 +115,9 @@ class Export:
                 with self._phase("open"):
                     files.variables.mkdir()
             prefix = files.variables_prefix
-            captured = capture(plan, source, cut, prefix, self._options, sync=True, phase=self._phase)
+            captured = capture(
+                plan, source, cut, prefix, self._options, sync=True, uploads=files.uploads, phase=self._phase
+            )
             with self._phase("stream"):
                 self._write_beside(meta_graph, files)
         self._graphs.add(meta_graph.proto)
@@ -140,7 +142,7 @@ class Export:
         self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
-        """Verify all that is staged and make it visible with one rename.
+        """Verify all that is staged and make it visible, all at once.
 
         Args:
             as_text: write the graphs as text, for people.
@@ -157,6 +159,7 @@ class Export:
         with self._all_or_nothing():
             with self._phase("verify"):
                 self._write_graphs(files, as_text=as_text)
+                self._target.complete()
                 if self._options.verify == "checksums" and self._report.plan is not None:
                     verify(files, self._report.plan, self._sums)
             with self._phase("commit"):

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy.typing as npt
 
+from autodist_saved.paths import path_of
+
 
 def index_path(prefix: str) -> Path:
     """The file that lists the tensors."""
-    return Path(f"{prefix}.index")
+    return path_of(f"{prefix}.index")
 
 
 def data_path(prefix: str, data_file: int, data_files: int) -> Path:
     """The file that holds bytes of tensors, number ``data_file`` of ``data_files``, counted from 0."""
-    return Path(f"{prefix}.data-{data_file:05d}-of-{data_files:05d}")
+    return path_of(f"{prefix}.data-{data_file:05d}-of-{data_files:05d}")
 
 
 def allocate(descriptor: int, nbytes: int) -> None:

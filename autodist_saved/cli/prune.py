@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.paths import path_of
+
 
 def prune(
     base: Annotated[
-        Path, typer.Argument(metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False)
+        Path,
+        typer.Argument(
+            parser=path_of, metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False
+        ),
     ],
     keep: Annotated[int, typer.Option(help="The newest so many stay.")] = 5,
     keep_days: Annotated[

@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.paths import path_of
+
 
 def verify(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a SavedModel.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
+    ],
     against: Annotated[
         Path | None,
         typer.Option(
+            parser=path_of,
             metavar="MANIFEST",
             help="manifest.json of the model that this one is a copy of, or that model's directory.",
             show_default=False,

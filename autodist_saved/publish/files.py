@@ -6,13 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodist_saved.extra_files import OUR_DIRECTORY
+from autodist_saved.publish.uploads import Uploads
 
 
 @dataclass(frozen=True)
 class SavedModelFiles:
-    """The files under one SavedModel directory, whether it is visible already or still being written."""
+    """The files under one SavedModel directory, whether it is visible already or still being written.
+
+    Attributes:
+        root: the directory.
+        uploads: where data files of variables go that do not grow below ``root``.
+    """
 
     root: Path
+    uploads: Uploads | None = None
 
     @property
     def saved_model(self) -> Path:
@@ -44,9 +51,24 @@ class SavedModelFiles:
         """Prefix of the tensor bundle's files."""
         return str(self.variables / "variables")
 
+    @property
+    def data_prefix(self) -> str:
+        """The same of the files that hold bytes of variables."""
+        return str(self._data_directory / "variables")
+
     def is_data_file(self, path: Path) -> bool:
         """Whether ``path`` holds bytes of variables."""
-        return path.parent == self.variables and path.suffix != ".index"
+        return path.parent == self._data_directory and path.suffix != ".index"
+
+    def all(self) -> dict[str, Path]:
+        """Every file, by path in the model. Raises ``OSError``."""
+        found = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*") if path.is_file()}
+        uploaded = () if self.uploads is None else self.uploads.directory.iterdir()
+        return dict(sorted((found | {f"{self.variables.name}/{path.name}": path for path in uploaded}).items()))
+
+    @property
+    def _data_directory(self) -> Path:
+        return self.variables if self.uploads is None else self.uploads.directory
 
     @property
     def assets(self) -> Path:

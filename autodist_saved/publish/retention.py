@@ -12,8 +12,9 @@ from pathlib import Path
 from pydantic import Field
 
 from autodist_saved.options import Options
+from autodist_saved.paths import hidden_name, is_remote
 from autodist_saved.publish.file_system import sync
-from autodist_saved.publish.staging import hidden_name
+from autodist_saved.publish.store_objects import remove_model
 from autodist_saved.publish.version import Version, versions_in
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,9 @@ def _is_removed(version: Version) -> bool:
 
 def _remove(version: Version) -> None:
     """What makes loaders take it for a model goes first. All the rest goes at once, and is swept after a crash."""
+    if is_remote(version.path):
+        remove_model(version.path)
+        return
     version.files.saved_model.unlink(missing_ok=True)
     version.files.saved_model_text.unlink(missing_ok=True)
     sync(version.path)
