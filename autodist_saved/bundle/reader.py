@@ -35,7 +35,7 @@ class BundleReader:
     tensors are read when they are asked for. No number in a file makes it allocate more than the files hold.
     """
 
-    def __init__(self, prefix: str | os.PathLike[str], data_prefix: str | None = None) -> None:
+    def __init__(self, prefix: str | os.PathLike[str], data_prefix: Path | None = None) -> None:
         """Open the bundle at ``prefix``, the path or URL before ``.index``.
 
         Args:

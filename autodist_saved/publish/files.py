@@ -52,9 +52,9 @@ class SavedModelFiles:
         return str(self.variables / "variables")
 
     @property
-    def data_prefix(self) -> str:
+    def data_prefix(self) -> Path:
         """The same of the files that hold bytes of variables."""
-        return str(self._data_directory / "variables")
+        return self._data_directory / "variables"
 
     def is_data_file(self, path: Path) -> bool:
         """Whether ``path`` holds bytes of variables."""
