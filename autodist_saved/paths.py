@@ -70,6 +70,19 @@ def open_to_read(path: Path) -> BufferedReader:
     return path.open("rb")
 
 
+def files_below(directory: Path) -> dict[str, Path]:
+    """Every file in a directory and all below it, by path from there, sorted.
+
+    Raises ``OSError``, and what the store's library does.
+    """
+    if not is_remote(directory):
+        paths = [path for path in directory.rglob("*") if path.is_file()]
+        return {path.relative_to(directory).as_posix(): path for path in sorted(paths)}
+    top = cast("UPath", directory).path.rstrip("/") + "/"
+    names = [key.removeprefix(top) for key in store_of(directory).find(str(directory))]
+    return {name: directory / name for name in sorted(names)}
+
+
 def modified(path: Path) -> float:
     """When it was written, in seconds since the epoch; of a link, the link. 0 where a store does not tell."""
     if not is_remote(path):

@@ -18,6 +18,9 @@ from autodist_saved.publish.uploads import abort_uploads
 log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
+_held: set[Holder] = set()
+"""What this process writes at."""
+
 _DAY_SECS = 24 * 60 * 60
 
 
@@ -37,10 +40,12 @@ class Claim:
         """
         self._path = claim_of(place)
         self._holder = Holder.after(None, task)
+        _held.add(self._holder)
         with storing(self._path):
             try:
                 store_of(self._path).pipe_file(str(self._path), self._holder.line, mode="create")
             except FileExistsError:
+                self.disown()
                 raise FileExistsError(f"{place} is claimed already") from None
         self.check()  # a store may not know the condition
 
@@ -58,8 +63,13 @@ class Claim:
 
     def release(self) -> None:
         """Let go of it. Raises ``TargetError``."""
+        self.disown()
         with storing(self._path):
             self._path.unlink(missing_ok=True)
+
+    def disown(self) -> None:
+        """Nothing is written there any more by who has it; what is left, :func:`sweep` removes."""
+        _held.discard(self._holder)
 
 
 def claim_of(place: Path) -> Path:
@@ -75,13 +85,13 @@ def claims_in(base: Path) -> Iterator[Path]:
 
 
 def is_left(place: Path) -> bool:
-    """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
+    """Whether a place is claimed by nobody of this machine who lives, or for more than a day."""
     path = claim_of(place)
     try:
         holder, age_secs = Holder.read(path), time.time() - modified(path)
     except FileNotFoundError:
         return False
-    return (holder is not None and holder.has_ended) or age_secs > _DAY_SECS
+    return age_secs > _DAY_SECS or (holder is not None and holder not in _held and not holder.may_live)
 
 
 def sweep(place: Path) -> None:

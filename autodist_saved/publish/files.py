@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodist_saved.extra_files import OUR_DIRECTORY
+from autodist_saved.paths import files_below
 from autodist_saved.publish.uploads import Uploads
 
 
@@ -62,9 +63,8 @@ class SavedModelFiles:
 
     def all(self) -> dict[str, Path]:
         """Every file, by path in the model. Raises ``OSError``."""
-        found = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*") if path.is_file()}
-        uploaded = () if self.uploads is None else self.uploads.directory.iterdir()
-        return dict(sorted((found | {f"{self.variables.name}/{path.name}": path for path in uploaded}).items()))
+        uploaded = {} if self.uploads is None else files_below(self.uploads.directory)
+        return files_below(self.root) | {f"{self.variables.name}/{name}": path for name, path in uploaded.items()}
 
     @property
     def _data_directory(self) -> Path:

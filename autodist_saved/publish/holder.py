@@ -54,9 +54,11 @@ class Holder:
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @property
-    def has_ended(self) -> bool:
-        """Whether it was a process of this machine and is none any more. Of other machines nothing is known."""
-        return self.host == socket.gethostname() and not Path(f"/proc/{self.pid}").exists()
+    def may_live(self) -> bool:
+        """Whether it may be another process than the one that asks. Of other machines nothing is known."""
+        if self.host != socket.gethostname():
+            return True
+        return self.pid != os.getpid() and Path(f"/proc/{self.pid}").exists()
 
     def __str__(self) -> str:
         task = f" ({self.task})" if self.task else ""

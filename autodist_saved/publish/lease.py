@@ -105,7 +105,7 @@ class NamedLease(Lease):
 
     def _take(self) -> None:
         last = Holder.read(self._path)
-        if last is not None and not last.has_ended:
+        if last is not None and last.may_live:
             log.info("%s was published to by %s, which is told if it commits another model", self._base, last)
         self._holder = Holder.after(last, self._task)
         self._path.write_bytes(self._holder.line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autodist_saved.paths import files_below
 from autodist_saved.publish.files import SavedModelFiles
 
 
@@ -13,9 +14,6 @@ def remove_model(place: Path) -> None:
     Where that first step fails, the model stays whole. Raises what the store's library does.
     """
     files = SavedModelFiles(place)
-    found = [path for path in (place.rglob("*") if place.is_dir() else ()) if path.is_file()]
-    graphs = [files.saved_model, files.saved_model_text]
-    others = [path for path in found if path not in (*graphs, files.manifest)]
-    for path in (*graphs, *others, files.manifest):
-        if path in found:
-            path.unlink(missing_ok=True)
+    order = {files.saved_model: 0, files.saved_model_text: 0, files.manifest: 2}
+    for path in sorted(files_below(place).values(), key=lambda path: order.get(path, 1)):
+        path.unlink(missing_ok=True)

@@ -91,9 +91,10 @@ class StoreStaging(Staging):
             try:
                 with storing(self._place):
                     remove_model(self._place)
-                self._let_go()
+                self._claim.release()
             except TargetError as error:
-                log.warning("%s is left behind, and swept by a later export: %s", self._place, error)
+                log.warning("%s is left behind, and swept by the next export: %s", self._place, error)
+            self._claim.disown()
         self._claim = None
         self._local.remove()
 
