@@ -131,10 +131,13 @@ class StoreStaging(Staging):
         """Copy a file, whole or not at all, and compare what is in the store then."""
         place = self._place / name
         upload = Upload(place, path.stat().st_size)
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                upload.write(np.frombuffer(chunk, np.uint8), file.tell() - len(chunk))
-        upload.complete()
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    upload.write(np.frombuffer(chunk, np.uint8), file.tell() - len(chunk))
+            upload.complete()
+        finally:
+            upload.abort()  # what is complete stays
         with storing(place):
             if checksum(place) != checksum(path):
                 what = Problem(name, "its checksum is not that of what was exported", "export again")
