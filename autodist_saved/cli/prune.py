@@ -46,10 +46,10 @@ def prune(
     from autodist_saved.publish.retention import Retention, remove
     from autodist_saved.publish.version import versions_in
 
-    if not base.is_dir():
-        raise UsageError(f"{base} is no directory; name the one that holds the versions")
     retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every)
     with translated("prune"):
+        if not base.is_dir():
+            raise UsageError(f"{base} is no directory; name the one that holds the versions")
         versions = versions_in(base)
         expired = retention.expired(versions, time.time())
     removed = expired if dry_run else remove(expired)

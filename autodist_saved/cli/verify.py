@@ -50,12 +50,14 @@ def verify(
 
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import ModelError
+    from autodist_saved.foreign import reading
     from autodist_saved.models.check import check_model
     from autodist_saved.publish.manifest import read_manifest, read_manifest_file
 
     manifest = None
     if against is not None:
-        manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
+        with reading(against):
+            manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
     try:
         check_model(model, manifest)
     except ModelError as error:

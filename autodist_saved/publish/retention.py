@@ -7,10 +7,12 @@ import math
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pydantic import Field
 
+from autodist_saved.foreign import storing
 from autodist_saved.options import Options
 from autodist_saved.paths import hidden_name, is_remote
 from autodist_saved.publish.file_system import sync
@@ -65,11 +67,17 @@ class Retention(Options):
             those that are removed; what could not be is logged.
         """
         try:
-            expired = self.expired(versions_in(base), time.time())
+            with _told_of(base):
+                expired = self.expired(versions_in(base), time.time())
         except OSError as error:
             log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base, error)
             return []
         return remove(expired)
+
+
+def _told_of(path: Path) -> AbstractContextManager[None]:
+    """What the libraries of object stores raise comes as an ``OSError``, too."""
+    return storing(path) if is_remote(path) else nullcontext()
 
 
 def _days_old(version: Version, now: float) -> float:
@@ -90,7 +98,8 @@ def remove(versions: Iterable[Version]) -> list[Version]:
 
 def _is_removed(version: Version) -> bool:
     try:
-        _remove(version)
+        with _told_of(version.path):
+            _remove(version)
     except FileNotFoundError:
         return True  # by somebody else at the same time
     except OSError as error:

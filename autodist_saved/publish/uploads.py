@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 # S3 takes 10,000 parts of an object at most. Of each some copies are in memory while it is sent.
 _PARTS = 9_000
-_PART_BYTES = 8 * 2**20
+_MIB = 2**20
+_LEAST_MIB = 8
 
 
 class Upload(DataFile):
@@ -37,9 +38,9 @@ class Upload(DataFile):
         """
         super().__init__()
         self.path = place
-        part_bytes = max(_PART_BYTES, math.ceil(nbytes / _PARTS))
-        self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=part_bytes)
-        self._part_bytes = part_bytes
+        self._part_bytes = max(_LEAST_MIB, math.ceil(nbytes / _PARTS / _MIB)) * _MIB
+        # As transactions of fsspec do it: written, closed, and committed or discarded later.
+        self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
         self._stop = 0
         self._is_finished = self._is_sent = self._is_complete = self._is_aborted = False
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from autodist_saved.errors import (
     LeaseLostError,
@@ -23,14 +25,15 @@ from autodist_saved.errors import (
     VerifyError,
 )
 from autodist_saved.paths import path_of, store_of
-from autodist_saved.publish import store_base, store_staging
+from autodist_saved.publish import claim, store_base, store_staging
+from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import TargetConformance
 from tests.object_store import cut_after, environment, keys, models, through, uploads
-from tests.publish.models import GRAPHS, publish, write_model
+from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model
 
 MODEL = ["assets.extra/autodist_saved/manifest.json", "saved_model.pb"]
 PART = 2**23
@@ -38,6 +41,7 @@ PART = 2**23
 
 PUBLISHER = """
 import sys
+from autodist_saved.publish.claim import Claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import write_model
 from tests.publish.test_store import PART, stage
@@ -45,6 +49,8 @@ target = VersionedTarget(sys.argv[1])
 for step in sys.argv[2:]:
     if step == "open":
         files = stage(target, 2 * PART)
+    elif step == "keep claim":
+        Claim.release = lambda claim: None
     elif step == "complete":
         target.complete()
     elif step == "commit":
@@ -228,8 +234,8 @@ def test_an_upload_that_breaks_leaves_nothing_to_be_seen_and_the_next_export_pub
 
 @pytest.mark.parametrize(
     "steps",
-    [["open"], ["open", "complete"], ["open", "complete", "commit"]],
-    ids=["streaming", "complete", "committed"],
+    [["open"], ["open", "complete"], ["keep claim", "open", "commit"], ["open", "commit"]],
+    ids=["streaming", "complete", "appeared", "committed"],
 )
 def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path, steps: list[str]) -> None:
     base = bucket / "base"
@@ -243,6 +249,18 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path
     assert uploads(bucket) == []
     assert [key for key in keys(base) if "claim" in key] == [f".autodist_saved-claim-{2 if whole else 1}"]
     target.abandon()
+
+
+def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = bucket / "base"
+    (base / ".autodist_saved-claim-1").write_bytes(Holder(1, "another", 1, "chief:0", "some time ago").line)
+    (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
+    target = VersionedTarget(base)
+    assert publish(target).endswith("/2")
+    assert "1/variables/variables.data-00000-of-00001" in models(base)
+    monkeypatch.setattr(claim, "modified", lambda _: time.time() - DAY_SECS - 1)
+    assert publish(target).endswith("/3")
+    assert {key.split("/")[0] for key in models(base)} == {"2", "3"}
 
 
 def test_a_killed_process_leaves_a_place_for_one_model_free(bucket: Path) -> None:
@@ -377,15 +395,20 @@ def test_a_url_of_a_file_is_a_path(tmp_path: Path) -> None:
     assert publish(VersionedTarget(f"file://{tmp_path}/base")) == str(tmp_path / "base" / "1")
 
 
-def test_retention_that_fails_fails_no_export(bucket: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("call", ["unlink", "iterdir"])
+@pytest.mark.parametrize("error", [PermissionError("Access Denied"), ConnectionClosedError(endpoint_url="http://s3")])
+def test_retention_that_fails_fails_no_export(
+    bucket: Path, caplog: pytest.LogCaptureFixture, error: Exception, call: str
+) -> None:
     target = VersionedTarget(bucket / "base", retention=Retention(keep=1))
     publish(target)
     with pytest.MonkeyPatch.context() as patch:
 
-        def refused(path: Path, *, missing_ok: bool = False) -> None:
-            raise PermissionError("Access Denied")
+        def refused(path: Path, **_: object) -> None:
+            raise error
 
-        patch.setattr(type(bucket), "unlink", refused)
-        assert publish(target).endswith("/2")
-    assert "1 has expired, but cannot be removed" in caplog.text
+        write_model(target.open().root)
+        patch.setattr(type(bucket), call, refused)
+        assert target.commit().endswith("/2")
+    assert "1 has expired, but cannot be removed" in caplog.text or "cannot be looked through" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
