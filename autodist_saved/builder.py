@@ -21,7 +21,7 @@ from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
 from autodist_saved.report import ExportReport
 from autodist_saved.saver import Saver, required_saver
@@ -56,8 +56,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         """Writes nothing.
 
         Args:
-            export_dir: directory of the model; must be absent or empty. Or a target, such as
-                :class:`VersionedTarget`.
+            export_dir: directory of the model; must be absent or empty. Or a URL in an object store, such as
+                ``s3://bucket/model``, or a target, such as :class:`VersionedTarget`.
             cluster: decides who is the chief, where the session does not tell.
             options: how the export works.
             metrics: how good the model is, for its manifest: finite numbers by name.
@@ -66,9 +66,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             UsageError: a metric is not finite.
             TargetExistsError: there is something in ``export_dir``.
             TargetUnwritableError: ``export_dir`` cannot be made.
+            UsageError: no library for this kind of object store is installed.
 
-        Both are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the session tells
-        who that is.
+        The first two are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
+        session tells who that is.
         """
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
         self._cluster = cluster
@@ -76,7 +77,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._metrics = dict(metrics or {})
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them away")
-        self._target = export_dir if isinstance(export_dir, Target) else LocalTarget(export_dir)
+        self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None

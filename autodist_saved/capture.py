@@ -17,6 +17,7 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import AutodistSavedError, InconsistentError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
+from autodist_saved.publish.uploads import Uploads
 from autodist_saved.sources.source import Source, Staged
 from autodist_saved.stream import Streamed, stream
 from autodist_saved.witness import Witness
@@ -44,6 +45,7 @@ def capture(
     *,
     data_files: int = 1,
     sync: bool = False,
+    uploads: Uploads | None = None,
     phase: Phase = lambda _: nullcontext(),
     while_stopped: Callable[[], None] = lambda: None,
 ) -> Captured:
@@ -58,7 +60,7 @@ def capture(
         cut: stops those who write them.
         prefix: of the bundle's files; their directory is there, if the plan has variables.
         options: for staging and streaming.
-        data_files, sync: as in :func:`stream`.
+        data_files, sync, uploads: as in :func:`stream`.
         phase: is entered for each phase, by its name.
         while_stopped: called when the variables are staged, and are what is captured still.
 
@@ -94,12 +96,13 @@ def capture(
                 data_files=data_files,
                 sync=sync,
                 aside=not staged.parked,
+                uploads=uploads,
                 confirm=confirm,
             )
 
     with _discarding(source, phase):
         with phase("connect"):
-            source.connect(plan, Path(prefix).parent, options)
+            source.connect(plan, Path(prefix).parent if uploads is None else None, options)
         try:
             with phase("cut"):
                 cut.acquire()

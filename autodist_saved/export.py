@@ -147,7 +147,15 @@ class Export:
             prefix = files.variables_prefix
             ask = self._verification.ask_job if self._verification is not None else lambda: None
             captured = capture(
-                plan, source, cut, prefix, self._options, sync=True, phase=self._phase, while_stopped=ask
+                plan,
+                source,
+                cut,
+                prefix,
+                self._options,
+                sync=True,
+                uploads=files.uploads,
+                phase=self._phase,
+                while_stopped=ask,
             )
             with self._phase("stream"):
                 self._write_beside(meta_graph, files)
@@ -176,7 +184,7 @@ class Export:
         self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
-        """Verify all that is staged and make it visible with one rename.
+        """Verify all that is staged and make it visible, all at once.
 
         Args:
             as_text: write the graphs as text, for people.
@@ -193,6 +201,7 @@ class Export:
         with self._all_or_nothing():
             with self._phase("verify"):
                 self._write_graphs(files, as_text=as_text)
+                self._target.complete()
                 if self._options.verify != "none" and self._report.plan is not None:
                     verify(files, self._report.plan, self._sums)
                 if self._verification is not None:

@@ -74,8 +74,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Touches no file.
 
         Args:
-            export_base: directory of the versions, the newest five of which are kept; or a target that
-                takes models in turn, such as :class:`VersionedTarget`.
+            export_base: directory of the versions, or a URL in an object store, the newest five of which are kept;
+                or a target that takes models in turn, such as :class:`VersionedTarget`.
             saver: made before the session.
             tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
             schedule: when to export.

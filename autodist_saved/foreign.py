@@ -107,6 +107,14 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
 }
 
 
+# How the libraries of object stores say that they have nothing to identify themselves with.
+_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ProfileNotFound"}
+_STORES = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google"}
+
+# Where such a library raises errors of the operating system it gives them no number.
+_NUMBERS: dict[type[OSError], int] = {FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
+
+
 def translate(error: BaseException) -> AutodistSavedError | None:
     """The error in this package's terms; None for what is no error of TensorFlow, gRPC or the operating system."""
     if isinstance(error, AutodistSavedError):
@@ -123,10 +131,23 @@ def translate(error: BaseException) -> AutodistSavedError | None:
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
-        make, what = OPERATING_SYSTEM.get(error.errno or 0, (TargetError, "the operating system refused it"))
+        number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), 0)
+        make, what = OPERATING_SYSTEM.get(number, (TargetError, "the operating system refused it"))
         path = error.filename2 or error.filename
-        return make(f"{what} ({error.strerror})", path=None if path is None else str(path))
-    return None
+        return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))
+    return _of_store(error, classes)
+
+
+def _of_store(error: BaseException, classes: list[tuple[str, str]]) -> AutodistSavedError | None:
+    """What the library of an object store says in terms of its own."""
+    if not any(module in _STORES for module, _ in classes):
+        return None
+    said = f"({type(error).__name__}: {first_line(str(error))})"
+    if any(name in _NO_CREDENTIALS for _, name in classes):
+        return TargetUnwritableError(
+            f"there are no credentials for the object store; put them where its own tools look for them {said}"
+        )
+    return TargetError(f"the object store cannot be reached; look at the network and its endpoint {said}")
 
 
 @contextmanager
@@ -155,6 +176,29 @@ def reading(path: Path) -> Iterator[None]:
         raise ModelError(
             f"{path}: it cannot be read ({reason}); check the path, its permissions and its disk", path=str(path)
         ) from error
+    except Exception as error:
+        ours = translate(error)
+        if ours is None or ours is error:
+            raise
+        raise ModelError(f"{path}: {ours.message}", path=str(path)) from error
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Raise what an object store says, or its library, as a :class:`TargetError` that names the object."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TargetError(
+            f"{path}: there is no such bucket or object ({error}); make the bucket, or correct its name",
+            path=str(path),
+        ) from error
+    except Exception as error:
+        ours = translate(error)
+        if ours is None or ours is error:
+            raise
+        ours.path = str(path)
+        raise ours from error
 
 
 def first_line(text: str) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from autodist_saved.bundle.data_file import DiskFile
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.carry import CarriedVariables
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
 from autodist_saved.progress import Progress
+from autodist_saved.publish.uploads import Uploads
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.source import Array, Source, misplanned
 
@@ -45,6 +47,7 @@ def stream(
     data_files: int = 1,
     sync: bool = False,
     aside: bool = False,
+    uploads: Uploads | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
@@ -63,16 +66,19 @@ def stream(
         data_files: how many the bundle has at least.
         sync: have tasks that write files themselves flush them to the disk. What is written here is not.
         aside: the job goes on meanwhile, and is to have the processor before this.
+        uploads: take the data files, where they are not to be beside the index. Nothing is carried then: they grow
+            in order.
         confirm: called when all bytes are there, under other names still; when it raises, they are removed again.
     """
     if not plan.variables:
         confirm()
         return Streamed(0, {})
-    carriers = source.carriers()
+    carriers = source.carriers() if uploads is None else {}
     carried = CarriedVariables(plan, carriers, several_files=data_files > 1)
+    open_data_file = DiskFile if uploads is None else partial(uploads.open, nbytes=plan.nbytes)
     rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
     with (
-        BundleWriter(prefix, max(data_files, carried.data_files)) as writer,
+        BundleWriter(prefix, max(data_files, carried.data_files), open_data_file=open_data_file) as writer,
         Progress("streaming", plan.nbytes) as progress,
     ):
         carried.carry(writer, progress, sync=sync, aside=aside)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.nursery import Nursery
 
+pytest_plugins = ["tests.object_store"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import inspect
+from pathlib import Path
 
+import botocore.exceptions
 import grpc
 import pytest
 import tensorflow as tf
@@ -14,10 +16,12 @@ from autodist_saved.errors import (
     AutodistSavedError,
     ExportError,
     JobError,
+    ModelError,
+    TargetError,
     TargetUnwritableError,
     TaskUnreachableError,
 )
-from autodist_saved.foreign import translate, translated
+from autodist_saved.foreign import reading, storing, translate, translated
 
 TENSORFLOW_ERRORS = [
     kind
@@ -53,6 +57,26 @@ def test_any_other_error_of_the_operating_system_is_quoted() -> None:
 
 def test_a_broken_call_of_the_control_service_is_the_jobs_fault() -> None:
     assert isinstance(translate(grpc.RpcError("gone")), JobError)
+
+
+def test_errors_of_object_stores_say_what_to_do() -> None:
+    lost = botocore.exceptions.EndpointConnectionError(endpoint_url="http://localhost:1")
+    assert isinstance(translate(lost), TargetError)
+    assert "the object store cannot be reached; look at the network" in str(translate(lost))
+    assert "there are no credentials" in str(translate(botocore.exceptions.NoCredentialsError()))
+    assert isinstance(translate(PermissionError("Access Denied")), TargetUnwritableError)
+    assert "(Access Denied)" in str(translate(PermissionError("Access Denied")))
+
+
+def test_what_an_object_store_says_names_the_object() -> None:
+    place = Path("bucket/model")
+    with pytest.raises(TargetError, match="bucket/model: there is no such bucket or object"), storing(place):
+        raise FileNotFoundError("The specified bucket does not exist")
+    with pytest.raises(TargetUnwritableError) as caught, storing(place):
+        raise PermissionError("Access Denied")
+    assert caught.value.path == "bucket/model"
+    with pytest.raises(ModelError, match="bucket/model: the object store cannot be reached"), reading(place):
+        raise botocore.exceptions.EndpointConnectionError(endpoint_url="http://localhost:1")
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("x")])

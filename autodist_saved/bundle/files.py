@@ -10,15 +10,21 @@ from typing import Any
 
 import numpy.typing as npt
 
+from autodist_saved.paths import path_of
 
-def index_path(prefix: str) -> Path:
+
+def index_path(prefix: str | Path) -> Path:
     """The file that lists the tensors."""
-    return Path(f"{prefix}.index")
+    return _beside(prefix, ".index")
 
 
-def data_path(prefix: str, data_file: int, data_files: int) -> Path:
+def data_path(prefix: str | Path, data_file: int, data_files: int) -> Path:
     """The file that holds bytes of tensors, number ``data_file`` of ``data_files``, counted from 0."""
-    return Path(f"{prefix}.data-{data_file:05d}-of-{data_files:05d}")
+    return _beside(prefix, f".data-{data_file:05d}-of-{data_files:05d}")
+
+
+def _beside(prefix: str | Path, ending: str) -> Path:
+    return path_of(prefix + ending) if isinstance(prefix, str) else prefix.with_name(prefix.name + ending)
 
 
 def allocate(descriptor: int, nbytes: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +23,7 @@ from autodist_saved.bundle.files import data_path, index_path
 from autodist_saved.bundle.index import read_index
 from autodist_saved.bundle.strings import read_lengths
 from autodist_saved.errors import BundleError
+from autodist_saved.paths import open_to_read
 
 _CHUNK_BYTES = 8 * 2**20
 
@@ -32,13 +35,18 @@ class BundleReader:
     tensors are read when they are asked for. No number in a file makes it allocate more than the files hold.
     """
 
-    def __init__(self, prefix: str | os.PathLike[str]) -> None:
-        """Open the bundle at ``prefix``, the path before ``.index``.
+    def __init__(self, prefix: str | os.PathLike[str], data_prefix: Path | None = None) -> None:
+        """Open the bundle at ``prefix``, the path or URL before ``.index``.
+
+        Args:
+            prefix: of the index and, if nothing else is said, of the data files.
+            data_prefix: the same of data files that are elsewhere.
 
         Raises:
             BundleError: it is missing, damaged, cut short or no tensor bundle.
         """
         self.prefix = os.fspath(prefix)
+        self._data_prefix = data_prefix or self.prefix
         path = index_path(self.prefix)
         with reporting(path):
             self._data_files, self._entries = read_index(path)
@@ -88,20 +96,39 @@ class BundleReader:
         entry = self._entry(name)
         for part in entry.parts:
             with self._open(entry, part) as file:
-                crc, left = 0, part.nbytes
-                if entry.dtype == "string":
-                    lengths, crc = read_lengths(file, math.prod(part.shape), part.nbytes)
-                    left = sum(lengths)
-                while left:
-                    chunk = _read_exactly(file, min(left, chunk_bytes))
-                    crc = crc32c.extend(crc, chunk)
-                    left -= chunk.nbytes
-                _compare(crc, part, name)
+                _verify(file, entry, part, chunk_bytes)
 
     def verify_all(self, chunk_bytes: int = _CHUNK_BYTES) -> None:
         """Compare the checksums of all tensors, in the order of the names. Raises as :meth:`verify` does."""
         for name in self._entries:
             self.verify(name, chunk_bytes)
+
+    def damaged(self, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[str, BundleError]]:
+        """Compare the checksums of all tensors, reading each data file once, from its beginning to its end.
+
+        Yields:
+            the name of a tensor and what is wrong with it, once for each of its parts with which something is.
+        """
+        places = sorted(
+            (
+                (part.data_file, part.offset, name, part)
+                for name, entry in self._entries.items()
+                for part in entry.parts
+            ),
+            key=lambda place: place[:3],
+        )
+        for data_file, of_file in itertools.groupby(places, key=lambda place: place[0]):
+            path = self._data_path(data_file)
+            with ExitStack() as opened:
+                file: BufferedReader | None = None
+                for _, offset, name, part in of_file:
+                    try:
+                        with reporting(path, name):
+                            file = file or opened.enter_context(open_to_read(path))
+                            file.seek(offset)
+                            _verify(file, self._entries[name], part, chunk_bytes)
+                    except BundleError as error:
+                        yield name, error
 
     def _entry(self, name: str) -> Entry:
         try:
@@ -119,7 +146,7 @@ class BundleReader:
             for part in entry.parts:
                 ends[part.data_file] = max(ends.get(part.data_file, 0), part.offset + part.nbytes)
         for data_file, end in sorted(ends.items()):
-            path = data_path(self.prefix, data_file, self._data_files)
+            path = self._data_path(data_file)
             with reporting(path):
                 nbytes = path.stat().st_size
                 if nbytes < end:
@@ -157,16 +184,34 @@ class BundleReader:
     @contextmanager
     def _open(self, entry: Entry, part: Part) -> Iterator[BufferedReader]:
         """The data file of a part, at the part. What goes wrong inside becomes a :class:`BundleError`."""
-        path = data_path(self.prefix, part.data_file, self._data_files)
+        path = self._data_path(part.data_file)
         with reporting(path, entry.name):
-            if entry.dtype == "variant":
-                raise Damage(
-                    f"{entry.name!r} is of type variant",
-                    "read it with TensorFlow, which alone knows its form",
-                )
-            with path.open("rb") as file:
+            _check_form(entry)
+            with open_to_read(path) as file:
                 file.seek(part.offset)
                 yield file
+
+    def _data_path(self, data_file: int) -> Path:
+        return data_path(self._data_prefix, data_file, self._data_files)
+
+
+def _check_form(entry: Entry) -> None:
+    if entry.dtype == "variant":
+        raise Damage(f"{entry.name!r} is of type variant", "read it with TensorFlow, which alone knows its form")
+
+
+def _verify(file: BufferedReader, entry: Entry, part: Part, chunk_bytes: int) -> None:
+    """Compare the checksum of a part, at which ``file`` is. Raises ``Damage``."""
+    _check_form(entry)
+    crc, left = 0, part.nbytes
+    if entry.dtype == "string":
+        lengths, crc = read_lengths(file, math.prod(part.shape), part.nbytes)
+        left = sum(lengths)
+    while left:
+        chunk = _read_exactly(file, min(left, chunk_bytes))
+        crc = crc32c.extend(crc, chunk)
+        left -= chunk.nbytes
+    _compare(crc, part, entry.name)
 
 
 def _read_exactly(file: BufferedReader, nbytes: int) -> NDArray[np.uint8]:

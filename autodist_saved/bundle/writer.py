@@ -8,10 +8,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -21,9 +19,10 @@ from numpy.typing import NDArray
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import reporting_unwritable
+from autodist_saved.bundle.data_file import DataFile, DiskFile, OpenDataFile
 from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.bundle.entry import Entry, Part, Shape, is_storable
-from autodist_saved.bundle.files import allocate, data_path, index_path, write_all
+from autodist_saved.bundle.files import data_path, index_path
 from autodist_saved.bundle.index import encode_name, write_index
 from autodist_saved.bundle.slices import KEY_START
 from autodist_saved.bundle.strings import encode_lengths
@@ -45,19 +44,24 @@ class BundleWriter:
     A writer belongs to one thread, but for :meth:`EntryWriter.written`.
     """
 
-    def __init__(self, prefix: str | os.PathLike[str], data_files: int = 1) -> None:
+    def __init__(
+        self, prefix: str | os.PathLike[str], data_files: int = 1, *, open_data_file: OpenDataFile = DiskFile
+    ) -> None:
         """Prepare to write; nothing is touched yet.
 
         Args:
             prefix: path of the bundle without ``.index``, such as ``.../variables/variables``. Its directory
                 exists.
             data_files: how many data files the bundle has. Several can be written at once faster than one.
+            open_data_file: makes a data file; by default on the disk, beside the index. One that has to be written
+                from its beginning to its end is, if tensors are begun and appended to one after the other.
         """
         self.prefix = os.fspath(prefix)
         self._data_paths = [data_path(self.prefix, number, data_files) for number in range(data_files)]
         self._index_path = index_path(self.prefix)
-        self._suffix = f".tmp-{uuid.uuid4().hex}"
-        self._files: list[_DataFile] = []
+        self._new_index_path = self._index_path.with_name(f"{self._index_path.name}.tmp-{uuid.uuid4().hex}")
+        self._open_data_file = open_data_file
+        self._files: list[DataFile] = []
         self._entries: dict[str, EntryWriter] = {}
 
     def __enter__(self) -> Self:
@@ -67,10 +71,9 @@ class BundleWriter:
             TargetUnwritableError: they cannot be created.
         """
         try:
-            for number, path in enumerate(map(self._temporary, self._data_paths)):
+            for path in self._data_paths:
                 with reporting_unwritable(path):
-                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-                self._files.append(_DataFile(number, path, descriptor))
+                    self._files.append(self._open_data_file(path))
         except BaseException:
             self._discard()
             raise
@@ -151,7 +154,7 @@ class BundleWriter:
         """
         for file in self._files:
             with reporting_unwritable(file.path):
-                allocate(file.descriptor, file.nbytes)
+                file.extend()
 
     def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int, data_file: int) -> EntryWriter:
         self._check_open()
@@ -166,7 +169,7 @@ class BundleWriter:
             problem = f"cannot be in data file {data_file} among {len(self._files)}; they count from 0"
         if problem is not None:
             raise BundleError(f"{name!r} {problem}", variable=name, path=self.prefix)
-        entry = self._entries[name] = EntryWriter(name, dtype, shape, self._files[data_file], nbytes)
+        entry = self._entries[name] = EntryWriter(name, dtype, shape, self._files[data_file], data_file, nbytes)
         return entry
 
     def _check_open(self) -> None:
@@ -176,37 +179,24 @@ class BundleWriter:
                 path=self.prefix,
             )
 
-    def _temporary(self, path: Path) -> Path:
-        return path.with_name(path.name + self._suffix)
-
     def _commit(self) -> None:
+        entries = [entry.finished() for entry in self._entries.values()]
         with reporting_unwritable(self._index_path):
-            with self._temporary(self._index_path).open("xb") as file:
-                write_index(file, len(self._data_paths), (entry.finished() for entry in self._entries.values()))
+            with self._new_index_path.open("xb") as file:
+                write_index(file, len(self._data_paths), entries)
             # An index never stands beside another bundle's data, not even for a moment.
             self._index_path.unlink(missing_ok=True)
-            for path in (*self._data_paths, self._index_path):
-                self._temporary(path).replace(path)
+            for data_file in self._files:
+                data_file.finish()
+            self._new_index_path.replace(self._index_path)
 
     def _discard(self) -> None:
         """Close the data files and remove what still has a temporary name."""
         for file in self._files:
-            os.close(file.descriptor)
+            file.discard()
         self._files = []
-        for path in (*self._data_paths, self._index_path):
-            with contextlib.suppress(OSError):
-                self._temporary(path).unlink()
-
-
-@dataclass
-class _DataFile:
-    """A data file that is being written. ``nbytes`` of it are given away."""
-
-    number: int
-    path: Path
-    descriptor: int
-    nbytes: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+        with contextlib.suppress(OSError):
+            self._new_index_path.unlink()
 
 
 class EntryWriter:
@@ -221,6 +211,7 @@ class EntryWriter:
 
     __slots__ = (
         "_crc32c",
+        "_data_file",
         "_file",
         "_later",
         "_stop",
@@ -232,8 +223,8 @@ class EntryWriter:
         "shape",
     )
 
-    def __init__(self, name: str, dtype: str, shape: Shape, file: _DataFile, nbytes: int) -> None:
-        """Take the next ``nbytes`` of the file."""
+    def __init__(self, name: str, dtype: str, shape: Shape, file: DataFile, data_file: int, nbytes: int) -> None:
+        """Take the next ``nbytes`` of the file, which has the number ``data_file``."""
         self.name = name
         self.dtype = dtype
         self.shape = shape
@@ -241,6 +232,7 @@ class EntryWriter:
         self.nbytes = nbytes
         self.crc32c_of_strings: int | None = None
         self._file = file
+        self._data_file = data_file
         self._stop = self._crc32c = 0  # of what is there without a gap
         self._later: list[_Range] | None = None
         file.nbytes += nbytes
@@ -268,7 +260,7 @@ class EntryWriter:
                 variable=self.name,
             )
         with reporting_unwritable(self.path):
-            write_all(self._file.descriptor, data, self.offset + self._stop)
+            self._file.write(data, self.offset + self._stop)
         self._crc32c = crc32c.extend(self._crc32c, data)
         self._stop += data.nbytes
 
@@ -299,7 +291,7 @@ class EntryWriter:
                 variable=self.name,
             )
         crc = self._crc32c if self.crc32c_of_strings is None else self.crc32c_of_strings
-        whole = Part((0,) * len(self.shape), self.shape, self._file.number, self.offset, self.nbytes, crc)
+        whole = Part((0,) * len(self.shape), self.shape, self._data_file, self.offset, self.nbytes, crc)
         return Entry(self.name, self.dtype, self.shape, (whole,))
 
 

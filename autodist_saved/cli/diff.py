@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autodist_saved.paths import path_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -21,8 +23,12 @@ _DIFFERENT = 1
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A", help="Directory of a SavedModel.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Directory of another one.", show_default=False)],
+    a: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="A", help="Directory of a SavedModel.", show_default=False)
+    ],
+    b: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="B", help="Directory of another one.", show_default=False)
+    ],
     top: Annotated[int, typer.Option(min=0, metavar="N", help="How many of each kind are named.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print all differences as JSON.")] = False,
 ) -> None:

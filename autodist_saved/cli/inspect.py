@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autodist_saved.paths import path_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,7 @@ def inspect(
     model: Annotated[
         Path,
         typer.Argument(
+            parser=path_of,
             metavar="DIR",
             help="Directory of a SavedModel, or of numbered versions of one, of which the newest is shown.",
             show_default=False,
@@ -36,7 +39,7 @@ def inspect(
 
       autodist-saved inspect /models/flights/1
 
-      autodist-saved inspect --json /models/flights
+      autodist-saved inspect --json s3://bucket/flights
     """
     import json
 

@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.paths import path_of
+
 
 def prune(
     base: Annotated[
-        Path, typer.Argument(metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False)
+        Path,
+        typer.Argument(
+            parser=path_of, metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False
+        ),
     ],
     keep: Annotated[int, typer.Option(help="The newest so many stay.")] = 5,
     keep_days: Annotated[
@@ -42,10 +47,10 @@ def prune(
     from autodist_saved.publish.retention import Retention, remove
     from autodist_saved.publish.version import versions_in
 
-    if not base.is_dir():
-        raise UsageError(f"{base} is no directory; name the one that holds the versions")
     retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every)
     with translated("prune"):
+        if not base.is_dir():
+            raise UsageError(f"{base} is no directory; name the one that holds the versions")
         versions = versions_in(base)
         expired = retention.expired(versions, time.time())
     removed = expired if dry_run else remove(expired)

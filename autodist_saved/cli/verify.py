@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.paths import path_of
+
 
 def verify(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a SavedModel.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
+    ],
     against: Annotated[
         Path | None,
         typer.Option(
+            parser=path_of,
             metavar="MANIFEST",
             help="manifest.json of the model that this one is a copy of, or that model's directory.",
             show_default=False,
@@ -43,12 +48,14 @@ def verify(
     """
     import json
 
+    from autodist_saved.foreign import reading
     from autodist_saved.models.check import check_model
     from autodist_saved.publish.manifest import read_manifest, read_manifest_file
 
     manifest = None
     if against is not None:
-        manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
+        with reading(against):
+            manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
     check_model(model, manifest)
     message = f"{model} is whole"
     told = {"path": str(model), "message": message, "problems": []}

@@ -38,10 +38,8 @@ class SavedModel:
     @property
     def sizes(self) -> dict[str, int]:
         """Bytes of every file, by path in the model."""
-        root = self.files.root
-        with reading(root):
-            paths = sorted(path for path in root.rglob("*") if path.is_file())
-            return {path.relative_to(root).as_posix(): path.stat().st_size for path in paths}
+        with reading(self.files.root):
+            return {name: path.stat().st_size for name, path in self.files.all().items()}
 
 
 def open_model(path: Path) -> SavedModel:

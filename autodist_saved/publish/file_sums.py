@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import Problem
+from autodist_saved.paths import open_to_read
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import FileSum
 
@@ -20,12 +21,9 @@ def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
 
     Data files of variables, which may have gigabytes, are not read again: the index holds checksums of their bytes.
     """
-    paths = sorted(path for path in files.root.rglob("*") if path.is_file())
     return {
-        path.relative_to(files.root).as_posix(): FileSum(
-            path.stat().st_size, None if files.is_data_file(path) else _checksum(path)
-        )
-        for path in paths
+        name: FileSum(path.stat().st_size, None if files.is_data_file(path) else checksum(path))
+        for name, path in files.all().items()
     }
 
 
@@ -38,7 +36,7 @@ def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) 
                 yield Problem(name, "it is missing", fix)
             elif (nbytes := path.stat().st_size) != planned.nbytes:
                 yield Problem(name, f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported", fix)
-            elif planned.crc32c is not None and _checksum(path) != planned.crc32c:
+            elif planned.crc32c is not None and checksum(path) != planned.crc32c:
                 yield Problem(name, "its checksum is not that of what was exported", fix)
         except OSError as error:
             yield Problem(name, f"it cannot be read ({error.strerror})", fix)
@@ -55,11 +53,12 @@ def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileS
     return FileSum(nbytes, crc)
 
 
-def _checksum(path: Path) -> int:
+def checksum(path: Path) -> int:
+    """CRC32C of a file's bytes, unmasked. Raises ``OSError``."""
     return functools.reduce(crc32c.extend, _chunks(path), 0)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import re
 from pathlib import Path
 
 from autodist_saved.errors import TargetUnwritableError
+from autodist_saved.paths import is_url
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -21,10 +21,8 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         TargetUnwritableError: ``path`` names no place on a file system.
     """
     text = os.fsdecode(path)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) or "\0" in text:
-        raise TargetUnwritableError(
-            f"{text!r} is no path on a file system; export to a directory and copy it from there", path=text
-        )
+    if is_url(text) or "\0" in text:
+        raise TargetUnwritableError(f"{text!r} is no path on a file system; export to a directory", path=text)
     return Path(os.path.abspath(text))  # noqa: PTH100 - a link at the end stays a link
 
 

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodist_saved.extra_files import OUR_DIRECTORY
+from autodist_saved.paths import files_below
+from autodist_saved.publish.uploads import Uploads
 
 
 @dataclass(frozen=True)
 class SavedModelFiles:
-    """The files under one SavedModel directory, whether it is visible already or still being written."""
+    """The files under one SavedModel directory, whether it is visible already or still being written.
+
+    Attributes:
+        root: the directory.
+        uploads: where data files of variables go that do not grow below ``root``.
+    """
 
     root: Path
+    uploads: Uploads | None = None
 
     @property
     def saved_model(self) -> Path:
@@ -44,9 +52,23 @@ class SavedModelFiles:
         """Prefix of the tensor bundle's files."""
         return str(self.variables / "variables")
 
+    @property
+    def data_prefix(self) -> Path:
+        """The same of the files that hold bytes of variables."""
+        return self._data_directory / "variables"
+
     def is_data_file(self, path: Path) -> bool:
         """Whether ``path`` holds bytes of variables."""
-        return path.parent == self.variables and path.suffix != ".index"
+        return path.parent == self._data_directory and path.suffix != ".index"
+
+    def all(self) -> dict[str, Path]:
+        """Every file, by path in the model. Raises ``OSError``."""
+        uploaded = {} if self.uploads is None else files_below(self.uploads.directory)
+        return files_below(self.root) | {f"{self.variables.name}/{name}": path for name, path in uploaded.items()}
+
+    @property
+    def _data_directory(self) -> Path:
+        return self.variables if self.uploads is None else self.uploads.directory
 
     @property
     def assets(self) -> Path:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import socket
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from autodist_saved.errors import LeaseLostError
+from autodist_saved.paths import is_remote
+from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.lock import Lock
 
 log = logging.getLogger(__name__)
@@ -21,29 +20,37 @@ log = logging.getLogger(__name__)
 _FILE = ".autodist_saved-lease"
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Who has a lease, as its file tells.
+class Lease(ABC):
+    """A file in the base that names the process that has it."""
 
-    Attributes:
-        epoch: one more than that of the holder before.
-        host, pid: of the process.
-        task: of the job, such as ``chief:0``; may be empty.
-        since: when it was taken, for people: ISO 8601, UTC.
-    """
+    def __init__(self, base: Path, task: str) -> None:
+        """Take it; :func:`take_lease` is what targets call. Raises as that does."""
+        self._base = base
+        self._path = base / _FILE
+        self._task = task
+        self._take()
 
-    epoch: int
-    host: str
-    pid: int
-    task: str
-    since: str
+    @abstractmethod
+    def check(self) -> None:
+        """To be called right before a commit.
 
-    def __str__(self) -> str:
-        task = f" ({self.task})" if self.task else ""
-        return f"process {self.pid} on {self.host}{task}, since {self.since}"
+        Raises:
+            LeaseLostError: somebody else has it now; what was staged is not to become visible.
+        """
+
+    @abstractmethod
+    def _take(self) -> None:
+        """Have it from now on."""
+
+    def _lost(self) -> LeaseLostError:
+        holder = Holder.read(self._path) or "a process that has not said who it is"
+        return LeaseLostError(
+            f"{self._base} is published to by {holder}; end that one first, or publish to another base directory",
+            path=str(self._base),
+        )
 
 
-class Lease:
+class LockedLease(Lease):
     """A locked file in the base, which names its holder.
 
     The kernel lets go of the lock when the process ends in whatever way, so that a restarted chief takes the lease at
@@ -53,23 +60,11 @@ class Lease:
     A forked child does not have its parent's lease.
     """
 
-    def __init__(self, base: Path, task: str) -> None:
-        """Take it; :func:`take_lease` is what targets call. Raises as that does."""
-        self._base = base
-        self._path = base / _FILE
-        self._task = task
-        self._take()
-
     def check(self) -> None:
-        """To be called right before a commit.
-
-        Raises:
-            LeaseLostError: somebody else has it now; what was staged is not to become visible.
-        """
         if not self._lock.is_closed and not self._path.exists():
             self._lock.close()
             self._take()  # whoever tidied up there has not taken the base
-        if not self._lock.is_at(self._path) or self._read() != self._holder:
+        if not self._lock.is_at(self._path) or Holder.read(self._path) != self._holder:
             self._lock.close()
             raise self._lost()
 
@@ -90,27 +85,30 @@ class Lease:
                 "first one is told when it commits",
                 self._base,
             )
-        last = self._read()
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._holder = Holder(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), self._task, now)
+        self._holder = Holder.after(Holder.read(self._path), self._task)
         # Whoever reads meanwhile, or after a crash, sees one line that is whole and perhaps the rest of a longer one.
-        line = json.dumps(asdict(self._holder)).encode() + b"\n"
-        os.pwrite(self._lock.descriptor, line, 0)
-        os.truncate(self._lock.descriptor, len(line))
+        os.pwrite(self._lock.descriptor, self._holder.line, 0)
+        os.truncate(self._lock.descriptor, len(self._holder.line))
         os.fsync(self._lock.descriptor)
 
-    def _read(self) -> Holder | None:
-        try:
-            return Holder(**json.loads(self._path.read_bytes().split(b"\n")[0]))
-        except (OSError, ValueError, TypeError):
-            return None
 
-    def _lost(self) -> LeaseLostError:
-        return LeaseLostError(
-            f"{self._base} is published to by {self._read() or 'a process that has not said who it is'}; end that "
-            "one first, or publish to another base directory",
-            path=str(self._base),
-        )
+class NamedLease(Lease):
+    """An object in a store, which has no locks: the one who comes last has it, and the one before is told by
+    :meth:`check`.
+    """
+
+    def check(self) -> None:
+        if not self._path.exists():
+            self._take()  # whoever tidied up there has not taken the base
+        elif Holder.read(self._path) != self._holder:
+            raise self._lost()
+
+    def _take(self) -> None:
+        last = Holder.read(self._path)
+        if last is not None and last.may_live:
+            log.info("%s was published to by %s, which is told if it commits another model", self._base, last)
+        self._holder = Holder.after(last, self._task)
+        self._path.write_bytes(self._holder.line)
 
 
 _held: weakref.WeakValueDictionary[Path, Lease] = weakref.WeakValueDictionary()
@@ -122,7 +120,7 @@ def take_lease(base: Path, task: str = "") -> Lease:
     """The lease of a base for this process, the same one for all who ask. It is given back when nobody refers to it.
 
     Args:
-        base: an existing directory.
+        base: an existing directory, or a place in an object store.
         task: whose it is, for messages.
 
     Raises:
@@ -135,5 +133,5 @@ def take_lease(base: Path, task: str = "") -> Lease:
             with suppress(LeaseLostError):
                 held.check()
                 return held
-        lease = _held[base] = Lease(base, task)
+        lease = _held[base] = NamedLease(base, task) if is_remote(base) else LockedLease(base, task)
         return lease

@@ -10,7 +10,7 @@ from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.staging import StagingDirectory, sweep
 
 
-class LocalTarget(StagedTarget):
+class LocalTarget(StagedTarget[StagingDirectory]):
     """Stages beside the target and renames."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

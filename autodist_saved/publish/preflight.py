@@ -11,11 +11,12 @@ from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import translated
+from autodist_saved.paths import hidden_name
 from autodist_saved.publish.file_system import check_writable, rename_without_replacing
-from autodist_saved.publish.staging import StagingDirectory, hidden_name
+from autodist_saved.publish.staging import StagingDirectory
 from autodist_saved.publish.version import versions_in
 
-_CLOCK_SECS = 60
+CLOCK_SECS = 60
 
 
 def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
@@ -30,12 +31,12 @@ def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callabl
     Raises:
         OSError: the base has vanished meanwhile.
     """
-    unusable = list(_failure(base, lambda: _make(base)))
+    unusable = list(failure(base, lambda: _make(base)))
     yield from unusable
     if unusable:
         return
     for attempt in (lambda: _publish_nothing(base), take_lease):
-        failed = list(_failure(base, attempt))
+        failed = list(failure(base, attempt))
         yield from failed
         if failed:
             break
@@ -43,8 +44,8 @@ def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callabl
     yield from _dates_in_the_future(base)
 
 
-def _failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
-    """Messages of ours say what is wrong and, after a semicolon, what to do."""
+def failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
+    """What an attempt to use a base raises, if it does. Messages of ours say what to do after a semicolon."""
     try:
         with translated("preflight"):
             attempt()
@@ -91,7 +92,7 @@ def _dates_in_the_future(base: Path) -> Iterator[Problem]:
     dates = {version.path: version.written for version in versions_in(base)} | {base: base.stat().st_mtime}
     latest = max(dates, key=dates.__getitem__)
     ahead = dates[latest] - time.time()
-    if ahead > _CLOCK_SECS:
+    if ahead > CLOCK_SECS:
         yield Problem(
             str(latest),
             f"it is dated {ahead:.0f} seconds in the future, so that versions would be removed at the wrong time",

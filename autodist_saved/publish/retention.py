@@ -7,14 +7,17 @@ import math
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pydantic import Field
 
 from autodist_saved.best import BestBy
+from autodist_saved.foreign import storing
 from autodist_saved.options import Options
+from autodist_saved.paths import hidden_name, is_remote
 from autodist_saved.publish.file_system import sync
-from autodist_saved.publish.staging import hidden_name
+from autodist_saved.publish.store_objects import remove_model
 from autodist_saved.publish.version import Version, versions_in
 
 log = logging.getLogger(__name__)
@@ -76,11 +79,17 @@ class Retention(Options):
             those that are removed; what could not be is logged.
         """
         try:
-            expired = self.expired(versions_in(base), time.time())
+            with _told_of(base):
+                expired = self.expired(versions_in(base), time.time())
         except OSError as error:
             log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base, error)
             return []
         return remove(expired)
+
+
+def _told_of(path: Path) -> AbstractContextManager[None]:
+    """What the libraries of object stores raise comes as an ``OSError``, too."""
+    return storing(path) if is_remote(path) else nullcontext()
 
 
 def _days_old(version: Version, now: float) -> float:
@@ -101,7 +110,8 @@ def remove(versions: Iterable[Version]) -> list[Version]:
 
 def _is_removed(version: Version) -> bool:
     try:
-        _remove(version)
+        with _told_of(version.path):
+            _remove(version)
     except FileNotFoundError:
         return True  # by somebody else at the same time
     except OSError as error:
@@ -113,6 +123,9 @@ def _is_removed(version: Version) -> bool:
 
 def _remove(version: Version) -> None:
     """What makes loaders take it for a model goes first. All the rest goes at once, and is swept after a crash."""
+    if is_remote(version.path):
+        remove_model(version.path)
+        return
     version.files.saved_model.unlink(missing_ok=True)
     version.files.saved_model_text.unlink(missing_ok=True)
     sync(version.path)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import uuid
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+from autodist_saved.paths import HIDDEN_MARK, hidden_name
 from autodist_saved.publish.file_system import sync, sync_tree
+from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.lock import Lock
+from autodist_saved.publish.staged_target import Staging
 
 log = logging.getLogger(__name__)
 
-_MARK = ".autodist_saved-"
-_NAME_BYTES = 100
 
-
-class StagingDirectory:
+class StagingDirectory(Staging):
     """Its name is hidden and never a number, so that no server takes it for a version.
 
     It is locked as long as its process lives and wants it. :func:`sweep` removes those that nobody has locked.
@@ -48,8 +47,11 @@ class StagingDirectory:
         # For the program that ends without a commit and without a crash, but not for children that it has forked.
         self._remover = weakref.finalize(self, _remove, self.root, os.getpid())
 
+    @property
+    def files(self) -> SavedModelFiles:
+        return SavedModelFiles(self.root)
+
     def sync(self) -> None:
-        """Have all of it on the disk. Raises ``OSError``."""
         sync_tree(self.root)
 
     def appear_at(self, place: Path, rename: Callable[[Path, Path], None]) -> None:
@@ -65,19 +67,13 @@ class StagingDirectory:
         sync(place.parent)
 
     def remove(self) -> None:
-        """Remove it with all that is in it, if it has not appeared. May be called again."""
         self._remover()
         self._lock.close()
 
 
-def hidden_name(parent: Path, name: str) -> Path:
-    """A new name, at which no server looks. What has it and is not locked, :func:`sweep` removes."""
-    return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{_MARK}{uuid.uuid4().hex}"
-
-
 def sweep(parent: Path) -> None:
     """Remove what exports that did not end have left in ``parent``."""
-    for leftover in parent.glob(f".*{_MARK}*"):
+    for leftover in parent.glob(f".*{HIDDEN_MARK}*"):
         try:
             lock = Lock(leftover, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:

@@ -53,6 +53,11 @@ class Target(ABC):
             UsageError: a model is staged already, and neither committed nor abandoned.
         """
 
+    def complete(self) -> None:  # noqa: B027 - most need nothing
+        """2'. No more bytes of variables come: have those that are not below the root where they can be read back.
+        No loader takes them for a model yet. May be called again; :meth:`commit` does it where nobody has.
+        """
+
     @abstractmethod
     def commit(self) -> str:
         """3. Make what was staged visible, all at once and durably. Raises as :meth:`check` does.

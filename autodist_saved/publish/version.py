@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
+from autodist_saved.paths import modified
 from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
@@ -52,7 +53,7 @@ class Version:
     def written(self) -> float:
         """When its graphs were written, in seconds since the epoch. Raises ``OSError``."""
         places = (self.files.saved_model, self.files.saved_model_text)
-        return next((place for place in places if place.is_file()), self.path).lstat().st_mtime
+        return modified(next((place for place in places if place.is_file()), self.path))
 
     @cached_property
     def report(self) -> ExportReport | None:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
 from autodist_saved.errors import LeaseLostError, PreflightError
 from autodist_saved.foreign import translated
-from autodist_saved.publish.file_system import check_writable, local_path, rename_without_replacing
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.latest import point_to_latest
 from autodist_saved.publish.lease import Lease, take_lease
-from autodist_saved.publish.preflight import find_problems
+from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
-from autodist_saved.publish.staged_target import StagedTarget
-from autodist_saved.publish.staging import StagingDirectory, sweep
-from autodist_saved.publish.version import number_after, versions_in
+from autodist_saved.publish.staged_target import StagedTarget, Staging
+from autodist_saved.publish.version import versions_in
 from autodist_saved.report import ExportReport
 
-log = logging.getLogger(__name__)
 
-
-class VersionedTarget(StagedTarget):
+class VersionedTarget(StagedTarget[Staging]):
     """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
 
     A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
@@ -38,25 +32,27 @@ class VersionedTarget(StagedTarget):
         """Touches no file.
 
         Args:
-            base: directory of the versions, made if it is absent.
+            base: directory of the versions, made if it is absent; or a URL in an object store, such as
+                ``s3://bucket/models``.
             retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
             exclusive: no other process publishes to ``base`` from :meth:`preflight` or the first export on until
                 :meth:`close`, or the end of this process.
 
         Raises:
-            TargetUnwritableError: ``base`` names no place on a file system.
+            TargetUnwritableError: ``base`` can be no path.
+            UsageError: no library for this kind of object store is installed.
         """
-        self._base = local_path(base)
+        self._base = base_at(base)
         self._retention = retention or Retention()
         self._exclusive = exclusive
         self._lease: Lease | None = None
 
     @property
     def path(self) -> str:
-        return str(self._base)
+        return str(self._base.path)
 
     def check(self) -> None:
-        check_writable(self._base)
+        self._base.check()
 
     def preflight(self, nbytes: int, task: str = "") -> None:
         """As every target's. Tries out, without a model, all that publishing one takes. Makes ``base``.
@@ -66,9 +62,9 @@ class VersionedTarget(StagedTarget):
                 more, renaming, dates in the future, another process that publishes there.
         """
         with translated("preflight"):
-            problems = list(find_problems(self._base, nbytes, self._retention.keep, lambda: self._take(task)))
+            problems = list(self._base.problems(nbytes, self._retention.keep, lambda: self._take(task)))
         if problems:
-            raise PreflightError(f"{self._base} will not take the models", problems=problems, path=self.path)
+            raise PreflightError(f"{self.path} will not take the models", problems=problems, path=self.path)
 
     def open(self, task: str = "") -> SavedModelFiles:
         """As every target's.
@@ -82,13 +78,13 @@ class VersionedTarget(StagedTarget):
     def commit(self) -> str:
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
         version = super().commit()
-        point_to_latest(self._base)
-        self._retention.apply(self._base)
+        self._base.point_to_latest()
+        self._retention.apply(self._base.path)
         return version
 
     def reports(self) -> list[ExportReport]:
         with translated("preflight"):
-            return [version.report for version in versions_in(self._base) if version.report is not None]
+            return [version.report for version in versions_in(self._base.path) if version.report is not None]
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""
@@ -99,7 +95,7 @@ class VersionedTarget(StagedTarget):
         if not self._exclusive:
             return
         if self._lease is None:
-            self._lease = take_lease(self._base, task)
+            self._lease = take_lease(self._base.path, task)
         self._check_lease()
 
     def _check_lease(self) -> None:
@@ -111,27 +107,12 @@ class VersionedTarget(StagedTarget):
             self._lease = None  # the next export asks anew
             raise
 
-    def _stage(self, task: str) -> StagingDirectory:
-        self._base.mkdir(parents=True, exist_ok=True)
+    def _stage(self, task: str) -> Staging:
+        self._base.prepare()
         self._take(task)
-        sweep(self._base)
-        return StagingDirectory(self._base, "version")
+        staging: Staging = self._base.stage(task)
+        return staging
 
-    def _appear(self, staging: StagingDirectory) -> str:
+    def _appear(self, staging: Staging) -> str:
         self._check_lease()
-        number = 0
-        while True:
-            # The listing of a network file system may be old: a number that was refused is not tried again.
-            number = max(number + 1, self._next_number())
-            version = self._base / str(number)
-            try:
-                staging.appear_at(version, rename_without_replacing)
-            except FileExistsError:
-                continue
-            return str(version)
-
-    def _next_number(self) -> int:
-        versions = versions_in(self._base)
-        if versions and not versions[-1].is_model:
-            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
-        return number_after(versions)
+        return str(self._base.appear(staging))

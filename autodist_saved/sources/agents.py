@@ -52,13 +52,13 @@ class Agents:
         # For each task, by the index of a piece, its place in what was attached.
         self._places: dict[str, dict[int, int]] = {}
 
-    def call_in(self, meeting: Meeting | None, held: Held, directory: Path, options: ExportOptions) -> None:
+    def call_in(self, meeting: Meeting | None, held: Held, directory: Path | None, options: ExportOptions) -> None:
         """Have them dial in and get ready. Those that do not come take no part.
 
         Args:
             meeting: of the job; None where it has none.
             held: for each parameter server the pieces that it may stage, in the order in which it does.
-            directory: where the files will be written.
+            directory: where the files will be written; None where no other task could write.
             options: for staging and transport.
 
         Raises:
@@ -69,10 +69,11 @@ class Agents:
         self._lines = {} if meeting is None else meeting.call_in(held)
         self._seen_by = _tasks_that_see(directory, self._lines, options.transport)
         if options.transport == "shared" and (blind := sorted(held.keys() - self._seen_by)):
+            place = f"{directory} of the chief" if directory else "an object store"
             raise ExportError(
-                f"{', '.join(blind)} cannot write to {directory} of the chief, or not to the same; mount it there "
-                "with the same path, or export with transport='auto'",
-                path=str(directory),
+                f"{', '.join(blind)} cannot write to {place}, or not to the same; "
+                "mount it there with the same path, or export with transport='auto'",
+                path=str(directory) if directory else None,
             )
 
         def attach(task: str, line: Line) -> dict[int, int]:
@@ -130,9 +131,9 @@ class Agents:
             return dict(zip(self._lines, answers, strict=True))
 
 
-def _tasks_that_see(directory: Path, lines: Mapping[str, Line], transport: Transport) -> set[str]:
+def _tasks_that_see(directory: Path | None, lines: Mapping[str, Line], transport: Transport) -> set[str]:
     """Those that find a file which is put there for them just now, and may write it, if that is of use."""
-    if not lines or transport == "stream":
+    if not lines or directory is None or transport == "stream":
         return set()
     probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
     try:

@@ -51,7 +51,7 @@ class SessionSource(Source):
     def plan(self) -> ExportPlan:
         return self._staging.plan
 
-    def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
+    def connect(self, plan: ExportPlan, directory: Path | None, options: ExportOptions) -> None:
         """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
         if not self._is_busy:
             self._take_turn(options.when_busy)

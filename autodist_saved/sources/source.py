@@ -59,12 +59,13 @@ class Source(ABC):
     def plan(self) -> ExportPlan:
         """1. What there is. Pure: touches neither session nor network. Raises ``PlanError``."""
 
-    def connect(self, plan: ExportPlan, directory: Path, options: ExportOptions) -> None:
+    def connect(self, plan: ExportPlan, directory: Path | None, options: ExportOptions) -> None:
         """2. Get ready to stage a plan. The writers go on meanwhile: whatever takes time belongs here.
 
         Args:
             plan: what :meth:`plan` gave, or some variables of it.
-            directory: where the files will be written. It is there, if the plan has variables.
+            directory: where the files will be written. It is there, if the plan has variables. None where no other
+                task could write.
             options: for staging and transport.
 
         Raises:

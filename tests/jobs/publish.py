@@ -31,7 +31,10 @@ def main(results: Path) -> None:
         train_op = v1.train.GradientDescentOptimizer(1.0, use_locking=True).minimize(-tf.reduce_sum(numbers), step)
         saver = ads.Saver()
         hook = ads.ChiefExportHook(
-            results / "base", saver=saver, schedule=ads.ExportSchedule(every_secs=0.5), train_op=train_op
+            os.environ.get("EXPORT_BASE", results / "base"),
+            saver=saver,
+            schedule=ads.ExportSchedule(every_secs=0.5),
+            train_op=train_op,
         )
         with ads.create_distributed_session(cluster, saver=saver, hooks=[hook], options=OPTIONS) as sess:
             leave(results, f"training-{cluster.task}", os.getpid())

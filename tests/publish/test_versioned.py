@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import UsageError
-from autodist_saved.publish import versioned
+from autodist_saved.publish import local_base
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import TargetConformance
@@ -77,7 +77,7 @@ def test_what_is_in_the_way_is_passed_over_and_said_once(
 def test_a_number_that_is_taken_meanwhile_is_not_replaced(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename, renamed = versioned.rename_without_replacing, []
+    rename, renamed = local_base.rename_without_replacing, []
 
     def taken(source: Path, target: Path) -> None:
         renamed.append(target.name)
@@ -85,7 +85,7 @@ def test_a_number_that_is_taken_meanwhile_is_not_replaced(
             make_version(tmp_path, 1) if what == "version" else target.mkdir() if what != "file" else target.touch()
         rename(source, target)
 
-    monkeypatch.setattr(versioned, "rename_without_replacing", taken)
+    monkeypatch.setattr(local_base, "rename_without_replacing", taken)
     assert publish(VersionedTarget(tmp_path)).endswith("/2")
     assert renamed == ["1", "2"]
     assert (tmp_path / "1").exists()
@@ -95,7 +95,7 @@ def test_a_listing_that_is_old_does_not_stop_it(tmp_path: Path, monkeypatch: pyt
     for number in (1, 2, 3):
         make_version(tmp_path, number)
     target = VersionedTarget(tmp_path)
-    monkeypatch.setattr(versioned, "versions_in", lambda _: [])
+    monkeypatch.setattr(local_base, "versions_in", lambda _: [])
     assert publish(target).endswith("/4")
 
 
@@ -114,7 +114,7 @@ def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: py
     root = target.open().root
     write_model(root)
     calls: list[str] = []
-    fsync, rename = os.fsync, versioned.rename_without_replacing
+    fsync, rename = os.fsync, local_base.rename_without_replacing
 
     def recorded_fsync(descriptor: int) -> None:
         calls.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
@@ -125,7 +125,7 @@ def test_all_is_on_the_disk_before_it_is_visible(tmp_path: Path, monkeypatch: py
         rename(*paths)
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    monkeypatch.setattr(versioned, "rename_without_replacing", recorded_rename)
+    monkeypatch.setattr(local_base, "rename_without_replacing", recorded_rename)
     target.commit()
     at = calls.index("rename")
     assert {"saved_model.pb", "manifest.json", "assets.extra", root.name} <= set(calls[:at])

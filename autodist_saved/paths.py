@@ -1,0 +1,103 @@
+"""Paths, on a file system or in an object store."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from autodist_saved.errors import UsageError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+HIDDEN_MARK = ".autodist_saved-"
+_NAME_BYTES = 100
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_LOCAL = {"", "file", "local"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_READ_AHEAD_BYTES = 8 * 2**20
+
+
+def path_of(place: str | os.PathLike[str] | UPath) -> Path:
+    """What a path, or a URL such as ``s3://bucket/models``, means. Touches no file.
+
+    A path in an object store is a ``UPath`` and has the methods of a ``Path``, but for links and renaming. It never
+    answers from an old listing. Credentials and endpoints are those that the store's own library finds.
+
+    Raises:
+        UsageError: no library for this kind of store is installed.
+    """
+    if isinstance(place, str | bytes | os.PathLike) and not is_url(place):
+        return Path(os.fsdecode(place))
+    import fsspec
+    from upath import UPath
+
+    protocol = UPath(place).protocol if not isinstance(place, str) else place.partition("://")[0]
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except (ImportError, ValueError) as error:
+        extra = _EXTRAS.get(protocol)
+        fix = f"pip install 'autodist-saved[{extra}]'" if extra else "install what the message names"
+        raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
+    path = UPath(place, use_listings_cache=False)
+    return Path(path.path) if protocol in _LOCAL else cast(Path, path)
+
+
+def is_url(place: str | bytes | os.PathLike[str]) -> bool:
+    """Whether it is no path of this machine."""
+    return _URL.match(os.fsdecode(place)) is not None
+
+
+def is_remote(path: Path) -> bool:
+    """Whether it is in an object store."""
+    return not isinstance(path, Path)
+
+
+def store_of(path: Path) -> Any:
+    """The ``fsspec.AbstractFileSystem`` of a path in an object store; it takes the path as a string."""
+    return cast("UPath", path).fs
+
+
+def open_to_read(path: Path) -> BufferedReader:
+    """Open a file, to read bytes anywhere in it, and little more than them. Raises what the store's library does."""
+    if is_remote(path):
+        return cast(BufferedReader, store_of(path).open(str(path), "rb", block_size=_READ_AHEAD_BYTES))
+    return path.open("rb")
+
+
+def files_below(directory: Path) -> dict[str, Path]:
+    """Every file in a directory and all below it, by path from there, sorted.
+
+    Raises ``OSError``, and what the store's library does.
+    """
+    if not is_remote(directory):
+        paths = [path for path in directory.rglob("*") if path.is_file()]
+        return {path.relative_to(directory).as_posix(): path for path in sorted(paths)}
+    top = cast("UPath", directory).path.rstrip("/") + "/"
+    names = [key.removeprefix(top) for key in store_of(directory).find(str(directory))]
+    return {name: directory / name for name in sorted(names)}
+
+
+def modified(path: Path) -> float:
+    """When it was written, in seconds since the epoch; of a link, the link. 0 where a store does not tell."""
+    if not is_remote(path):
+        return path.lstat().st_mtime
+    try:
+        return float(store_of(path).modified(str(path)).timestamp())
+    except (IsADirectoryError, NotImplementedError):
+        return 0.0
+
+
+def hidden_name(parent: Path, name: str) -> Path:
+    """A new name of ours, at which no server looks.
+
+    Args:
+        parent: the directory.
+        name: for people who look into it.
+    """
+    return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{HIDDEN_MARK}{uuid.uuid4().hex}"

@@ -1,0 +1,50 @@
+"""The contract of a base: where versions of a model are, and how the next one gets there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from autodist_saved.errors import Problem
+from autodist_saved.publish.staged_target import Staging
+
+S = TypeVar("S", bound=Staging)
+
+
+class Base(ABC, Generic[S]):
+    """A directory, or a place in an object store, below which versions are."""
+
+    def __init__(self, path: Path) -> None:
+        """Touches nothing."""
+        self.path = path
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse a base that cannot be written. Leaves nothing behind. Raises ``TargetError``."""
+
+    @abstractmethod
+    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
+        """What would keep models out, tried out.
+
+        Args:
+            nbytes: bytes of one model.
+            keep: how many versions stay; None for all.
+            take_lease: raises where another process publishes to the base.
+        """
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Have it there, for the lease."""
+
+    @abstractmethod
+    def stage(self, task: str) -> S:
+        """A new staging place, and away with what crashed exports have left. ``task``: who exports, for messages."""
+
+    @abstractmethod
+    def appear(self, staging: S) -> Path:
+        """Have what is staged appear as a version above all others, over none. Returns its place."""
+
+    def point_to_latest(self) -> None:
+        """Have ``latest`` point to the newest model. Never raises for a file system: a warning is logged."""

@@ -1,0 +1,65 @@
+"""Which process has something, as a small file of its tells."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from autodist_saved.paths import is_remote
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a lease or a claim.
+
+    Attributes:
+        epoch: one more than that of the holder before.
+        host, pid: of the process.
+        task: of the job, such as ``chief:0``; may be empty.
+        since: when it was taken, for people: ISO 8601, UTC.
+    """
+
+    epoch: int
+    host: str
+    pid: int
+    task: str
+    since: str
+
+    @classmethod
+    def after(cls, last: Holder | None, task: str) -> Self:
+        """What names the process that calls it, from now on."""
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        return cls(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), task, now)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Who is named in the first line of a file; None where nobody is. Raises what a store's library does."""
+        try:
+            return cls(**json.loads(path.read_bytes().split(b"\n")[0]))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        except OSError:
+            if is_remote(path):
+                raise
+            return None
+
+    @property
+    def line(self) -> bytes:
+        """What :meth:`read` reads."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @property
+    def may_live(self) -> bool:
+        """Whether it may be another process than the one that asks. Of other machines nothing is known."""
+        if self.host != socket.gethostname():
+            return True
+        return self.pid != os.getpid() and Path(f"/proc/{self.pid}").exists()
+
+    def __str__(self) -> str:
+        task = f" ({self.task})" if self.task else ""
+        return f"process {self.pid} on {self.host}{task}, since {self.since}"

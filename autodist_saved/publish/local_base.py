@@ -1,0 +1,55 @@
+"""A base on a file system: versions appear with a rename."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from autodist_saved.errors import Problem
+from autodist_saved.publish.base import Base
+from autodist_saved.publish.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.latest import point_to_latest
+from autodist_saved.publish.preflight import find_problems
+from autodist_saved.publish.staging import StagingDirectory, sweep
+from autodist_saved.publish.version import number_after, versions_in
+
+log = logging.getLogger(__name__)
+
+
+class LocalBase(Base[StagingDirectory]):
+    """A directory, made if it is absent. Models grow beside the versions, under hidden names."""
+
+    def check(self) -> None:
+        check_writable(self.path)
+
+    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
+        return find_problems(self.path, nbytes, keep, take_lease)
+
+    def prepare(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def stage(self, task: str) -> StagingDirectory:  # noqa: ARG002 - a lock tells whose a directory is
+        sweep(self.path)
+        return StagingDirectory(self.path, "version")
+
+    def appear(self, staging: StagingDirectory) -> Path:
+        number = 0
+        while True:
+            # The listing of a network file system may be old: a number that was refused is not tried again.
+            number = max(number + 1, self._next_number())
+            version = self.path / str(number)
+            try:
+                staging.appear_at(version, rename_without_replacing)
+            except FileExistsError:
+                continue
+            return version
+
+    def point_to_latest(self) -> None:
+        point_to_latest(self.path)
+
+    def _next_number(self) -> int:
+        versions = versions_in(self.path)
+        if versions and not versions[-1].is_model:
+            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
+        return number_after(versions)

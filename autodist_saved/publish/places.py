@@ -1,0 +1,32 @@
+"""What a path stands for: the one place that tells directories from object stores."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from autodist_saved.paths import is_remote, path_of
+from autodist_saved.publish.base import Base
+from autodist_saved.publish.file_system import local_path
+from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.local_base import LocalBase
+from autodist_saved.publish.store import StoreTarget
+from autodist_saved.publish.store_base import StoreBase
+from autodist_saved.publish.target import Target
+
+
+def target_at(path: str | os.PathLike[str]) -> Target:
+    """The target for one model. Touches nothing.
+
+    Raises:
+        TargetUnwritableError: it can be no path.
+        UsageError: no library for this kind of object store is installed.
+    """
+    place = path_of(path)
+    return StoreTarget(place) if is_remote(place) else LocalTarget(place)
+
+
+def base_at(path: str | os.PathLike[str]) -> Base[Any]:
+    """The base for versions. Raises as :func:`target_at` does."""
+    place = path_of(path)
+    return StoreBase(place) if is_remote(place) else LocalBase(local_path(place))

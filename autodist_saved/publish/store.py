@@ -1,0 +1,39 @@
+"""A place in an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autodist_saved.errors import TargetExistsError
+from autodist_saved.foreign import storing
+from autodist_saved.publish import claim
+from autodist_saved.publish.staged_target import StagedTarget
+from autodist_saved.publish.store_staging import StoreStaging
+
+
+class StoreTarget(StagedTarget[StoreStaging]):
+    """Uploads to its place, the graphs last."""
+
+    def __init__(self, place: Path) -> None:
+        """Asks the store for nothing. ``place``: of :func:`path_of`."""
+        self._place = place
+
+    @property
+    def path(self) -> str:
+        return str(self._place)
+
+    def check(self) -> None:
+        with storing(self._place):
+            if self._place.exists() and not claim.is_left(self._place):
+                raise TargetExistsError(
+                    f"Export directory {self._place} already exists, and isn't empty. It is never overwritten: "
+                    "choose another one, or move this one away",
+                    path=self.path,
+                )
+
+    def _stage(self, task: str) -> StoreStaging:
+        claim.sweep(self._place)
+        return StoreStaging(self._place, task)
+
+    def _appear(self, staging: StoreStaging) -> str:
+        return str(staging.appear())

@@ -1,0 +1,94 @@
+"""A base in an object store: versions are uploaded to their places, which are claimed before."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from autodist_saved.errors import Problem, TargetError
+from autodist_saved.foreign import storing
+from autodist_saved.paths import hidden_name, modified
+from autodist_saved.publish import claim
+from autodist_saved.publish.base import Base
+from autodist_saved.publish.preflight import CLOCK_SECS, failure
+from autodist_saved.publish.store_staging import StoreStaging
+from autodist_saved.publish.version import Version, number_after, version_number, versions_in
+
+log = logging.getLogger(__name__)
+
+
+class StoreBase(Base[StoreStaging]):
+    """The number of a version is chosen when its export begins: its objects cannot be renamed."""
+
+    def check(self) -> None:
+        self._versions()
+
+    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
+        unusable = list(failure(self.path, self._try_out)) or list(failure(self.path, take_lease))
+        yield from unusable
+
+    def prepare(self) -> None:
+        """Directories are names."""
+
+    def stage(self, task: str) -> StoreStaging:
+        self._sweep()
+        number = 0
+        while True:
+            number = max(number + 1, self._next_number())
+            place = self.path / str(number)
+            try:
+                held = claim.Claim(place, task)
+            except FileExistsError:
+                continue
+            try:
+                return StoreStaging(place, task, held)
+            except BaseException:
+                held.release()
+                raise
+
+    def appear(self, staging: StoreStaging) -> Path:
+        return staging.appear()
+
+    def _versions(self) -> list[Version]:
+        with storing(self.path):
+            return versions_in(self.path) if self.path.exists() else []
+
+    def _next_number(self) -> int:
+        versions = self._versions()
+        if versions and not versions[-1].is_model:
+            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
+        return number_after(versions)
+
+    def _sweep(self) -> None:
+        with storing(self.path):
+            claimed = list(claim.claims_in(self.path)) if self.path.exists() else []
+        for place in claimed:
+            if version_number(place.name) is not None:
+                claim.sweep(place)
+
+    def _try_out(self) -> None:
+        """Write, list, read and remove an object, and compare its date with the clock."""
+        probe = hidden_name(self.path, "preflight")
+        with storing(probe):
+            probe.write_bytes(b"something")
+            try:
+                if (
+                    probe.name not in {path.name for path in self.path.iterdir()}
+                    or probe.read_bytes() != b"something"
+                ):
+                    raise TargetError(
+                        f"what is written to {self.path} cannot be found there; choose another store",
+                        path=str(self.path),
+                    )
+                date = modified(probe)
+            finally:
+                probe.unlink(missing_ok=True)
+        ahead_secs = date - time.time()
+        if date and abs(ahead_secs) > CLOCK_SECS:
+            raise TargetError(
+                f"the clock of {self.path} and that of this machine are {abs(ahead_secs):.0f} seconds apart; set the "
+                "clock of this machine",
+                path=str(self.path),
+            )

@@ -1,0 +1,64 @@
+"""The commands on URLs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from autodist_saved.cli.main import app
+from autodist_saved.errors import ModelError, UsageError
+from autodist_saved.paths import store_of
+from tests.object_store import models
+from tests.saved_models import write_ours
+
+
+@pytest.fixture
+def base(bucket: Path, tmp_path: Path) -> Path:
+    """Two versions that an export has written."""
+    local = write_ours(tmp_path / "1")
+    for number in (1, 2):
+        store_of(bucket).put(f"{local}/", f"{bucket}base/{number}/", recursive=True)
+    return bucket / "base"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_the_newest_version_is_shown(base: Path, tmp_path: Path) -> None:
+    done = run("inspect", base, "--json")
+    assert done.exit_code == 0, done.exception
+    shown, local = json.loads(done.stdout), json.loads(run("inspect", tmp_path / "1", "--json").stdout)
+    assert shown["path"] == f"{base}/2"
+    assert shown["versions"] == ["1", "2"]
+    assert {**shown, "path": "", "versions": []} == {**local, "path": "", "versions": []}
+
+
+def test_a_model_is_verified_and_compared(base: Path, tmp_path: Path) -> None:
+    assert run("verify", base / "1").stdout == f"{base}/1 is whole\n"
+    assert run("verify", base / "1", "--against", tmp_path / "1").exit_code == 0
+    assert run("verify", tmp_path / "1", "--against", base / "1").exit_code == 0
+    assert run("diff", base / "1", tmp_path / "1").stdout == "no difference\n"
+
+
+def test_a_damaged_byte_is_found(base: Path) -> None:
+    data = base / "1" / "variables" / "variables.data-00000-of-00001"
+    contents = bytearray(data.read_bytes())
+    contents[2] ^= 1
+    data.write_bytes(bytes(contents))
+    with pytest.raises(ModelError, match="the checksum of .* does not fit its bytes"):
+        CliRunner().invoke(app, ["verify", f"{base}/1"], catch_exceptions=False)
+
+
+def test_old_versions_are_removed(base: Path) -> None:
+    assert run("prune", base, "--keep", 1).stdout == f"{base}/1\n"
+    assert {key.split("/")[0] for key in models(base)} == {"2"}
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_where_there_is_no_model_it_is_said(bucket: Path, command: str) -> None:
+    with pytest.raises(UsageError, match=f"there is no {bucket}nothing; name the directory of a SavedModel"):
+        CliRunner().invoke(app, [command, f"{bucket}nothing"], catch_exceptions=False)
