@@ -16,7 +16,7 @@ def test_all_wrong_options_are_reported_at_once() -> None:
     text = str(caught.value)
     assert "wrong ExportOptions (3 problems)" in text
     assert "chunk_bytes: Input should be greater than or equal to 1 (given: 0)" in text
-    assert "verify: Input should be 'checksums' or 'none' (given: 'maybe')" in text
+    assert "verify: Input should be 'full', 'checksums' or 'none' (given: 'maybe')" in text
     assert "fix: known options are " + ", ".join(sorted(ExportOptions.model_fields)) in text
 
 
