@@ -30,9 +30,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_program_leaves_its_models(models: Path) -> None:
-    assert {path.name for path in models.iterdir() if path.is_dir()} == {"serving", "both", "beside", "table"}
+    assert {path.name for path in models.iterdir() if path.is_dir()} == {"serving", "both", "beside", "table", "best"}
     assert (models / "beside" / "assets.extra" / "about" / "README.txt").exists()
-    assert (models / "table" / "latest" / "saved_model.pb").exists()
+    for base in ("table", "best"):
+        assert (models / base / "latest" / "saved_model.pb").exists()
 
 
 @pytest.mark.parametrize("command", re.findall(r"^    autodist-saved (.*)$", GUIDE, re.MULTILINE))
