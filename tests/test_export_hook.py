@@ -129,6 +129,31 @@ def test_every_few_seconds_works_without_a_global_step(graph: tf.Graph, tmp_path
     assert training.steps_of_versions()
 
 
+def test_every_few_seconds_a_version_though_no_step_comes(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_secs": 0.01, "at_end": False})
+    published = threading.Semaphore(0)
+    training.hook._publish = _then(training.hook._publish, published.release)
+    with training.session() as session:
+        session.run(training.train)
+        for _ in range(2):
+            assert published.acquire(timeout=PATIENCE_SECS)
+    assert training.steps_of_versions()[:2] == [1, 1]
+
+
+def test_when_the_training_has_failed_no_more_versions_are_due(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_secs": 0.01})
+    due = threading.Semaphore(0)
+    with pytest.raises(ArithmeticError), training.session():
+        raise ArithmeticError
+    exports = training.hook._exports
+    exports._export = _then(exports._export, due.release)
+    for _ in range(3):
+        assert due.acquire(timeout=PATIENCE_SECS)
+    exports.end()
+    assert exports.wait(PATIENCE_SECS)
+    assert not [failure for failure in exports.failures() if "lost" in str(failure)]
+
+
 def test_without_a_global_step_steps_cannot_be_counted(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", count_steps=False, schedule={"every_steps": 2})
     with pytest.raises(UsageError, match="get_or_create_global_step"):

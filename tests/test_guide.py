@@ -53,9 +53,11 @@ def models(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 
 def test_the_program_leaves_its_models(models: Path) -> None:
-    assert {path.name for path in models.iterdir() if path.is_dir()} == {"serving", "both", "beside", "table", "logs"}
+    made = {path.name for path in models.iterdir() if path.is_dir()}
+    assert made == {"serving", "both", "beside", "table", "best", "logs"}
     assert (models / "beside" / "assets.extra" / "about" / "README.txt").exists()
-    assert (models / "table" / "latest" / "saved_model.pb").exists()
+    for base in ("table", "best"):
+        assert (models / base / "latest" / "saved_model.pb").exists()
     assert list((models / "logs" / "export").iterdir())
 
 

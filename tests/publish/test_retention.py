@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from autodist_saved.best import BestBy
 from autodist_saved.errors import OptionsError
 from autodist_saved.publish import retention
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import read_manifest, write_manifest
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staging import sweep
 from autodist_saved.publish.version import Version
@@ -175,3 +179,22 @@ def test_what_another_process_removes_meanwhile_is_no_failure(
 def test_a_base_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Retention().apply(tmp_path / "gone") == []
     assert "cannot be looked through, so old ones stay" in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "left"), [("max", [4, 6]), ("min", [2, 6])])
+def test_the_best_version_stays_and_of_several_the_newest(
+    tmp_path: Path, mode: Literal["max", "min"], left: list[int]
+) -> None:
+    for number, auc in enumerate([0.1, 0.1, 0.8, 0.8, None, 0.5], 1):
+        version = make_version(tmp_path, number)
+        if auc is not None:
+            write_manifest(SavedModelFiles(version), replace(read_manifest(version), metrics={"auc": auc}))
+    Retention(keep=1, keep_best=BestBy("auc", mode=mode)).apply(tmp_path)
+    assert numbers(tmp_path) == left
+
+
+def test_without_a_version_of_that_metric_none_is_the_best(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        make_version(tmp_path, number)
+    Retention(keep=1, keep_best=BestBy("auc")).apply(tmp_path)
+    assert numbers(tmp_path) == [3]
