@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ COMMANDS = {
     "diff": "diff PLACE PLACE",
     "diff from a good one": "diff GOOD PLACE",
     "diff to a good one": "diff PLACE GOOD",
+    "report": f"report PLACE -o {os.devnull}",
     "prune": "prune PLACE --keep 1",
     "launch": "launch PLACE -- true",
     "status": "status PLACE",
