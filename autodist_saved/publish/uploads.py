@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.bundle.data_file import DataFile
-from autodist_saved.errors import BundleError
+from autodist_saved.errors import BundleError, TargetError
 from autodist_saved.foreign import storing, translate
 from autodist_saved.paths import hidden_name, store_of
 
@@ -70,10 +70,22 @@ class Upload(DataFile):
     def complete(self) -> None:
         """Have it in the store, whole. May be called again. Raises ``TargetError``."""
         self.send()
-        if not self._is_complete:
+        if self._is_complete:
+            return
+        try:
             with storing(self.path):
                 self._file.commit()
-            self._is_complete = True
+        except TargetError:
+            if not self._is_there():  # the answer may be lost, or come too late
+                raise
+        self._is_complete = True
+
+    def _is_there(self) -> bool:
+        try:
+            with storing(self.path):
+                return self.path.stat().st_size == self._stop
+        except TargetError:
+            return False
 
     def discard(self) -> None:
         if not self._is_finished:

@@ -179,6 +179,36 @@ def test_nothing_of_a_model_is_seen_while_it_streams(bucket: Path) -> None:
     assert uploads(bucket) == []
 
 
+def test_a_store_that_shows_what_it_has_of_an_upload_sees_nothing_before_the_commit(tmp_path: Path) -> None:
+    base = path_of(f"memory://{tmp_path}")
+    target = VersionedTarget(base)
+    files = target.open()
+    assert files.uploads is None
+    files.variables.mkdir()
+    (files.variables / "variables.data-00000-of-00001").write_bytes(b"bytes")
+    write_model(files.root)
+    target.complete()
+    assert models(base) == []
+    target.commit()
+    assert models(base) == [f"1/{name}" for name in (*MODEL, "variables/variables.data-00000-of-00001")]
+
+
+def test_an_upload_whose_answer_is_lost_is_complete(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = VersionedTarget(bucket / "base")
+    files = stage(target, 10)
+    (upload,) = files.uploads._all
+    commit = upload._file.commit
+
+    def unheard() -> None:
+        commit()
+        raise ConnectionClosedError(endpoint_url="http://s3")
+
+    monkeypatch.setattr(upload._file, "commit", unheard)
+    target.complete()
+    write_model(files.root)
+    assert target.commit().endswith("/1")
+
+
 def test_the_graphs_come_last(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
