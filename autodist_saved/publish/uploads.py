@@ -42,7 +42,7 @@ class Upload(DataFile):
         # As transactions of fsspec do it: written, closed, and committed or discarded later.
         self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
         self._stop = 0
-        self._is_finished = self._is_sent = self._is_complete = self._is_aborted = False
+        self._is_sent = self._is_complete = self._is_aborted = False
 
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
         if offset != self._stop:
@@ -58,7 +58,7 @@ class Upload(DataFile):
         """There is nothing to be done beforehand."""
 
     def finish(self) -> None:
-        self._is_finished = True
+        """Whoever publishes the model completes it."""
 
     def send(self) -> None:
         """Have the store take the last bytes. May be called again. Raises ``TargetError``."""
@@ -88,8 +88,7 @@ class Upload(DataFile):
             return False
 
     def discard(self) -> None:
-        if not self._is_finished:
-            self.abort()
+        """Whoever gives the model up aborts it."""
 
     def abort(self) -> None:
         """Have the store forget it, if it is not complete. Raises nothing; may be called again."""
