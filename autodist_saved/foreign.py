@@ -132,7 +132,9 @@ def translate(error: BaseException) -> AutodistSavedError | None:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
         number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), 0)
-        make, what = OPERATING_SYSTEM.get(number, (TargetError, "the operating system refused it"))
+        make, what = OPERATING_SYSTEM.get(
+            number, (TargetError, "the operating system, or the object store, refused it")
+        )
         path = error.filename2 or error.filename
         return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))
     return _of_store(error, classes)

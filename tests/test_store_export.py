@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, TargetError, VerifyError
+from autodist_saved.paths import path_of
 from autodist_saved.publish.uploads import Uploads
+from autodist_saved.sources.agents import Agents
 from tests.job import Job, leave
 from tests.object_store import cut_after, download, environment, keys, models, through, uploads
 
@@ -33,30 +36,18 @@ with session_of_large_variables(24) as (session, saver):
 """
 
 
-class session_of_large_variables:  # noqa: N801 - it is used as a function
+@contextmanager
+def session_of_large_variables(mib: int) -> Iterator[tuple[v1.Session, ads.Saver]]:
     """A session of so many MiB of variables, whole and in pieces, and strings."""
-
-    def __init__(self, mib: int) -> None:
-        self._rows = mib * MIB // 2 // 4 // 1024
-
-    def __enter__(self) -> tuple[v1.Session, ads.Saver]:
-        with tf.Graph().as_default() as graph:
-            values = tf.reshape(tf.range(self._rows * 1024, dtype=tf.float32), [self._rows, 1024])
-            v1.get_variable("whole", initializer=values, use_resource=True)
-            v1.get_variable(
-                "columns",
-                initializer=values + 1,
-                partitioner=lambda **_: [1, 2],
-                use_resource=True,
-            )
-            v1.get_variable("words", initializer=tf.constant(["one", "two"]), use_resource=True)
-            saver = ads.Saver()
-            self._session = v1.Session(graph=graph)
-            self._session.run(v1.global_variables_initializer())
-        return self._session, saver
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
+    rows = mib * MIB // 2 // 4 // 1024
+    with tf.Graph().as_default(), v1.Session() as session:
+        values = tf.reshape(tf.range(rows * 1024, dtype=tf.float32), [rows, 1024])
+        v1.get_variable("whole", initializer=values, use_resource=True)
+        v1.get_variable("columns", initializer=values + 1, partitioner=lambda **_: [1, 2], use_resource=True)
+        v1.get_variable("words", initializer=tf.constant(["one", "two"]), use_resource=True)
+        saver = ads.Saver()
+        session.run(v1.global_variables_initializer())
+        yield session, saver
 
 
 def export(session: v1.Session, saver: ads.Saver, place: Any, **options: Any) -> str:
@@ -122,8 +113,6 @@ def test_bytes_that_change_on_their_way_are_found_before_the_model_appears(
 
 
 def test_a_store_that_shows_uploads_gets_the_model_at_the_commit(tmp_path: Path) -> None:
-    from autodist_saved.paths import path_of
-
     place = path_of(f"memory://{tmp_path}/model")
     with session_of_large_variables(1) as (session, saver):
         export(session, saver, place)
@@ -151,26 +140,17 @@ def test_a_job_publishes_versions_that_a_server_can_load(job: Job, bucket: Path,
     job.succeed()
     published = job.found("done-chief:0")
     assert published[0] == f"{bucket}base/1"
-    copy = download(path_of_last(published), tmp_path / "copy")
+    copy = download(path_of(published[-1]), tmp_path / "copy")
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["serve"], str(copy))
         step = int(tf.train.load_variable(str(copy / "variables" / "variables"), "global_step"))
         assert (session.run("numbers:0") == step).all(), "one moment of the job"
 
 
-def path_of_last(published: list[str]) -> Path:
-    from autodist_saved.paths import path_of
-
-    return path_of(published[-1])
-
-
 def test_parameter_servers_that_are_to_write_themselves_are_refused(bucket: Path) -> None:
-    from autodist_saved.options import ExportOptions
-    from autodist_saved.sources.agents import Agents
-
     class OneServer:
         def call_in(self, _: object) -> dict[str, object]:
             return {"ps:0": object()}
 
     with pytest.raises(ExportError, match="ps:0 cannot write to an object store.*; .*transport='auto'"):
-        Agents().call_in(OneServer(), {"ps:0": []}, None, ExportOptions(transport="shared"))
+        Agents().call_in(OneServer(), {"ps:0": []}, None, ads.ExportOptions(transport="shared"))

@@ -41,11 +41,11 @@ class DataFile(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """No more bytes come. A file on a disk gets its name. Raises ``OSError``."""
+        """No more bytes come. One on a disk gets its name. Raises ``OSError``."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Take it away if it is not finished. Raises nothing; may be called again."""
+        """Let go of it, and take it away if it is on a disk and not finished. Raises nothing; may be called again."""
 
 
 OpenDataFile = Callable[[Path], DataFile]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.bundle.data_file import DataFile
-from autodist_saved.errors import BundleError
+from autodist_saved.errors import BundleError, TargetError
 from autodist_saved.foreign import storing, translate
 from autodist_saved.paths import hidden_name, store_of
 
@@ -42,7 +42,7 @@ class Upload(DataFile):
         # As transactions of fsspec do it: written, closed, and committed or discarded later.
         self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
         self._stop = 0
-        self._is_finished = self._is_sent = self._is_complete = self._is_aborted = False
+        self._is_sent = self._is_complete = self._is_aborted = False
 
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
         if offset != self._stop:
@@ -58,7 +58,7 @@ class Upload(DataFile):
         """There is nothing to be done beforehand."""
 
     def finish(self) -> None:
-        self._is_finished = True
+        """Whoever publishes the model completes it."""
 
     def send(self) -> None:
         """Have the store take the last bytes. May be called again. Raises ``TargetError``."""
@@ -70,14 +70,25 @@ class Upload(DataFile):
     def complete(self) -> None:
         """Have it in the store, whole. May be called again. Raises ``TargetError``."""
         self.send()
-        if not self._is_complete:
+        if self._is_complete:
+            return
+        try:
             with storing(self.path):
                 self._file.commit()
-            self._is_complete = True
+        except TargetError:
+            if not self._is_there():  # the answer may be lost, or come too late
+                raise
+        self._is_complete = True
+
+    def _is_there(self) -> bool:
+        try:
+            with storing(self.path):
+                return self.path.stat().st_size == self._stop
+        except TargetError:
+            return False
 
     def discard(self) -> None:
-        if not self._is_finished:
-            self.abort()
+        """Whoever gives the model up aborts it."""
 
     def abort(self) -> None:
         """Have the store forget it, if it is not complete. Raises nothing; may be called again."""

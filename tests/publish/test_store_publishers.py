@@ -1,0 +1,104 @@
+"""Who else is at a place in an object store: living processes, ended ones, other machines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from autodist_saved.errors import (
+    LeaseLostError,
+    TargetExistsError,
+)
+from autodist_saved.paths import path_of
+from autodist_saved.publish import claim
+from autodist_saved.publish.holder import Holder
+from autodist_saved.publish.places import target_at
+from autodist_saved.publish.versioned import VersionedTarget
+from tests.object_store import keys, models, uploads
+from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model
+from tests.publish.staged import end, publisher, stage
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [["open"], ["open", "complete"], ["keep claim", "open", "commit"], ["open", "commit"]],
+    ids=["streaming", "complete", "appeared", "committed"],
+)
+def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path, steps: list[str]) -> None:
+    base = bucket / "base"
+    process = publisher(base, *steps)
+    end(process)
+    whole = "commit" in steps
+    assert ("1/saved_model.pb" in models(base)) is whole
+    target = VersionedTarget(base)
+    target.open()
+    assert (models(base) != []) is whole
+    assert uploads(bucket) == []
+    assert [key for key in keys(base) if "claim" in key] == [f".autodist_saved-claim-{2 if whole else 1}"]
+    target.abandon()
+
+
+def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = bucket / "base"
+    (base / ".autodist_saved-claim-1").write_bytes(Holder(1, "another", 1, "chief:0", "some time ago").line)
+    (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
+    target = VersionedTarget(base)
+    assert publish(target).endswith("/2")
+    assert "1/variables/variables.data-00000-of-00001" in models(base)
+    monkeypatch.setattr(claim, "modified", lambda _: time.time() - DAY_SECS - 1)
+    assert publish(target).endswith("/3")
+    assert {key.split("/")[0] for key in models(base)} == {"2", "3"}
+
+
+def test_a_killed_process_leaves_a_place_for_one_model_free(bucket: Path) -> None:
+    target = target_at(str(bucket / "model"))
+    stage(target, 10)
+    target.complete()
+    with pytest.raises(TargetExistsError, match="already exists"):
+        target_at(str(bucket / "model")).check()
+    target.abandon()
+    target_at(str(bucket / "model")).check()
+
+
+def test_what_a_living_process_writes_is_left_alone(bucket: Path) -> None:
+    process = publisher(bucket / "base", "open", "complete")
+    target = VersionedTarget(bucket / "base")
+    assert publish(target).endswith("/2")
+    assert "1/variables/variables.data-00000-of-00001" in models(bucket / "base")
+    end(process)
+
+
+def test_of_two_processes_the_one_that_comes_last_publishes_and_the_other_is_told(bucket: Path) -> None:
+    target = VersionedTarget(bucket / "base")
+    write_model(stage(target, 10).root)
+    process = publisher(bucket / "base", "open", "commit")
+    with pytest.raises(LeaseLostError, match=rf"is published to by process {process.pid} on .*; end that one first"):
+        target.commit()
+    target.abandon()
+    end(process)
+    assert {key.split("/")[0] for key in models(bucket / "base")} == {"2"}
+
+
+def test_two_that_publish_at_once_get_versions_of_their_own(bucket: Path) -> None:
+    targets = [VersionedTarget(bucket / "base", exclusive=False) for _ in range(4)]
+    published: list[str] = []
+    threads = [threading.Thread(target=lambda one=one: published.append(publish(one))) for one in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(published) == [f"{bucket}base/{number}" for number in range(1, 5)]
+    assert all((path_of(place) / "saved_model.pb").read_bytes() == GRAPHS for place in published)
+
+
+def test_a_claim_that_is_taken_away_is_told_at_the_commit(bucket: Path) -> None:
+    target = VersionedTarget(bucket / "base")
+    write_model(stage(target, 10).root)
+    (bucket / "base" / ".autodist_saved-claim-1").unlink()
+    with pytest.raises(LeaseLostError, match="does not name this process any more, but nobody; export again"):
+        target.commit()
+    target.abandon()
+    assert models(bucket / "base") == []
