@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,9 @@ class ForkedJob(Job):
         """How many steps a task has done."""
         return (self.results / f"steps-{task}").read_text().count("\n")
 
+    def wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        self._wait_until(holds, what, 60)
+
     def lose(self, task: str) -> None:
         """Kill a task with SIGKILL."""
         process = self.processes.pop(task)
@@ -133,7 +136,7 @@ class LoneJob(ForkedJob):
     def train_on(self) -> None:
         """Wait until it has trained for some steps."""
         steps = self.steps("worker:0")
-        self._wait_until(lambda: self.steps("worker:0") > steps + 5, "step", 60)
+        self.wait_until(lambda: self.steps("worker:0") > steps + 5, "step")
 
     def newest(self) -> int:
         return max(map(int, self._names()), default=0)
@@ -141,7 +144,7 @@ class LoneJob(ForkedJob):
     def publish_on(self) -> None:
         """Wait for two newer versions, the first of which may have been under way."""
         before = self.newest()
-        self._wait_until(lambda: self.newest() >= before + 2, "version", 60)
+        self.wait_until(lambda: self.newest() >= before + 2, "version")
 
     def fail_with(self, words: str, since: str) -> None:
         """Wait for the first failed export that is not in what it had said. It says so, and training goes on.
@@ -149,7 +152,7 @@ class LoneJob(ForkedJob):
         ``words`` are a regular expression.
         """
         told = "has failed, and training goes on"
-        self._wait_until(lambda: told in self.said[len(since) :], told, 60)
+        self.wait_until(lambda: told in self.said[len(since) :], told)
         line = next(line for line in self.said[len(since) :].splitlines() if told in line)
         assert re.search(words, line), line
         self.train_on()

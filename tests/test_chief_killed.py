@@ -86,3 +86,5 @@ def test_a_chief_killed_at_any_moment(job: PublishingJob, moment: str, turn: int
     assert job.wait_for_version(above=newest) == newest + 1
     assert job.found("began-chief:0") > 0, "it goes on from its checkpoint"
     assert not set(leftovers) & set(job.leftovers())
+    steps = job.steps("worker:0")
+    job.wait_until(lambda: job.steps("worker:0") > steps, "step of worker:0")
