@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.paths import path_of
+
 
 def report(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a SavedModel.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
+    ],
     page: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes; over what is there.")
     ] = Path("report.html"),

@@ -44,6 +44,13 @@ def test_a_model_is_verified_and_compared(base: Path, tmp_path: Path) -> None:
     assert run("diff", base / "1", tmp_path / "1").stdout == "no difference\n"
 
 
+def test_there_is_a_page_about_a_model(base: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    done = run("report", base / "1", "-o", page)
+    assert done.exit_code == 0, done.exception
+    assert ">base / 1</h1>" in page.read_text()
+
+
 def test_a_damaged_byte_is_found(base: Path) -> None:
     data = base / "1" / "variables" / "variables.data-00000-of-00001"
     contents = bytearray(data.read_bytes())
@@ -58,7 +65,7 @@ def test_old_versions_are_removed(base: Path) -> None:
     assert {key.split("/")[0] for key in models(base)} == {"2"}
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "report"])
 def test_where_there_is_no_model_it_is_said(bucket: Path, command: str) -> None:
     with pytest.raises(UsageError, match=f"there is no {bucket}nothing; name the directory of a SavedModel"):
         CliRunner().invoke(app, [command, f"{bucket}nothing"], catch_exceptions=False)
