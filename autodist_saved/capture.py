@@ -17,7 +17,7 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import AutodistSavedError, InconsistentError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.uploads import Uploads
+from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.sources.source import Source, Staged
 from autodist_saved.stream import Streamed, stream
 from autodist_saved.witness import Witness

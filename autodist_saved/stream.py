@@ -19,7 +19,7 @@ from autodist_saved.carry import CarriedVariables
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
 from autodist_saved.progress import Progress
-from autodist_saved.publish.uploads import Uploads
+from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.source import Array, Source, misplanned
 

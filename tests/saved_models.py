@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut

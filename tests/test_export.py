@@ -22,7 +22,7 @@ from autodist_saved.errors import (
 )
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.report import Destination
 from autodist_saved.testing import ArraySource
 from autodist_saved.witness import Witness

@@ -19,7 +19,7 @@ import autodist_saved as ads
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, TargetError, VerifyError
 from autodist_saved.paths import path_of
-from autodist_saved.publish.uploads import Uploads
+from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.sources.agents import Agents
 from tests.job import Job, leave
 from tests.object_store import cut_after, download, environment, keys, models, through, uploads

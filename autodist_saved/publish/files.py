@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autodist_saved.extra_files import OUR_DIRECTORY
 from autodist_saved.paths import files_below
-from autodist_saved.publish.uploads import Uploads
+from autodist_saved.publish.store.uploads import Uploads
 
 
 @dataclass(frozen=True)

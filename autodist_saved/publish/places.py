@@ -7,11 +7,11 @@ from typing import Any
 
 from autodist_saved.paths import is_remote, path_of
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.file_system import local_path
-from autodist_saved.publish.local import LocalTarget
-from autodist_saved.publish.local_base import LocalBase
-from autodist_saved.publish.store import StoreTarget
-from autodist_saved.publish.store_base import StoreBase
+from autodist_saved.publish.disk.base import LocalBase
+from autodist_saved.publish.disk.file_system import local_path
+from autodist_saved.publish.disk.target import LocalTarget
+from autodist_saved.publish.store.base import StoreBase
+from autodist_saved.publish.store.target import StoreTarget
 from autodist_saved.publish.target import Target
 
 

@@ -16,8 +16,8 @@ from autodist_saved.best import BestBy
 from autodist_saved.foreign import storing
 from autodist_saved.options import Options
 from autodist_saved.paths import hidden_name, is_remote
-from autodist_saved.publish.file_system import sync
-from autodist_saved.publish.store_objects import remove_model
+from autodist_saved.publish.disk.file_system import sync
+from autodist_saved.publish.store.objects import remove_model
 from autodist_saved.publish.version import Version, versions_in
 
 log = logging.getLogger(__name__)

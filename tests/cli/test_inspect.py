@@ -14,7 +14,7 @@ from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut

@@ -25,7 +25,7 @@ from autodist_saved.export import Export
 from autodist_saved.gate import Gate
 from autodist_saved.journal import KEPT, Journal
 from autodist_saved.options import ExportOptions, SessionOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request
 

@@ -17,7 +17,7 @@ PART = 2**23
 
 PUBLISHER = """
 import sys
-from autodist_saved.publish.claim import Claim
+from autodist_saved.publish.store.claim import Claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import write_model
 from tests.publish.staged import PART, stage

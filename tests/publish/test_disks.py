@@ -17,7 +17,7 @@ from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import AutodistSavedError, PreflightError, TargetUnwritableError
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autodist_saved.publish import latest
-from autodist_saved.publish.latest import point_to_latest
+from autodist_saved.publish.disk import latest
+from autodist_saved.publish.disk.latest import point_to_latest
 from tests.publish.models import linked, make_version
 
 

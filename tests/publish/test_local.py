@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
-from autodist_saved.publish import local
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk import target as local
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import TargetConformance
 
 
@@ -165,7 +165,7 @@ def test_a_file_that_does_not_reach_the_disk_is_named(tmp_path: Path, monkeypatc
 
 STAGE_AND_WAIT = """
 import sys
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 target = LocalTarget(sys.argv[1])
 target.open().saved_model.write_bytes(b"half")
 print("staged", flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import PreflightError, Problem, TargetError
-from autodist_saved.publish import preflight
+from autodist_saved.publish.disk import preflight
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import make_version

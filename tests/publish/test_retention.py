@@ -14,10 +14,10 @@ import pytest
 from autodist_saved.best import BestBy
 from autodist_saved.errors import OptionsError
 from autodist_saved.publish import retention
+from autodist_saved.publish.disk.staging import sweep
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
 from autodist_saved.publish.retention import Retention
-from autodist_saved.publish.staging import sweep
 from autodist_saved.publish.version import Version
 from tests.publish.models import make_version, numbers
 

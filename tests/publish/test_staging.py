@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from autodist_saved.publish import lock, staging
-from autodist_saved.publish.staging import StagingDirectory, sweep
+from autodist_saved.publish import lock
+from autodist_saved.publish.disk import staging
+from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 
 FORK = """
 import os, signal, sys
 from pathlib import Path
-from autodist_saved.publish.staging import StagingDirectory
+from autodist_saved.publish.disk.staging import StagingDirectory
 staging = StagingDirectory(Path(sys.argv[1]), "model")
 if os.fork() == 0:
     exec(sys.argv[2])

@@ -15,9 +15,9 @@ from autodist_saved.errors import (
     VerifyError,
 )
 from autodist_saved.paths import path_of
-from autodist_saved.publish import store_staging
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.store import staging as store_staging
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import TargetConformance

@@ -14,7 +14,7 @@ from autodist_saved.errors import (
     UsageError,
 )
 from autodist_saved.paths import path_of, store_of
-from autodist_saved.publish import store_base
+from autodist_saved.publish.store import base as store_base
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.object_store import keys, through
 from tests.publish.models import publish

@@ -13,9 +13,9 @@ from autodist_saved.errors import (
     TargetExistsError,
 )
 from autodist_saved.paths import path_of
-from autodist_saved.publish import claim
 from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.places import target_at
+from autodist_saved.publish.store import claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.object_store import keys, models, uploads
 from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model

@@ -10,7 +10,7 @@ import pytest
 from autodist_saved.errors import TargetUnwritableError
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.version import Version, number_after, version_number, versions_in
 from autodist_saved.testing import ArraySource
 from tests.meta_graphs import request

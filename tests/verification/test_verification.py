@@ -14,7 +14,7 @@ import autodist_saved as ads
 from autodist_saved import export as export_module
 from autodist_saved.errors import OptionsError, SignatureError, UsageError, VerifyError
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.local import LocalTarget
+from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged

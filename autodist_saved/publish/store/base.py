@@ -10,10 +10,10 @@ from pathlib import Path
 from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import storing
 from autodist_saved.paths import hidden_name, modified
-from autodist_saved.publish import claim
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.preflight import CLOCK_SECS, failure
-from autodist_saved.publish.store_staging import StoreStaging
+from autodist_saved.publish.disk.preflight import CLOCK_SECS, failure
+from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.staging import StoreStaging
 from autodist_saved.publish.version import Version, number_after, version_number, versions_in
 
 log = logging.getLogger(__name__)

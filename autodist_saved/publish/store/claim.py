@@ -12,8 +12,8 @@ from autodist_saved.foreign import storing
 from autodist_saved.paths import modified, store_of
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.holder import Holder
-from autodist_saved.publish.store_objects import remove_model
-from autodist_saved.publish.uploads import abort_uploads
+from autodist_saved.publish.store.objects import remove_model
+from autodist_saved.publish.store.uploads import abort_uploads
 
 log = logging.getLogger(__name__)
 

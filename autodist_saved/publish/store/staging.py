@@ -10,13 +10,13 @@ import numpy as np
 
 from autodist_saved.errors import Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.foreign import storing
-from autodist_saved.publish.claim import Claim, claim_of
+from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.staged_target import Staging
-from autodist_saved.publish.staging import StagingDirectory, sweep
-from autodist_saved.publish.store_objects import remove_model
-from autodist_saved.publish.uploads import Upload, Uploads, holds_uploads_back
+from autodist_saved.publish.store.claim import Claim, claim_of
+from autodist_saved.publish.store.objects import remove_model
+from autodist_saved.publish.store.uploads import Upload, Uploads, holds_uploads_back
 
 log = logging.getLogger(__name__)
 

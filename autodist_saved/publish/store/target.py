@@ -6,9 +6,9 @@ from pathlib import Path
 
 from autodist_saved.errors import TargetExistsError
 from autodist_saved.foreign import storing
-from autodist_saved.publish import claim
 from autodist_saved.publish.staged_target import StagedTarget
-from autodist_saved.publish.store_staging import StoreStaging
+from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.staging import StoreStaging
 
 
 class StoreTarget(StagedTarget[StoreStaging]):

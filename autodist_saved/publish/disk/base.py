@@ -8,10 +8,10 @@ from pathlib import Path
 
 from autodist_saved.errors import Problem
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.file_system import check_writable, rename_without_replacing
-from autodist_saved.publish.latest import point_to_latest
-from autodist_saved.publish.preflight import find_problems
-from autodist_saved.publish.staging import StagingDirectory, sweep
+from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.disk.latest import point_to_latest
+from autodist_saved.publish.disk.preflight import find_problems
+from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.version import number_after, versions_in
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import logging
 import os
 from pathlib import Path
 
-from autodist_saved.publish.file_system import sync
-from autodist_saved.publish.staging import StagingDirectory
+from autodist_saved.publish.disk.file_system import sync
+from autodist_saved.publish.disk.staging import StagingDirectory
 from autodist_saved.publish.version import version_number, versions_in
 
 log = logging.getLogger(__name__)

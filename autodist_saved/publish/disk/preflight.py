@@ -12,8 +12,8 @@ from pathlib import Path
 from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import translated
 from autodist_saved.paths import hidden_name
-from autodist_saved.publish.file_system import check_writable, rename_without_replacing
-from autodist_saved.publish.staging import StagingDirectory
+from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.disk.staging import StagingDirectory
 from autodist_saved.publish.version import versions_in
 
 CLOCK_SECS = 60

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autodist_saved.paths import HIDDEN_MARK, hidden_name
-from autodist_saved.publish.file_system import sync, sync_tree
+from autodist_saved.publish.disk.file_system import sync, sync_tree
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.lock import Lock
 from autodist_saved.publish.staged_target import Staging

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
-from autodist_saved.publish.file_system import check_writable, local_path, rename_onto_empty, rename_without_replacing
+from autodist_saved.publish.disk.file_system import (
+    check_writable,
+    local_path,
+    rename_onto_empty,
+    rename_without_replacing,
+)
+from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.staged_target import StagedTarget
-from autodist_saved.publish.staging import StagingDirectory, sweep
 
 
 class LocalTarget(StagedTarget[StagingDirectory]):

@@ -1,0 +1,1 @@
+"""Directories, local or mounted: models appear with a rename."""

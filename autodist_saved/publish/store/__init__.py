@@ -1,0 +1,1 @@
+"""Object stores, through fsspec: models are uploaded, the graphs last."""
