@@ -54,7 +54,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 def test_the_program_leaves_its_models(models: Path) -> None:
     made = {path.name for path in models.iterdir() if path.is_dir()}
-    assert made == {"serving", "both", "beside", "table", "best", "logs"}
+    assert made == {"serving", "both", "beside", "table", "best", "logs", "asked"}
     assert (models / "beside" / "assets.extra" / "about" / "README.txt").exists()
     for base in ("table", "best"):
         assert (models / base / "latest" / "saved_model.pb").exists()
