@@ -76,6 +76,17 @@ def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
                     )
 
 
+def kept_device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
+    """A problem where ops are on tasks of a cluster in a graph that keeps its devices."""
+    tasks = {task for _, node in all_ops(graph_def) if (task := _task(node.device)) is not None}
+    if tasks:
+        yield Problem(
+            "clear_devices",
+            f"ops stay on {', '.join(sorted(tasks))}, which one machine does not have; it cannot load the model",
+            "give clear_devices=True, or 'cluster', which keeps /device:CPU:0 and the like",
+        )
+
+
 def _clear_names(graph_def: graph_pb2.GraphDef, key: str) -> None:
     """Take the cluster out of the names of resources. None becomes empty, which would be the name of the op."""
     named = [node.attr[key] for _, node in all_ops(graph_def) if key in node.attr]
@@ -136,6 +147,15 @@ def _cleared(value: bytes) -> bytes:
         return _without_cluster(value.decode()).encode()
     except ValueError:
         return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _task(device: str) -> str | None:
+    """The task of a cluster in a device; None where a session of one machine has that device, or may have."""
+    spec = tf.DeviceSpec.from_string(device)
+    if spec.job in {None, "localhost"}:
+        return None
+    return str(tf.DeviceSpec(job=spec.job, task=spec.task).to_string())
 
 
 @functools.lru_cache(maxsize=1024)

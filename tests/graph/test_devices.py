@@ -139,6 +139,22 @@ def test_names_of_resources_lose_the_cluster_and_stay_as_equal_as_they_were(grap
     assert b"/job:" not in proto.SerializeToString()
 
 
+def test_tasks_that_one_machine_does_not_have_are_told_where_devices_are_kept(
+    graph: tf.Graph, caplog: pytest.LogCaptureFixture
+) -> None:
+    for device in ("/job:localhost/task:0", "/device:CPU:0"):
+        with tf.device(device):
+            tf.no_op()
+    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    assert not caplog.records
+    for device in (f"{PS}/device:CPU:0", "/job:chief/task:0", "/job:chief/task:0"):
+        with tf.device(device):
+            tf.no_op()
+    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    (record,) = caplog.records
+    assert "ops stay on /job:chief/task:0, /job:ps/task:1, which one machine does not have" in record.getMessage()
+
+
 def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Graph) -> None:
     tf.constant("/job:ps/task:0", name="text")
     proto = describe(request(graph), "none").proto
