@@ -34,8 +34,6 @@ def test_the_variables_whose_values_would_be_lost_are_named(
         local.initializer,
         reset.op,
         v1.initialize_variables(v1.global_variables()[2:]),
-        v1.saved_model.main_op.main_op_with_restore(
-            graph.get_operation_by_name(saver.saver_def.restore_op_name)
-        ),
+        v1.saved_model.main_op.main_op_with_restore(graph.get_operation_by_name(saver.saver_def.restore_op_name)),
     ):
         assert not warned(graph, caplog, saver, right)

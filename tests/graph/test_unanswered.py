@@ -1,4 +1,4 @@
-"""Signatures that cannot be answered: refused when serving, warned of in complete graphs, as TensorFlow takes them."""
+"""Signatures that cannot be answered: refused when serving, warned of in complete graphs, which TensorFlow takes."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def test_a_queue(told: Told, x: tf.Tensor) -> None:
     queue = v1.FIFOQueue(3, tf.float32, [[]], name="queue")
     fill = queue.enqueue(x)
     y = x + queue.dequeue()
-    assert "signature 'p': it waits for ever for an element of a queue that nobody fills: 'queue'" in told({"x": x}, y)
+    text = told({"x": x}, y)
+    assert "signature 'p': it waits for ever for an element of a queue that nobody fills: 'queue'" in text
     with tf.control_dependencies([fill]):
         assert not told({"x": x}, x + queue.dequeue())
     assert not told({"x": x}, y, main_op=queue.enqueue(1.0))

@@ -64,5 +64,10 @@ def check(
     if refused:
         raise GraphError("the graph cannot be written as the model of one machine", problems=refused)
     if doubtful:
-        log.warning("%s", numbered("the graph is written, but not all of it will work when it is loaded", doubtful))
+        log.warning(
+            "%s",
+            numbered(
+                "the graph can be written, but not all of it will work as it does here once it is loaded", doubtful
+            ),
+        )
     warn_of_random_ops(meta_graph)

@@ -30,7 +30,9 @@ def python_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Coll
         yield from _python_problems(calls, reached, "build the graph without tf.py_function and tf.numpy_function")
 
 
-def python_train_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
+def python_train_op_problems(
+    meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]
+) -> Iterator[Problem]:
     """A problem where the train op calls Python functions: then nobody goes on training in another process.
 
     Args:

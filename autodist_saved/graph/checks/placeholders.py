@@ -1,4 +1,4 @@
-"""A placeholder that nobody feeds: what needs it cannot be computed, and ``tf.saved_model.load`` refuses the model."""
+"""Placeholders that nobody feeds: what needs one cannot be computed, and TensorFlow 2 does not load the model."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def warn_of_random_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         )
     if switched:
         log.warning(
-            "the model may give another answer each time it is asked, unless its inputs turn that off, because %s; if "
-            "that is dropout, see that it is off by default",
+            "the model may give another answer each time it is asked, unless its inputs turn that off, because %s; "
+            "if that is dropout, see that it is off by default",
             "; ".join(switched),
         )

@@ -32,7 +32,7 @@ def reassigned_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Pro
         yield Problem(
             MAIN_OP,
             f"it initializes {named(lost)} after they were restored, so trained values are lost",
-            "leave variables' initializers out of it; tables_initializer() and local_variables_initializer() may stay",
+            "leave variables' initializers out of it; those of tables and of local variables may stay",
         )
 
 

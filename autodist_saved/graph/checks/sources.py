@@ -9,13 +9,13 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import Problem
 from autodist_saved.graph.body import Body
-from autodist_saved.graph.checks.runs import Runs, named, run_when_loaded, runs_of_users
+from autodist_saved.graph.checks.runs import named, run_when_loaded, runs_of_users
 from autodist_saved.graph.reach import Spot
 
 # An iterator that initializes itself (OneShotIterator) is none of these.
 _ITERATORS = frozenset({"Iterator", "IteratorV2", "MultiDeviceIterator"})
-_DEQUEUES = ("QueueDequeue", "ReaderRead")
-_ENQUEUES = "QueueEnqueue"
+_DEQUEUE = "QueueDequeue"
+_ENQUEUE = "QueueEnqueue"
 
 
 def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem]:
@@ -26,18 +26,19 @@ def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem
     if v1.saved_model.tag_constants.TRAINING in meta_graph.meta_info_def.tags:
         return
     body = Body(meta_graph.graph_def)
-    taken = {Spot(node.name) for node in body.nodes.values() if node.op in _ITERATORS or node.op.startswith(_DEQUEUES)}
-    if not taken:
+    empty = {Spot(node.name) for node in body.nodes.values() if node.op in _ITERATORS}
+    if not empty and not any(node.op.startswith(_DEQUEUE) for node in body.nodes.values()):
         return
     runs, loaded = runs_of_users(meta_graph), run_when_loaded(meta_graph)
+    filled = _queues(body, loaded.union(*runs.values()), _ENQUEUE)
     for place, reached in runs.items():
-        if iterators := sorted(spot.op for spot in (reached & taken) - loaded if body.nodes[spot.op].op in _ITERATORS):
+        if iterators := sorted(spot.op for spot in reached & empty - loaded):
             yield Problem(
                 place,
                 f"it takes the next element of an iterator that nobody initializes: {named(iterators)}",
                 "make the elements its inputs; or have the main op initialize the iterator",
             )
-        if queues := sorted(_dequeued(body, reached) - _enqueued(body, runs, loaded)):
+        if queues := sorted(_queues(body, reached, _DEQUEUE) - filled):
             yield Problem(
                 place,
                 f"it waits for ever for an element of a queue that nobody fills: {named(queues)}",
@@ -45,20 +46,8 @@ def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem
             )
 
 
-def _dequeued(body: Body, reached: set[Spot]) -> set[str]:
-    return _queues(body, reached, _DEQUEUES)
-
-
-def _enqueued(body: Body, runs: Runs, loaded: set[Spot]) -> set[str]:
-    return _queues(body, loaded.union(*runs.values()), (_ENQUEUES,))
-
-
-def _queues(body: Body, reached: set[Spot], op_types: tuple[str, ...]) -> set[str]:
-    """Names of the queues that ops of these types work on. A reader takes of its second input."""
-    found = set()
-    for spot in reached:
-        node = None if spot.function else body.nodes[spot.op]
-        if node is not None and node.op.startswith(op_types):
-            queue = body.origin(node.input[node.op.startswith("ReaderRead")])
-            found |= set() if queue is None else {queue.name}
-    return found
+def _queues(body: Body, reached: set[Spot], op_type: str) -> set[str]:
+    """Names of the queues that ops work on whose types begin so."""
+    nodes = (body.nodes[spot.op] for spot in reached if not spot.function)
+    queues = (body.origin(node.input[0]) for node in nodes if node.op.startswith(op_type))
+    return {queue.name for queue in queues if queue is not None}

@@ -34,7 +34,8 @@ def unsaved_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Proble
         if variables := sorted({spot.op for spot in reached & unknown} - own):
             yield Problem(
                 place,
-                f"it needs variables that the saver does not save and the main op does not assign: {named(variables)}",
+                "it needs variables that the saver does not save and the main op does not assign: "
+                + named(variables),
                 "make them global variables, before the saver and in its var_list; or have the main op assign them, "
                 "as main_op=tf.compat.v1.local_variables_initializer() does with local variables",
             )
