@@ -98,6 +98,8 @@ def test_an_iterator(told: Told, x: tf.Tensor) -> None:
     assert "signature 'p': it takes the next element of an iterator that nobody initializes: 'IteratorV2'" in text
     assert not told({"x": x}, y, main_op=iterator.initializer)
     assert not told({"x": x}, y, tags=["train"])
+    with tf.control_dependencies([iterator.initializer]):
+        assert not told({"x": x}, x + iterator.get_next())
     assert not told({"x": x}, x + v1.data.make_one_shot_iterator(tf.data.Dataset.range(3).map(float)).get_next())
     assert not told({"x": x}, x + tf.data.Dataset.range(3).map(float).reduce(0.0, tf.add))
 

@@ -14,6 +14,7 @@ from autodist_saved.graph.reach import Spot
 
 # An iterator that initializes itself (OneShotIterator) is none of these.
 _ITERATORS = frozenset({"Iterator", "IteratorV2", "MultiDeviceIterator"})
+_INITIALIZER = "MakeIterator"
 _DEQUEUE = "QueueDequeue"
 _ENQUEUE = "QueueEnqueue"
 
@@ -26,19 +27,21 @@ def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem
     if v1.saved_model.tag_constants.TRAINING in meta_graph.meta_info_def.tags:
         return
     body = Body(meta_graph.graph_def)
-    empty = {Spot(node.name) for node in body.nodes.values() if node.op in _ITERATORS}
-    if not empty and not any(node.op.startswith(_DEQUEUE) for node in body.nodes.values()):
+    iterators = {node.name for node in body.nodes.values() if node.op in _ITERATORS}
+    if not iterators and not any(node.op.startswith(_DEQUEUE) for node in body.nodes.values()):
         return
     runs, loaded = runs_of_users(meta_graph), run_when_loaded(meta_graph)
-    filled = _queues(body, loaded.union(*runs.values()), _ENQUEUE)
+    run = loaded.union(*runs.values())
+    filled = _inputs(body, run, _ENQUEUE)
+    ready = _inputs(body, run, _INITIALIZER, 1) | {spot.op for spot in loaded}
     for place, reached in runs.items():
-        if iterators := sorted(spot.op for spot in reached & empty - loaded):
+        if empty := sorted({spot.op for spot in reached if not spot.function} & iterators - ready):
             yield Problem(
                 place,
-                f"it takes the next element of an iterator that nobody initializes: {named(iterators)}",
+                f"it takes the next element of an iterator that nobody initializes: {named(empty)}",
                 "make the elements its inputs; or have the main op initialize the iterator",
             )
-        if queues := sorted(_queues(body, reached, _DEQUEUE) - filled):
+        if queues := sorted(_inputs(body, reached, _DEQUEUE) - filled):
             yield Problem(
                 place,
                 f"it waits for ever for an element of a queue that nobody fills: {named(queues)}",
@@ -46,8 +49,8 @@ def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem
             )
 
 
-def _queues(body: Body, reached: set[Spot], op_type: str) -> set[str]:
-    """Names of the queues that ops work on whose types begin so."""
+def _inputs(body: Body, reached: set[Spot], op_type: str, number: int = 0) -> set[str]:
+    """Names of the queues, or iterators, that ops work on whose types begin so."""
     nodes = (body.nodes[spot.op] for spot in reached if not spot.function)
-    queues = (body.origin(node.input[0]) for node in nodes if node.op.startswith(op_type))
-    return {queue.name for queue in queues if queue is not None}
+    resources = (body.origin(node.input[number]) for node in nodes if node.op.startswith(op_type))
+    return {resource.name for resource in resources if resource is not None}
