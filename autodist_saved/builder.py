@@ -154,7 +154,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             SignatureError: signatures, ops or files do not fit the graph or each other, or it cannot be served; all
                 problems at once. It is a ``ValueError`` and a ``TypeError``.
             GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
-                2 GB, or names tasks of the cluster where devices are cleared; all problems at once.
+                2 GB, or names tasks of the cluster where devices are cleared; or the signatures of a serving graph
+                need what the model does not have, such as a placeholder that is no input; all problems at once.
             BindingError: averages are not saved, or differ from their variables in shape or type; all of them.
             AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.

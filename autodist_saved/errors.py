@@ -16,7 +16,7 @@ written for TensorFlow's own classes goes on working. All errors can be pickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -68,6 +68,13 @@ class Problem:
         return f"{self.place}: {self.what}\n    fix: {self.fix}"
 
 
+def numbered(message: str, problems: Sequence[Problem]) -> str:
+    """A message, and all problems below it."""
+    count = len(problems)
+    head = f"{message} ({count} problem{'s' if count != 1 else ''})" if count else message
+    return "\n".join([head, *(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))])
+
+
 class ProblemsError(AutodistSavedError):
     """Parent of errors that report all problems of one input at once, in :attr:`problems`."""
 
@@ -76,9 +83,7 @@ class ProblemsError(AutodistSavedError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        count = len(self.problems)
-        head = f"{self.message} ({count} problem{'s' if count != 1 else ''})" if count else self.message
-        return "\n".join([head, *(f"  {number}. {problem}" for number, problem in enumerate(self.problems, 1))])
+        return numbered(self.message, self.problems)
 
 
 class UsageError(AutodistSavedError):

@@ -231,6 +231,7 @@ class Export:
             check(
                 meta_graph.proto,
                 devices_cleared=bool(request.clear_devices),
+                serving=meta_graph.served is not None,
                 beside_bytes=self._graphs.nbytes,
                 custom_ops=self._options.custom_ops,
             )

@@ -29,6 +29,41 @@ def constant_table(*words: str) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(words), numbers), -1)
 
 
+@pytest.mark.parametrize("serving", [True, False])
+@pytest.mark.parametrize("which", [True, "cluster"])
+def test_a_table_with_a_file_that_was_made_in_a_device_scope(
+    graph: tf.Graph, tmp_path: Path, which: Any, serving: bool
+) -> None:
+    """TensorFlow names such a table after its file's tensor, and with that after the tensor's device."""
+    words = v1.placeholder(tf.string, [None], "words")
+    with tf.device("/job:localhost/task:0"):
+        early, late = file_table(tmp_path / "early.txt", "early"), file_table(tmp_path / "late.txt", "late")
+        weight = v1.get_variable("w", initializer=tf.constant(2, tf.int64))
+        y = early.lookup(words) - weight * late.lookup(words)
+    saver = ads.Saver()
+    builder = ads.SavedModelBuilder(tmp_path / "model")
+    with v1.Session() as session:
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            signatures({"words": words}, {"y": y}),
+            assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+            clear_devices=which,
+            saver=saver,
+            serving=serving,
+        )
+        builder.save()
+        expected = session.run(y, {words: WORDS}).tolist()
+    for name in ("early.txt", "late.txt"):
+        (tmp_path / name).unlink()
+    answers, meta_graph = ask(tmp_path / "model", {"words": WORDS})
+    assert answers["y"].tolist() == expected == [2, -1, 1]
+    named = [node.attr["shared_name"].s for node in meta_graph.graph_def.node if node.op == "HashTableV2"]
+    assert len(set(named)) == 2
+    assert b"/job:" not in (tmp_path / "model" / "saved_model.pb").read_bytes()
+
+
 @pytest.mark.parametrize("main_op", ["added by itself", "of all tables", "of all tables and more"])
 def test_a_table_and_its_file_are_there_and_others_are_not(graph: tf.Graph, tmp_path: Path, main_op: str) -> None:
     served, trained = (

@@ -96,12 +96,17 @@ class Body:
 
     def value(self, tensor: str) -> Any:
         """The array of a tensor that is a constant; None for any other."""
-        node, _ = self.source(tensor)
-        while node is not None and node.op in PASSES_ON:
-            node, _ = self.source(node.input[0])
+        node = self.origin(tensor)
         if node is None or node.op != "Const":
             return None
         return tf.make_ndarray(node.attr["value"].tensor)
+
+    def origin(self, tensor: str) -> Node | None:
+        """The node that an input comes from, past those that hand it on; None for an argument of the function."""
+        node, _ = self.source(tensor)
+        while node is not None and node.op in PASSES_ON:
+            node, _ = self.source(node.input[0])
+        return node
 
     def rank(self, tensor: str) -> int | None:
         """How many dimensions a tensor has, where the graph tells."""

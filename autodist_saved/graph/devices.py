@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import attr_value_pb2, graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import functions_in
+from autodist_saved.graph.body import functions_in, unused
 from autodist_saved.graph.reach import Spot, all_ops
 
 Devices = bool | Literal["cluster"]
@@ -21,18 +22,24 @@ DEVICES: tuple[Devices, ...] = (True, "cluster", False)
 
 _COLOCATION = b"loc:@"
 _TASK = b"/job:"
+# Text, and no placement: TensorFlow makes names of tables out of ``str(tensor)``, which tells the device.
+_RESOURCE_NAMES = ("container", "shared_name")
+_CLUSTER_IN_TEXT = re.compile(r"/job:[\w.-]*(/replica:\w+)?(/task:\w+)?")
 
 
 def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
     """Remove devices, or the cluster's part of them, from a graph and its functions.
 
     Attributes that name devices (``allowed_devices`` of variables, ``devices`` of iterators) keep the part that a
-    single machine has, because the op works on these devices wherever it is itself.
+    single machine has, because the op works on these devices wherever it is itself. Names of resources that tell a
+    device become others: one name stays one, and two stay two.
     """
     if not which:
         return
     for _, node in all_ops(graph_def):
         node.device = _without_cluster(node.device) if which == "cluster" else ""
+    for key in _RESOURCE_NAMES:
+        _clear_names(graph_def, key)
     for _, attributes in _all_attributes(graph_def):
         for key, attribute in attributes.items():
             _clear_attribute(key, attribute)
@@ -67,6 +74,33 @@ def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
                         f"it names a task of the cluster: {value.decode(errors='replace')!r}",
                         "build it without the name of a task, or keep all devices with clear_devices=False",
                     )
+
+
+def kept_device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
+    """A problem where ops are on tasks of a cluster in a graph that keeps its devices."""
+    tasks = {task for _, node in all_ops(graph_def) if (task := _task(node.device)) is not None}
+    if tasks:
+        yield Problem(
+            "clear_devices",
+            f"ops stay on {', '.join(sorted(tasks))}, which one machine does not have; it cannot load the model",
+            "give clear_devices=True, or 'cluster', which keeps /device:CPU:0 and the like",
+        )
+
+
+def _clear_names(graph_def: graph_pb2.GraphDef, key: str) -> None:
+    """Take the cluster out of the names of resources. None becomes empty, which would be the name of the op."""
+    named = [node.attr[key] for _, node in all_ops(graph_def) if key in node.attr]
+    before = {attribute.s for attribute in named}
+    names = {name.decode(errors="surrogateescape") for name in before if _TASK not in name}
+    new_names = {}
+    for name in sorted(before):
+        if _TASK in name:
+            text = _CLUSTER_IN_TEXT.sub("", name.decode(errors="surrogateescape"))
+            new_name = unused(text or key, names)
+            names.add(new_name)
+            new_names[name] = new_name.encode(errors="surrogateescape")
+    for attribute in named:
+        attribute.s = new_names.get(attribute.s, attribute.s)
 
 
 def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mapping[str, Any]]]:
@@ -113,6 +147,15 @@ def _cleared(value: bytes) -> bytes:
         return _without_cluster(value.decode()).encode()
     except ValueError:
         return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _task(device: str) -> str | None:
+    """The task of a cluster in a device; None where a session of one machine has that device, or may have."""
+    spec = tf.DeviceSpec.from_string(device)
+    if spec.job in {None, "localhost"}:
+        return None
+    return str(tf.DeviceSpec(job=spec.job, task=spec.task).to_string())
 
 
 @functools.lru_cache(maxsize=1024)

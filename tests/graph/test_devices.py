@@ -108,14 +108,52 @@ def test_other_values_are_refused_with_those_that_there_are(graph: tf.Graph, val
 
 
 def test_a_task_that_is_named_elsewhere_is_refused(graph: tf.Graph) -> None:
-    tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], name="handle", shared_name="cache of /job:ps/task:0")
+    tf.raw_ops.Print(input=1, data=[1], message="cache of /job:ps/task:0", name="told")
     proto = describe(request(graph), "none").proto
     with pytest.raises(GraphError) as caught:
         check(proto, devices_cleared=True)
-    assert "op 'handle', attribute 'shared_name': it names a task of the cluster: 'cache of /job:ps/task:0'" in str(
-        caught.value
-    )
+    said = "op 'told', attribute 'message': it names a task of the cluster: 'cache of /job:ps/task:0'"
+    assert said in str(caught.value)
     check(proto, devices_cleared=False)
+
+
+@pytest.mark.parametrize("which", [True, "cluster"])
+def test_names_of_resources_lose_the_cluster_and_stay_as_equal_as_they_were(graph: tf.Graph, which: Any) -> None:
+    """The name of a table with a file tells the device of the file's name."""
+    names = ["of /job:ps/replica:0/task:0)", "of /job:ps/task:1)", "of )", "of /job:ps/task:1)", "/job:ps", ""]
+    for name in names:
+        tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name=name, container=name)
+
+    @tf.function
+    def read() -> tf.Tensor:
+        handle = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name=names[1])
+        return tf.raw_ops.VarIsInitializedOp(resource=handle)
+
+    read()
+    proto = describe(request(graph, clear_devices=which), "none").proto
+    check(proto, devices_cleared=True)
+    (function,) = proto.graph_def.library.function
+    handles = [node for node in (*proto.graph_def.node, *function.node_def) if node.op == "VarHandleOp"]
+    shared = [node.attr["shared_name"].s for node in handles]
+    assert shared == [b"of )_1", b"of )_2", b"of )", b"of )_2", b"shared_name", b"", b"of )_2"]
+    assert [node.attr["container"].s for node in handles][:5] == [*shared[:4], b"container"]
+    assert b"/job:" not in proto.SerializeToString()
+
+
+def test_tasks_that_one_machine_does_not_have_are_told_where_devices_are_kept(
+    graph: tf.Graph, caplog: pytest.LogCaptureFixture
+) -> None:
+    for device in ("/job:localhost/task:0", "/device:CPU:0"):
+        with tf.device(device):
+            tf.no_op()
+    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    assert not caplog.records
+    for device in (f"{PS}/device:CPU:0", "/job:chief/task:0", "/job:chief/task:0"):
+        with tf.device(device):
+            tf.no_op()
+    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    (record,) = caplog.records
+    assert "ops stay on /job:chief/task:0, /job:ps/task:1, which one machine does not have" in record.getMessage()
 
 
 def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Graph) -> None:

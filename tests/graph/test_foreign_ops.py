@@ -119,6 +119,28 @@ def test_python_functions_that_a_signature_calls_are_refused(graph: tf.Graph) ->
     check(proto, devices_cleared=True, custom_ops={"PyFunc"})
 
 
-def test_python_functions_of_the_training_alone_are_let_through(graph: tf.Graph) -> None:
+def test_python_functions_of_the_training_alone_are_let_through(
+    graph: tf.Graph, caplog: pytest.LogCaptureFixture
+) -> None:
     tf.numpy_function(lambda: np.float32(1), [], tf.float32)
     check(describe(request(graph, **model()), "none").proto, devices_cleared=True)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", ["function", "data set"])
+def test_python_functions_of_the_train_op_are_told(
+    graph: tf.Graph, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    if kind == "function":
+        loss = tf.numpy_function(lambda: np.float32(1), [], tf.float32, name="loss")
+    else:
+        data = tf.data.Dataset.from_generator(lambda: iter([1.0]), output_signature=tf.TensorSpec([]))
+        loss = v1.data.make_one_shot_iterator(data).get_next()
+    arguments = {**model(), "train_op": tf.group(loss)}
+    proto = describe(request(graph, **arguments), "none").proto
+    check(proto, devices_cleared=True)
+    (record,) = caplog.records
+    assert "train_op: it calls Python functions of this process, which no other one has: " in record.getMessage()
+    caplog.clear()
+    check(proto, devices_cleared=True, custom_ops={"PyFunc"})
+    assert not caplog.records

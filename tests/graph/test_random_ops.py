@@ -60,6 +60,25 @@ def test_many_random_ops_are_not_listed_one_by_one(graph: tf.Graph, caplog: pyte
     assert "and 2 more" in text
 
 
+@pytest.mark.parametrize("switch", ["default", "default that is an input", "flag", "flag with a default"])
+def test_dropout_that_an_input_turns_off_is_told_with_care(
+    graph: tf.Graph, caplog: pytest.LogCaptureFixture, switch: str
+) -> None:
+    x = v1.placeholder(tf.float32, [4], "x")
+    inputs = {"x": x}
+    if "flag" in switch:
+        flag = v1.placeholder_with_default(False, []) if "default" in switch else v1.placeholder(tf.bool, [])
+        inputs["flag"] = flag
+        y = v1.cond(flag, lambda: tf.nn.dropout(x, 0.5), lambda: x)
+    else:
+        rate = v1.placeholder_with_default(0.0, [])
+        inputs |= {"rate": rate} if "input" in switch else {}
+        y = tf.nn.dropout(x, rate=rate)
+    signatures = {"p": v1.saved_model.predict_signature_def(inputs, {"y": y})}
+    (text,) = warned(graph, caplog, signatures=signatures)
+    assert text.startswith("the model may give another answer each time it is asked, unless its inputs turn that off")
+
+
 def test_what_no_answer_depends_on_is_passed_over(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:
     x = v1.placeholder(tf.float32, [])
     noise = tf.random.uniform([])

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.errors import GraphError
-from autodist_saved.graph.checks.foreign_ops import foreign_op_problems, python_op_problems
+from autodist_saved.errors import GraphError, numbered
+from autodist_saved.graph.checks.foreign_ops import (
+    foreign_op_problems,
+    python_op_problems,
+    python_train_op_problems,
+)
+from autodist_saved.graph.checks.placeholders import placeholder_problems
 from autodist_saved.graph.checks.random_ops import warn_of_random_ops
+from autodist_saved.graph.checks.reassigned import reassigned_problems
 from autodist_saved.graph.checks.size import size_problems
-from autodist_saved.graph.devices import device_problems
+from autodist_saved.graph.checks.sources import source_problems
+from autodist_saved.graph.checks.unsaved import unsaved_problems
+from autodist_saved.graph.devices import device_problems, kept_device_problems
+
+log = logging.getLogger(__name__)
 
 
 def check(
     meta_graph: meta_graph_pb2.MetaGraphDef,
     *,
     devices_cleared: bool,
+    serving: bool = False,
     beside_bytes: int = 0,
     custom_ops: Collection[str] = (),
 ) -> None:
@@ -25,19 +37,37 @@ def check(
     Args:
         meta_graph: the whole of it.
         devices_cleared: whether it is to name no task of the cluster.
+        serving: whether it is cut at its signatures. Those that cannot be answered are refused then; in a complete
+            graph they are warned of, as TensorFlow's builder writes them.
         beside_bytes: of the other meta graphs in the same file.
         custom_ops: types of ops that are none of TensorFlow's and are wanted nevertheless.
 
     Raises:
         GraphError: a loader could not use it; all problems at once.
     """
-    problems = [
+    refused = [
         *foreign_op_problems(meta_graph, custom_ops),
         *python_op_problems(meta_graph, custom_ops),
         *size_problems(meta_graph, beside_bytes),
     ]
+    doubtful = [*python_train_op_problems(meta_graph, custom_ops), *reassigned_problems(meta_graph)]
+    unanswered = [
+        *placeholder_problems(meta_graph),
+        *unsaved_problems(meta_graph),
+        *source_problems(meta_graph),
+    ]
+    (refused if serving else doubtful).extend(unanswered)
     if devices_cleared:
-        problems += device_problems(meta_graph.graph_def)
-    if problems:
-        raise GraphError("the graph cannot be written as the model of one machine", problems=problems)
+        refused += device_problems(meta_graph.graph_def)
+    else:
+        doubtful += kept_device_problems(meta_graph.graph_def)
+    if refused:
+        raise GraphError("the graph cannot be written as the model of one machine", problems=refused)
+    if doubtful:
+        log.warning(
+            "%s",
+            numbered(
+                "the graph can be written, but not all of it will work as it does here once it is loaded", doubtful
+            ),
+        )
     warn_of_random_ops(meta_graph)

@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem
+from autodist_saved.graph.checks.runs import MAIN_OP, TRAIN_OP, Runs, run_to_train, run_when_loaded, runs_of_users
 from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
 
@@ -23,22 +24,35 @@ def python_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Coll
         meta_graph: the model as it is to be written.
         custom_ops: types of ops that are admitted all the same.
     """
-    calls = {
-        spot: node.op for spot, node in all_ops(meta_graph.graph_def) if node.op in _PYTHON_OPS - set(custom_ops)
-    }
-    if not calls:
-        return
-    reach = Reach(meta_graph.graph_def)
-    signatures = sorted((key, one) for key, one in meta_graph.signature_def.items() if is_for_users(key))
-    reached = {f"signature {key!r}": reach.of_signature(signature) for key, signature in signatures}
-    reached["main_op"] = reach.of(collected_main_ops(meta_graph))
-    for place, spots in reached.items():
-        if found := sorted(map(str, spots & calls.keys())):
-            yield Problem(
-                place,
-                f"it calls Python functions of this process, which no other one has: {', '.join(found)}",
-                "build the graph without tf.py_function and tf.numpy_function",
-            )
+    calls = _python_calls(meta_graph, custom_ops)
+    if calls:
+        reached = {**runs_of_users(meta_graph), MAIN_OP: run_when_loaded(meta_graph)}
+        yield from _python_problems(calls, reached, "build the graph without tf.py_function and tf.numpy_function")
+
+
+def python_train_op_problems(
+    meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]
+) -> Iterator[Problem]:
+    """A problem where the train op calls Python functions: then nobody goes on training in another process.
+
+    Args:
+        meta_graph, custom_ops: as in :func:`python_op_problems`.
+    """
+    if calls := _python_calls(meta_graph, custom_ops):
+        fix = "train without tf.py_function and Dataset.from_generator, or give no train_op"
+        yield from _python_problems(calls, {TRAIN_OP: run_to_train(meta_graph)}, fix)
+
+
+def _python_calls(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> set[Spot]:
+    types = _PYTHON_OPS - set(custom_ops)
+    return {spot for spot, node in all_ops(meta_graph.graph_def) if node.op in types}
+
+
+def _python_problems(calls: set[Spot], runs: Runs, fix: str) -> Iterator[Problem]:
+    for place, reached in runs.items():
+        if found := sorted(map(str, reached & calls)):
+            what = f"it calls Python functions of this process, which no other one has: {', '.join(found)}"
+            yield Problem(place, what, fix)
 
 
 def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:

@@ -7,7 +7,9 @@ import logging
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.reach import Reach, all_ops, is_for_users
+from autodist_saved.graph.body import node_of
+from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
+from autodist_saved.graph.tensor_infos import tensor_names
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ RANDOM_OPS = frozenset(
 )
 """Types of ops that give other values whenever they run. Those that are handed a seed each time are none."""
 
+# What can turn dropout off when the model is asked.
+_SWITCHES = frozenset({"Case", "If", "PlaceholderWithDefault", "RefSwitch", "StatelessCase", "StatelessIf", "Switch"})
 _SHOWN = 3
 
 
@@ -54,15 +58,25 @@ def warn_of_random_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
     if not random:
         return
     reach = Reach(meta_graph.graph_def)
-    found = []
+    switches = {spot for spot, node in all_ops(meta_graph.graph_def) if node.op in _SWITCHES}
+    found, switched = list[str](), list[str]()
     for key in filter(is_for_users, sorted(meta_graph.signature_def)):
-        reached = reach.of_signature(meta_graph.signature_def[key])
+        signature = meta_graph.signature_def[key]
+        reached = reach.of_signature(signature)
         if ops := [f"{spot} ({op})" for spot, op in random if spot in reached]:
             more = f" and {len(ops) - _SHOWN} more" if len(ops) > _SHOWN else ""
-            found.append(f"signature {key!r} reaches {', '.join(ops[:_SHOWN])}{more}")
+            inputs = {Spot(node_of(name)) for info in signature.inputs.values() for name in tensor_names(info)}
+            told = found if switches.isdisjoint(reached | inputs) else switched
+            told.append(f"signature {key!r} reaches {', '.join(ops[:_SHOWN])}{more}")
     if found:
         log.warning(
             "the model gives another answer each time it is asked, because %s; if that is dropout, build the "
             "signatures from a graph in which it is off",
             "; ".join(found),
+        )
+    if switched:
+        log.warning(
+            "the model may give another answer each time it is asked, unless its inputs turn that off, because %s; "
+            "if that is dropout, see that it is off by default",
+            "; ".join(switched),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
-from autodist_saved.graph.body import Body, as_dtype, node_of
+from autodist_saved.graph.body import Body, as_dtype
 from autodist_saved.graph.folding.fold import Folded, fold
 from autodist_saved.graph.folding.names import as_node_name
 from autodist_saved.graph.folding.region import Holder
@@ -26,7 +26,7 @@ from autodist_saved.graph.serving.restore_ops import with_restore_ops
 from autodist_saved.graph.serving.saveables import ReplayedState, SavedState, saved_states
 from autodist_saved.graph.tables import drop_unneeded_tables
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
-from autodist_saved.graph.variable_defs import VARIABLES, known_shape
+from autodist_saved.graph.variable_defs import known_shape
 from autodist_saved.plan import Shape
 
 
@@ -108,7 +108,7 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
     folded = fold(meta_graph.graph_def, serving.holders, roots)
     body = Body(meta_graph.graph_def)
     nodes = _saved_variables(body, folded, serving.holders)
-    if problems := [*folded.problems, *_unsaved(body, nodes, folded, main_ops), *_wrong_averages(nodes, serving)]:
+    if problems := [*folded.problems, *_wrong_averages(nodes, serving)]:
         raise SignatureError("the serving graph cannot be made", problems=problems)
     for signature in meta_graph.signature_def.values():
         for info in (*signature.inputs.values(), *signature.outputs.values()):
@@ -156,20 +156,6 @@ def _saved_variables(body: Body, folded: Folded, holders: Sequence[Holder]) -> d
         for holder in holders
     }
     return {variable: node for variable, node in sorted(nodes.items()) if node in body.nodes}
-
-
-def _unsaved(body: Body, nodes: Mapping[str, str], folded: Folded, main_ops: Iterable[str]) -> Iterator[Problem]:
-    """Variables that have no value in the model: they are not saved, and the main op does not assign them any."""
-    loading = [body.nodes[name] for name in body.behind(node_of(folded.names.get(name, name)) for name in main_ops)]
-    assigned = {node_of(node.input[0]) for node in loading if node.op in {"Assign", "AssignVariableOp"}}
-    known = assigned | set(nodes.values())
-    for node in body.nodes.values():
-        if node.op in VARIABLES and node.name not in known:
-            yield Problem(
-                f"variable {node.name!r}",
-                "the signatures need it, but the saver does not save it and the main op does not assign it",
-                "make it a global variable, before the saver and in its var_list; or have the main op assign it",
-            )
 
 
 def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Problem]:
