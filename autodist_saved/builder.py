@@ -20,6 +20,7 @@ from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.signature_map import check_built, check_signature_map
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
@@ -165,7 +166,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has already been saved. Please invoke "
                 "`add_meta_graph()` instead."
             )
-        tensorflow_private.validate_signatures(self, signature_def_map or {})
+        self._check_signatures(signature_def_map)
         saver = required_saver(saver)
         cluster = self._cluster_of(sess)
         if self._stand_by(cluster):
@@ -239,7 +240,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._bystander is not None:
             return
         export = self._started_export()
-        tensorflow_private.validate_signatures(self, signature_def_map or {})
+        self._check_signatures(signature_def_map)
         if tf.executing_eagerly():
             raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
         graph = v1.get_default_graph()
@@ -297,8 +298,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         export = self._started_export()
         with tf.Graph().as_default() as graph:
             signatures = build_fn()
+            check_built(signatures)
             main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
-            tensorflow_private.validate_signatures(self, signatures)
+            self._check_signatures(signatures)
             request = self._request(
                 graph,
                 Saver(allow_empty=True),
@@ -372,6 +374,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         first = () if self._saver is None else (self._saver.staging, self.report.plan)
         made_with, problems = serving_of(saver.staging, moving_averages, *first)
         return MetaGraphRequest(graph, saver, serving=made_with, known_problems=problems, **given)
+
+    def _check_signatures(self, signature_def_map: Mapping[str, Any] | None) -> None:
+        check_signature_map(signature_def_map or {})
+        tensorflow_private.validate_signatures(self, signature_def_map or {})
 
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""

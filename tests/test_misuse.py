@@ -189,7 +189,7 @@ def test_a_saver_of_another_graph_is_refused(tmp_path: Path, session: Any) -> No
 def test_a_failed_export_is_not_saved(tmp_path: Path, session: Any, graph: Any) -> None:
     one = builder(tmp_path)
     with pytest.raises(SignatureError):
-        one.add_meta_graph_and_variables(session, [], saver=graph.saver)
+        one.add_meta_graph_and_variables(session, "serve", saver=graph.saver)
     with pytest.raises(UsageError, match="this export has failed"):
         one.save()
     untouched(tmp_path)

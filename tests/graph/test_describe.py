@@ -93,7 +93,7 @@ def test_hidden_scopes_and_their_collection_are_left_out(graph: tf.Graph) -> Non
     assert SCOPES_COLLECTION not in proto.collection_def
 
 
-@pytest.mark.parametrize("tags", [[], "serve", None])
+@pytest.mark.parametrize("tags", ["serve", None])
 def test_tags_are_a_list(graph: tf.Graph, tags: Any) -> None:
     with pytest.raises(SignatureError, match="is no list of tags"):
         describe(request(graph, tags=tags))
