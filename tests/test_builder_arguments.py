@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.errors import SignatureError
+from autodist_saved.errors import SignatureError, UsageError
 from tests.served import ask, signatures
 
 Add = Callable[..., ads.SavedModelBuilder]
@@ -135,3 +135,29 @@ def test_a_meta_graph_may_have_no_tags(add: Add, tmp_path: Path) -> None:
     add(tags=[]).save()
     assert ask(tmp_path / "model", {"x": [3.0]}, [])[0]["y"] == [6.0]
     assert "serving_default" in tf.saved_model.load(str(tmp_path / "model"), tags=[]).signatures
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_arguments_in_the_order_of_the_internal_builder_have_to_be_named(
+    job: Job, session: v1.Session, tmp_path: Path, *, cleared: bool
+) -> None:
+    builder = ads.SavedModelBuilder(tmp_path / "model")
+    said = "legacy_init_op: .* no operation.*\n    fix: give clear_devices, .* by name"
+    with pytest.raises(SignatureError, match=said):
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], job.signatures, None, cleared, job.nothing, job.train_op, False, job.saver
+        )
+    builder.add_meta_graph_and_variables(session, ["train"], saver=job.saver)
+    with pytest.raises(SignatureError, match="legacy_init_op: "):
+        builder.add_meta_graph(["serve"], job.signatures, None, cleared, job.nothing, job.train_op, job.saver)
+
+
+def test_the_asset_that_is_none_is_named_by_its_argument(add: Add) -> None:
+    for argument in ("assets_collection", "assets_list"):
+        with pytest.raises(SignatureError, match=rf"1\. {argument}\[0\]: "):
+            add(**{argument: [tf.constant(1)]})
+
+
+def test_a_session_that_is_none_is_not_called_closed(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="sess is None: give the session"):
+        ads.SavedModelBuilder(tmp_path / "model").add_meta_graph_and_variables(None, ["serve"], saver=job.saver)
