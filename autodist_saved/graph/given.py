@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from autodist_saved.errors import Problem
 
-_ASSETS = "a list of asset tensors", "give constant string tensors, such as [tf.constant(path)]"
-_REQUESTS = "a dictionary of requests", "give a list of requests by signature"
+_ASSETS = "list of asset tensors", "give constant string tensors, such as [tf.constant(path)]"
+_REQUESTS = "dictionary of requests", "give a list of requests by signature"
 _LISTS = {
-    "tags": ("a list of tags", 'give for instance ["serve"]'),
+    "tags": ("list of tags", 'give for instance ["serve"]'),
     "assets_collection": _ASSETS,
     "assets_list": _ASSETS,
 }
 _MAPS = {
-    "signatures": ("a dictionary of signatures", "give SignatureDef by name"),
-    "assets_extra": ("a dictionary of files", "give a file, or its contents as bytes, by path below assets.extra/"),
+    "signatures": ("dictionary of signatures", "give SignatureDef by name"),
+    "assets_extra": ("dictionary of files", "give a file, or its contents as bytes, by path below assets.extra/"),
     "warmup": _REQUESTS,
     "examples": _REQUESTS,
 }
@@ -27,16 +27,18 @@ ARGUMENTS = (*_LISTS, *_MAPS)
 
 def taken(name: str, value: Any) -> tuple[Any, list[Problem]]:
     """An argument as a tuple or a ``dict`` of its own, and what is wrong with it; it is empty then."""
-    kind, fix = {**_LISTS, **_MAPS}[name]
     if name in _MAPS:
-        if value is None or isinstance(value, Mapping):
+        if isinstance(value, Mapping) or (not isinstance(value, tf.Tensor) and not value):
             return dict(value or {}), []
-    elif value is None and name != "tags":
+        kind, fix = _MAPS[name]
+        return {}, [Problem(name, f"{value!r} is no {kind}", fix)]
+    if value is None and name != "tags":
         return (), []
-    elif isinstance(value, Iterable) and not isinstance(value, str | bytes | tf.Tensor):
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | tf.Tensor):
         elements = tuple(value)
-        return elements, [] if name != "tags" else _tag_problems(elements)
-    return {} if name in _MAPS else (), [Problem(name, f"{value!r} is no{kind.removeprefix('a')}", fix)]
+        return elements, _tag_problems(elements) if name == "tags" else []
+    kind, fix = _LISTS[name]
+    return (), [Problem(name, f"{value!r} is no {kind}", fix)]
 
 
 def _tag_problems(tags: tuple[object, ...]) -> list[Problem]:
