@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from autodist_saved.errors import BindingError, Problem
 from autodist_saved.graph.served import Served
@@ -30,6 +31,7 @@ def plan_of(served: Sequence[Served], plan: ExportPlan) -> ExportPlan:
             problems += _differences(one, there[one.value])
         else:
             fix = "name variables and averages that the saver saves, or make the saver after all of them"
+            fix = _meant(one.value, there.keys() - {one.value for one in served}) + fix
             problems.append(Problem(f"variable {one.value!r}", "the saver does not save it", fix))
     _refuse(problems)
     return make_plan(
@@ -60,6 +62,7 @@ def check_captured(restored: Sequence[Served], plan: ExportPlan, *, saver_given:
         found = there.get(one.key)
         if found is None:
             fix = "add the graph that restores most first, and this one after it; or build this one without it"
+            fix = _meant(one.key, there.keys() - {one.key for one in restored}) + fix
             problems.append(Problem(f"variable {one.key!r}", "it was not captured", fix))
         elif found.value != one.value:
             what = f"what was captured under its name is its average {found.value!r}"
@@ -74,6 +77,12 @@ def _differences(one: Served, found: LogicalVariable) -> Iterator[Problem]:
     if one.dtype not in {None, found.dtype} or not _agree(one.shape, found.shape):
         what = f"it is {_type(found)} in the job, and {_type(one)} in the graph"
         yield Problem(f"variable {found.name!r}", what, "build the graph as the job's, but for partitions")
+
+
+def _meant(name: str, unused: Iterable[str]) -> str:
+    """The beginning of a fix where a name looks like a mistyped one of the job's; nothing for slots of those."""
+    near = get_close_matches(name, [other for other in unused if not name.startswith(f"{other}/")], cutoff=0.75)
+    return f"name it {' or '.join(map(repr, near))} if you mean that; or " if near else ""
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

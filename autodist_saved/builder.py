@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -13,13 +15,14 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import Problem, SaverRequiredError, UsageError
+from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
 from autodist_saved.export import Export
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.signature_map import check_built, check_signature_map
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
@@ -78,9 +81,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them away")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
+        self._export_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None
+        self._refused: str | None = None
         if self._is_certainly_chief():
             self._target.check()
 
@@ -166,7 +171,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has already been saved. Please invoke "
                 "`add_meta_graph()` instead."
             )
-        tensorflow_private.validate_signatures(self, signature_def_map or {})
+        self._check_signatures(signature_def_map)
         saver = required_saver(saver)
         cluster = self._cluster_of(sess)
         if self._stand_by(cluster):
@@ -185,7 +190,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             signatures=signature_def_map,
             assets_collection=assets_collection,
             assets_list=assets_list,
-            main_op=main_op if main_op is not None else legacy_init_op,
+            main_op=_main_op(main_op, legacy_init_op),
             init_op=init_op,
             train_op=train_op,
             clear_devices=clear_devices,
@@ -240,29 +245,30 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._bystander is not None:
             return
         export = self._started_export()
-        tensorflow_private.validate_signatures(self, signature_def_map or {})
-        if tf.executing_eagerly():
-            raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
-        graph = v1.get_default_graph()
-        request = self._request(
-            graph,
-            saver or self._saver_of(graph),
-            tags=tags,
-            signatures=signature_def_map,
-            assets_collection=assets_collection,
-            assets_list=assets_list,
-            main_op=main_op if main_op is not None else legacy_init_op,
-            init_op=init_op,
-            train_op=train_op,
-            clear_devices=clear_devices,
-            strip_default_attrs=strip_default_attrs,
-            assets_extra=assets_extra,
-            warmup=warmup,
-            examples=examples,
-            serving=serving,
-            moving_averages=moving_averages,
-        )
-        export.add(request)
+        with self._noting_refusal(f"add_meta_graph({tags!r})"):
+            self._check_signatures(signature_def_map)
+            if tf.executing_eagerly():
+                raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
+            graph = v1.get_default_graph()
+            request = self._request(
+                graph,
+                saver or self._saver_of(graph),
+                tags=tags,
+                signatures=signature_def_map,
+                assets_collection=assets_collection,
+                assets_list=assets_list,
+                main_op=_main_op(main_op, legacy_init_op),
+                init_op=init_op,
+                train_op=train_op,
+                clear_devices=clear_devices,
+                strip_default_attrs=strip_default_attrs,
+                assets_extra=assets_extra,
+                warmup=warmup,
+                examples=examples,
+                serving=serving,
+                moving_averages=moving_averages,
+            )
+            export.add(request)
 
     def add_meta_graph_from(
         self,
@@ -296,10 +302,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._bystander is not None:
             return
         export = self._started_export()
-        with tf.Graph().as_default() as graph:
+        with self._noting_refusal(f"add_meta_graph_from(..., {tags!r})"), tf.Graph().as_default() as graph:
             signatures = build_fn()
+            check_built(signatures)
             main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
-            tensorflow_private.validate_signatures(self, signatures)
+            self._check_signatures(signatures)
             request = self._request(
                 graph,
                 Saver(allow_empty=True),
@@ -315,19 +322,31 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 serving=True,
                 moving_averages=moving_averages,
             )
-        export.add(request)
+            export.add(request)
 
-    def save(self, as_text: bool = False) -> bytes | None:
+    def save(
+        self,
+        as_text: bool = False,
+        experimental_image_format: bool = False,
+        experimental_image_writer_options: object = None,  # noqa: ARG002 - TensorFlow's signature
+    ) -> bytes | None:
         """Verify what was written and make it visible.
 
         Args:
             as_text: write ``saved_model.pbtxt``, for people, instead of ``saved_model.pb``.
+            experimental_image_format: write the graphs in chunks. TensorFlow's distributions lack what it takes, and
+                their own builder refuses it as well. Not looked at with ``as_text``.
+            experimental_image_writer_options: of that format.
 
         Returns:
-            the path of that file, as TensorFlow's builder does; None on every task but the chief.
+            the path of that file below the export directory as it was given, as TensorFlow's builder does; None on
+            every task but the chief.
 
         Raises:
-            UsageError: nothing was added, adding has failed, or the model is saved already.
+            UsageError: nothing was added, adding has failed, or the model is saved already. Or the last meta graph
+                was refused, and none was added after it: a model that lacks one should not appear because a program
+                has gone on after an error. TensorFlow's builder writes it.
+            ImageFormatError: ``experimental_image_format`` was asked for. It is a ``RuntimeError``.
             VerifyError: what was written does not read back, or does not answer as the job does.
             TargetExistsError, TargetUnwritableError: the target was taken meanwhile, or cannot be written.
 
@@ -337,12 +356,44 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             return None
         if self._export is None:
             raise UsageError("nothing was added: call add_meta_graph_and_variables() before save()")
-        return os.fsencode(self._export.publish(as_text=as_text))
+        is_due = self._export.is_staged and self._export.report.path is None
+        if is_due and (error := self._unsaved(experimental_image_format and not as_text)) is not None:
+            self.abandon()
+            raise error
+        path = os.fsencode(self._export.publish(as_text=as_text))
+        if self._export_dir is None:
+            return path
+        joined: bytes = tf.io.gfile.join(self._export_dir, path.rpartition(b"/")[2])
+        return joined
 
     def abandon(self) -> None:
         """Give the model up, if it is not saved: nothing of it stays. May be called again, and without a model."""
         if self._export is not None:
             self._export.abandon()
+
+    def _unsaved(self, in_chunks: bool) -> UsageError | None:
+        """Why what is staged is not to be saved."""
+        if self._refused is not None:
+            return UsageError(
+                f"a meta graph is missing: {self._refused}; catch that error, and add the meta graph corrected, or "
+                "another one, before save(); or make a builder anew, without it"
+            )
+        if in_chunks:
+            return ImageFormatError(
+                "No proto_splitter is provided, cannot use experimental_image_format. TensorFlow's distributions "
+                "have none; leave it out"
+            )
+        return None
+
+    @contextmanager
+    def _noting_refusal(self, call: str) -> Iterator[None]:
+        """Whatever is raised within leaves out a meta graph that the program has asked for."""
+        try:
+            yield
+        except Exception as error:
+            self._refused = f"{call} has raised {type(error).__name__}"
+            raise
+        self._refused = None
 
     def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
         cut = cut_of(session, self._options)
@@ -374,6 +425,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         made_with, problems = serving_of(saver.staging, moving_averages, *first)
         return MetaGraphRequest(graph, saver, serving=made_with, known_problems=problems, **given)
 
+    def _check_signatures(self, signature_def_map: Mapping[str, Any] | None) -> None:
+        check_signature_map(signature_def_map or {})
+        tensorflow_private.validate_signatures(self, signature_def_map or {})
+
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""
         return self._saver if self._saver is not None and self._saver.staging.stage.graph is graph else None
@@ -401,5 +456,22 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._bystander = ExportReport(
             str(cluster.task), note=f"{cluster.chief} is the chief and exports; {cluster.task} does nothing"
         )
-        log.info(self._bystander.note)
+        _tell_once(self._bystander.note)
         return True
+
+
+@functools.cache
+def _tell_once(note: str) -> None:
+    """One of a hundred exports is enough to know who exports."""
+    log.info(note)
+
+
+def _main_op(main_op: Any, legacy_init_op: Any) -> Any:
+    """What is run at loading, from the argument or its old name."""
+    if isinstance(legacy_init_op, bool):
+        what = f"{legacy_init_op} is no operation; TensorFlow's internal builder has clear_devices at this position"
+        fix = "give clear_devices, init_op, train_op and all after them by name"
+        raise SignatureError(
+            "the meta graph cannot be written as asked for", problems=[Problem("legacy_init_op", what, fix)]
+        )
+    return main_op if main_op is not None else legacy_init_op

@@ -102,6 +102,10 @@ class NoVariablesError(UsageError, ValueError):
     """There is nothing to save: the graph, or the given list, holds no variables."""
 
 
+class ImageFormatError(UsageError, RuntimeError):
+    """A model was to be written in chunks, for which TensorFlow lacks a part. Its own builder raises the same."""
+
+
 class SignatureError(ProblemsError, UsageError, ValueError, TypeError):
     """Signatures, assets or ops that were handed to the builder do not fit the graph, or each other.
 

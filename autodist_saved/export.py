@@ -178,6 +178,12 @@ class Export:
         meta_graph = self._describe(request)
         if self._report.plan is not None:
             check_captured(meta_graph.restored, self._report.plan, saver_given=request.saver is not None)
+        if self._graphs.has(request.tags):
+            log.warning(
+                "nobody will be able to load this meta graph: an earlier one has its tags, %s, and loaders take the "
+                "first; give it tags of its own",
+                ", ".join(map(repr, request.tags)) or "none",
+            )
         with self._all_or_nothing(), self._phase("stream"):
             self._write_beside(meta_graph, files)
         if self._verification is not None:

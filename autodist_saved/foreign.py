@@ -43,6 +43,7 @@ _BROKEN = (JobError, "the runtime failed; the message below is its own")
 
 # How TensorFlow names a task that it has called in vain, and how a session of ours does that has lost one.
 _UNREACHABLE = re.compile(r"remote target /job:(\w+)/replica:\d+/task:(\d+)|^(\w+):(\d+) is lost")
+_UNINITIALIZED = re.compile(r"(?:Could not find variable|Attempting to use uninitialized value) (\S+?)\.?\s")
 _WHERE_MADE = re.compile(r"\A.*^Node: [^\n]*\n", re.DOTALL | re.MULTILINE)
 
 TENSORFLOW: dict[str, _Translation] = {
@@ -127,7 +128,9 @@ def translate(error: BaseException) -> AutodistSavedError | None:
         )
         text = str(getattr(error, "message", ""))
         unreachable = ", ".join(dict.fromkeys(":".join(filter(None, found)) for found in _UNREACHABLE.findall(text)))
-        return make(f"{what} ({type(error).__name__}: {first_line(text)})", task=unreachable or None)
+        variable = ", ".join(dict.fromkeys(_UNINITIALIZED.findall(text)))
+        said = f"{what} ({type(error).__name__}: {first_line(text)})"
+        return make(said, task=unreachable or None, variable=variable or None)
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):

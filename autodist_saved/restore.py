@@ -6,17 +6,21 @@ told before anything is changed.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 from autodist_saved.bundle.files import index_path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import Problem, RestoreError
 from autodist_saved.options import ExportOptions
+from autodist_saved.paths import is_url
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
 from autodist_saved.progress import Progress
+from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.sink import Sink
 
@@ -55,13 +59,30 @@ def restore(prefix: str, sink: Sink, options: ExportOptions) -> None:
             progress.advance(nbytes)
 
 
+def check_is_no_directory(prefix: object) -> None:
+    """Raise ``RestoreError`` for the directory of a SavedModel, or of checkpoints, in place of a checkpoint."""
+    if not isinstance(prefix, str | os.PathLike) or is_url(prefix) or index_path(os.fspath(prefix)).is_file():
+        return
+    directory = Path(prefix)
+    if not directory.is_dir():
+        return
+    what, fix = "this is a directory, and no checkpoint", "name a checkpoint in it: tf.train.latest_checkpoint(...)"
+    if (model := SavedModelFiles(directory)).is_model:
+        what, fix = "this is the directory of a SavedModel", f"name {model.variables_prefix}"
+    raise RestoreError(
+        "Restoring from checkpoint failed; nothing was changed",
+        problems=[Problem(os.fspath(prefix), what, fix)],
+        path=os.fspath(prefix),
+    )
+
+
 def is_streamable(prefix: str) -> bool:
     """Whether there is a bundle of named variables on this machine's file system.
 
     There is none where TensorFlow itself has to restore: checkpoints of its first format, other file systems, and
     object-based checkpoints, whose names are another world.
     """
-    if not index_path(prefix).is_file():
+    if is_url(prefix) or not index_path(prefix).is_file():
         return False
     return _OBJECT_GRAPH not in BundleReader(prefix).entries
 

@@ -44,6 +44,12 @@ class MismatchRestoreError(_TensorFlowRestoreError, tf.errors.InvalidArgumentErr
     _parent = tf.errors.InvalidArgumentError
 
 
+class DirectoryRestoreError(_TensorFlowRestoreError, tf.errors.DataLossError):  # type: ignore[misc]
+    """A directory was named in place of a checkpoint."""
+
+    _parent = tf.errors.DataLossError
+
+
 def as_tensorflows(error: RestoreError) -> RestoreError:
     """The same error, of the class that ``tf.compat.v1.train.Saver.restore`` raises in this case."""
     return MissingRestoreError(error) if error.missing else MismatchRestoreError(error)

@@ -27,8 +27,8 @@ from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.options import ExportOptions
 from autodist_saved.own_scope import own_scope
-from autodist_saved.restore import is_streamable, restore
-from autodist_saved.restore_error import as_tensorflows
+from autodist_saved.restore import check_is_no_directory, is_streamable, restore
+from autodist_saved.restore_error import DirectoryRestoreError, as_tensorflows
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
@@ -130,11 +130,16 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         Takes checkpoints of this saver and of TensorFlow's, and ``variables/variables`` of a SavedModel.
 
         Raises:
-            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed. It is
-                TensorFlow's error, too: ``NotFoundError`` where some are missing, else ``InvalidArgumentError``.
+            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed. Or
+                ``save_path`` is a directory. It is TensorFlow's error, too: ``NotFoundError`` where some are missing,
+                ``DataLossError`` for a directory, else ``InvalidArgumentError``.
             BundleError: its files are damaged; nothing was changed.
             ValueError: there is no such checkpoint.
         """
+        try:
+            check_is_no_directory(save_path)
+        except RestoreError as error:
+            raise DirectoryRestoreError(error) from None
         try:
             super().restore(self._streamed(sess), save_path)
         except RestoreError as error:
@@ -239,7 +244,7 @@ def _save(
 ) -> str:
     if "://" in prefix:
         return save_stock(prefix)
-    directory = Path(prefix).parent
+    directory = Path(os.path.dirname(prefix))  # noqa: PTH120 - of "directory/" this is not what is above it
     if not directory.is_dir():
         if os.path.lexists(directory) or not directory.parent.is_dir():
             raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it

@@ -55,6 +55,9 @@ def _averages(averages: MovingAverages | None, staging: Staging) -> tuple[Mappin
         unknown = sorted(averages.keys() - set(names.values()))
         fix = "name variables as the saver does"
         return averages, [Problem(_PLACE, f"the saver saves no variable {name!r}", fix) for name in unknown]
+    if not hasattr(averages, "average"):
+        fix = "give the ExponentialMovingAverage itself, or names of averages by names of variables"
+        return {}, [Problem(_PLACE, f"{averages!r} is neither moving averages nor a mapping", fix)]
     found = {}
     for variable in staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES):
         average = averages.average(variable)

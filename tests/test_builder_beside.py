@@ -86,8 +86,10 @@ def test_an_extra_file_of_an_earlier_meta_graph_is_not_replaced(model: Any, tmp_
     model.builder.add_meta_graph_and_variables(**model.export, assets_extra={"a": b"first"})
     with pytest.raises(SignatureError, match="another file has this name already"):
         model.builder.add_meta_graph(["gpu"], saver=model.export["saver"], assets_extra={"a": b"second"})
+    model.builder.add_meta_graph(["gpu"], saver=model.export["saver"], assets_extra={"b": b"second"})
     model.builder.save()
     assert (tmp_path / "model" / "assets.extra" / "a").read_bytes() == b"first"
+    assert (tmp_path / "model" / "assets.extra" / "b").read_bytes() == b"second"
 
 
 def test_an_extra_file_that_does_not_read_back_is_not_made_visible(
@@ -142,6 +144,7 @@ def test_warm_up_requests_belong_to_the_meta_graph_with_their_signature(model: A
     model.builder.add_meta_graph(["serve"], model.signatures, **wanted)
     with pytest.raises(SignatureError, match="another file has this name already"):
         model.builder.add_meta_graph(["gpu"], model.signatures, **wanted)
+    model.builder.add_meta_graph(["gpu"], model.signatures, saver=model.export["saver"])
     model.builder.save()
     assert (tmp_path / "model" / "assets.extra" / "tf_serving_warmup_requests").exists()
 

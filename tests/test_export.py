@@ -181,8 +181,8 @@ def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) ->
     cut = RecordingCut()
     with pytest.raises(SignatureError) as caught:
         export(tmp_path / "model").capture(request(assets_collection=assets), source(), cut)
-    assert "assets[0]: there is no file '/no/such/file'" in str(caught.value)
-    assert "assets[1]: Asset path tensor" in str(caught.value)
+    assert "assets_collection[0]: there is no file '/no/such/file'" in str(caught.value)
+    assert "assets_collection[1]: Asset path tensor" in str(caught.value)
     assert cut.calls == []
 
 

@@ -115,3 +115,24 @@ def test_a_variable_of_another_graph_that_has_another_shape_or_type(
                     builder.add_meta_graph(["other"])
                 what = f"it is float32 [4, 1] in the job, and {dtype} {shape} in the graph"
                 assert places(caught.value) == {"variable 'w'": what}
+
+
+def test_the_names_that_a_mistyped_one_is_near_to_are_said(graph: tf.Graph, tmp_path: Path) -> None:
+    for name in ("embedding_table", "table", "scale"):
+        v1.get_variable(name, [])
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, TAGS, saver=saver)
+
+        def serve() -> Any:
+            names = ("tabel", "scale", "scales", "embedding_table/Adam")
+            return signatures({"x": v1.placeholder(tf.float32, [])}, {n: v1.get_variable(n, []) + 0.0 for n in names})
+
+        with pytest.raises(BindingError) as caught:
+            builder.add_meta_graph_from(serve, ["built"])
+    fixes = {problem.place: problem.fix for problem in caught.value.problems}
+    assert fixes.pop("variable 'tabel'").startswith("name it 'table' if you mean that; or add the graph that")
+    assert fixes.keys() == {"variable 'scales'", "variable 'embedding_table/Adam'"}
+    assert not any("if you mean that" in fix for fix in fixes.values()), "one is used, the other one is its slot"

@@ -189,7 +189,7 @@ def test_a_saver_of_another_graph_is_refused(tmp_path: Path, session: Any) -> No
 def test_a_failed_export_is_not_saved(tmp_path: Path, session: Any, graph: Any) -> None:
     one = builder(tmp_path)
     with pytest.raises(SignatureError):
-        one.add_meta_graph_and_variables(session, [], saver=graph.saver)
+        one.add_meta_graph_and_variables(session, "serve", saver=graph.saver)
     with pytest.raises(UsageError, match="this export has failed"):
         one.save()
     untouched(tmp_path)
@@ -234,8 +234,11 @@ def test_there_is_no_report_before_the_work(tmp_path: Path) -> None:
         _ = builder(tmp_path).report
 
 
-def test_variables_without_a_value_are_named_and_nothing_is_left(tmp_path: Path, graph: tf.Graph) -> None:
-    v1.get_variable("w", initializer=1.0, use_resource=True)
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_variables_without_a_value_are_named_and_nothing_is_left(
+    tmp_path: Path, graph: tf.Graph, *, use_resource: bool
+) -> None:
+    v1.get_variable("scope/w", initializer=1.0, use_resource=use_resource)
     saver = ads.Saver()
     with (
         v1.Session() as session,
@@ -243,6 +246,9 @@ def test_variables_without_a_value_are_named_and_nothing_is_left(tmp_path: Path,
     ):
         builder(tmp_path).add_meta_graph_and_variables(session, ["serve"], saver=saver)
     caught.match("phase: stage")
+    caught.match(r"(variable|value) scope/w\b")
+    if caught.value.variable != "scope/w":
+        pytest.fail(str(caught.value.variable))
     untouched(tmp_path)
 
 

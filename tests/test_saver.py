@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import RestoreError, UsageError
 
 
 def model() -> tuple[v1.Variable, tf.Operation]:
@@ -201,3 +202,46 @@ def test_copies_of_two_tasks_have_different_names(monkeypatch: pytest.MonkeyPatc
             names.append([op.get_attr("shared_name") for op in graph.get_operations() if "/copy" in op.name])
     assert names[1] == names[3]
     assert len({tuple(name) for name in names}) == 3
+
+
+def test_a_directory_in_place_of_a_checkpoint_is_told_what_to_name(graph: tf.Graph, tmp_path: Path) -> None:
+    weight, train = model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder = ads.SavedModelBuilder(tmp_path / "model")
+        builder.add_meta_graph_and_variables(session, ["serve"], saver=saver)
+        builder.save()
+        saver.save(session, str(tmp_path / "checkpoints" / "model"))
+        session.run(train)
+        trained = session.run(weight)
+        fixes = {
+            "model": f"fix: name {tmp_path}/model/variables/variables",
+            "checkpoints": "fix: name a checkpoint in",
+        }
+        for name, fix in fixes.items():
+            with pytest.raises(RestoreError, match=fix) as caught:
+                saver.restore(session, str(tmp_path / name))
+            with pytest.raises(tf.errors.DataLossError):
+                v1.train.Saver().restore(session, str(tmp_path / name))
+            assert isinstance(caught.value, tf.errors.DataLossError)
+            assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems  # noqa: S301
+        assert session.run(weight) == trained
+        saver.restore(session, str(tmp_path / "model/variables/variables"))
+        assert session.run(weight) == 1.0
+
+
+def test_a_checkpoint_may_have_a_directory_for_a_name(graph: tf.Graph, tmp_path: Path) -> None:
+    weight, train = model()
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        for kind, name in ((saver, "ours"), (v1.train.Saver(), "theirs")):
+            place = f"{tmp_path}/{name}/"
+            assert kind.save(session, place) == place
+        assert {p.name for p in (tmp_path / "ours").iterdir()} == {p.name for p in (tmp_path / "theirs").iterdir()}
+        session.run(train)
+        saver.restore(session, f"{tmp_path}/ours/")
+        assert session.run(weight) == 1.0
+        with pytest.raises(ValueError, match="Parent directory of .* doesn't exist"):
+            saver.save(session, f"{tmp_path}/no/such/")

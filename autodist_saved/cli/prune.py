@@ -44,6 +44,7 @@ def prune(
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import TargetUnwritableError, UsageError
     from autodist_saved.foreign import translated
+    from autodist_saved.publish.files import SavedModelFiles
     from autodist_saved.publish.retention import Retention, remove
     from autodist_saved.publish.version import versions_in
 
@@ -52,15 +53,21 @@ def prune(
         if not base.is_dir():
             raise UsageError(f"{base} is no directory; name the one that holds the versions")
         versions = versions_in(base)
+        if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
+            what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
+            raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
         expired = retention.expired(versions, time.time())
     removed = expired if dry_run else remove(expired)
     stays = [version for version in versions if version not in removed]
     if as_json:
         shown = {"removed": removed, "stays": stays}
         typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
-    else:
+    elif expired:
         for version in removed:
             typer.echo(version.path)
+    else:
+        found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
+        typer.echo(f"nothing to remove from {base}: {found}")
     if len(removed) < len(expired):
         error = TargetUnwritableError(
             "not all expired versions could be removed; look at the warnings above", path=str(base)

@@ -94,10 +94,18 @@ def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest
     left_out = proto.collection_def.get(v1.GraphKeys.ASSET_FILEPATHS)
     if left_out is not None and not request.assets:
         log.warning(
-            "%d files that the graph reads are not part of the model, so it works on this machine only; give the "
+            "files that the graph reads are not part of the model, so it works on this machine only: %s; give the "
             "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
-            len(left_out.node_list.value),
+            ", ".join(_path_in(name, request.graph) for name in left_out.node_list.value),
         )
+
+
+def _path_in(name: str, graph: tf.Graph) -> str:
+    """The path in a constant, or the name of a tensor that is none."""
+    try:
+        return tensorflow_private.asset_path(graph.as_graph_element(name))
+    except (KeyError, TypeError, ValueError):
+        return name
 
 
 def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:

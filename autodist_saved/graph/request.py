@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,11 @@ from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.devices import DEVICES, Devices
 from autodist_saved.graph.examples import Examples, example_problems
+from autodist_saved.graph.given import ARGUMENTS, taken
 from autodist_saved.graph.main_ops import MAIN_OP_COLLECTIONS
 from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.graph.tensor_infos import tensor_names
 from autodist_saved.graph.warmup import WARMUP_FILE, warmup_problems
-
-_KINDS: Mapping[str, Callable[[Any], object]] = {
-    "signatures": dict,
-    "assets_collection": tuple,
-    "assets_list": tuple,
-    "assets_extra": dict,
-    "warmup": dict,
-    "examples": dict,
-}
 
 
 @dataclass(frozen=True)
@@ -71,9 +63,11 @@ class MetaGraphRequest:
     known_problems: Sequence[Problem] = ()
 
     def __post_init__(self) -> None:
-        """Takes what users give the builder: None for nothing, anything iterable, what ``assign_add`` returns."""
-        for name, kind in _KINDS.items():
-            object.__setattr__(self, name, kind(getattr(self, name) or ()))
+        """Takes what users give the builder, what ``assign_add`` returns too; what it cannot take is a problem."""
+        for name in ARGUMENTS:
+            value, problems = taken(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+            object.__setattr__(self, "known_problems", (*self.known_problems, *problems))
         for name in ("main_op", "init_op", "train_op"):
             object.__setattr__(self, name, tensorflow_private.unwrap_resource_assign(getattr(self, name)))
 
@@ -87,8 +81,12 @@ class MetaGraphRequest:
         """What is run when a model is loaded, in whichever form it was given."""
         return self.main_op if self.init_op is None else self.init_op
 
-    def check(self, taken: Collection[str] = ()) -> None:
-        """Raise ``SignatureError`` with all that does not fit the graph, or ``taken`` files of ``assets.extra/``."""
+    def check(self, taken_files: Collection[str] = ()) -> None:
+        """Raise ``SignatureError`` with all that does not fit.
+
+        Args:
+            taken_files: what other meta graphs have put into ``assets.extra/``.
+        """
         warmup_file = [WARMUP_FILE] if self.warmup else []
         problems = [
             *self.known_problems,
@@ -97,8 +95,8 @@ class MetaGraphRequest:
             *self._form_problems(),
             *self._asset_problems(),
             *self._serving_problems(),
-            *extra_file_problems(self.assets_extra, [*taken, *warmup_file]),
-            *extra_file_problems(dict.fromkeys(warmup_file, b""), taken),
+            *extra_file_problems(self.assets_extra, [*taken_files, *warmup_file]),
+            *extra_file_problems(dict.fromkeys(warmup_file, b""), taken_files),
             *warmup_problems(self.warmup, self.signatures),
             *example_problems("examples", self.examples, self.signatures),
         ]
@@ -107,8 +105,6 @@ class MetaGraphRequest:
 
     def _problems(self) -> Iterator[Problem]:
         graph = self.graph
-        if not self.tags or isinstance(self.tags, str):
-            yield Problem("tags", f"{self.tags!r} is no list of tags", 'give for instance ["serve"]')
         if self.clear_devices not in DEVICES:
             yield Problem(
                 "clear_devices",
@@ -179,14 +175,16 @@ class MetaGraphRequest:
 
     def _asset_problems(self) -> Iterator[Problem]:
         fix = "give constant string tensors that name files, such as tf.constant(path)"
+        argument = "assets_list" if self.assets_list else "assets_collection"
         for number, asset in enumerate(self.assets):
+            place = f"{argument}[{number}]"
             try:
                 path = tensorflow_private.asset_path(asset)
             except TypeError as error:
-                yield Problem(f"assets[{number}]", str(error), fix)
+                yield Problem(place, str(error), fix)
                 continue
             if not Path(path).is_file():
-                yield Problem(f"assets[{number}]", f"there is no file {path!r}", "name a file of this machine")
+                yield Problem(place, f"there is no file {path!r}", "name a file of this machine")
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import tensorflow.compat.v1 as v1
 from google.protobuf import text_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
@@ -20,6 +22,10 @@ class SavedModelGraphs:
     def nbytes(self) -> int:
         """Serialized bytes of the meta graphs so far."""
         return sum(map(nbytes_of, self._proto.meta_graphs))
+
+    def has(self, tags: Iterable[str]) -> bool:
+        """Whether one has these tags, in whatever order. Loaders find no other one that has them too."""
+        return any(set(one.meta_info_def.tags) == set(tags) for one in self._proto.meta_graphs)
 
     def add(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         """Add another meta graph; its tags tell it from the others."""

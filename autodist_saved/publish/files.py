@@ -33,6 +33,11 @@ class SavedModelFiles:
         return self.root / "saved_model.pbtxt"
 
     @property
+    def is_model(self) -> bool:
+        """Whether loaders take the directory for a model."""
+        return self.saved_model.is_file() or self.saved_model_text.is_file()
+
+    @property
     def saved_model_chunks(self) -> Path:
         """The same in chunks, as TensorFlow stores graphs beyond 2 GiB."""
         return self.root / "saved_model.cpb"

@@ -42,7 +42,7 @@ class Version:
     @property
     def is_model(self) -> bool:
         """Whether loaders take it for one."""
-        return self.files.saved_model.is_file() or self.files.saved_model_text.is_file()
+        return self.files.is_model
 
     @property
     def is_ours(self) -> bool:

@@ -217,8 +217,10 @@ def plain_session(session: Any) -> v1.Session:
     """The TensorFlow session inside a monitored one, so that reads run no hooks; a plain one as it is.
 
     Raises:
-        UsageError: the session is closed.
+        UsageError: the session is closed, or there is none.
     """
+    if session is None:
+        raise UsageError("sess is None: give the session whose variables are exported")
     try:
         if hasattr(session, "run_step_fn"):
             plain = session.run_step_fn(lambda step_context: step_context.session)

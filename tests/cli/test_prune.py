@@ -66,6 +66,8 @@ def test_as_json_it_says_what_stays_too(base: Path) -> None:
     [
         (["gone"], UsageError, "gone is no directory; name the one that holds the versions"),
         (["1/saved_model.pb"], UsageError, "is no directory"),
+        (["12"], UsageError, "12 is a model itself; name the directory that holds the versions 1, 2, 3..."),
+        (["12/assets.extra"], UsageError, "assets.extra has no versions in it; name the directory"),
         (["", "--keep", 0, "--keep-days", -1], OptionsError, "wrong Retention (2 problems)"),
     ],
 )
@@ -75,6 +77,19 @@ def test_wrong_usage_is_said(base: Path, arguments: list[object], error: type[Ex
     assert isinstance(caught, error)
     assert said in str(caught)
     assert numbers(base) == list(range(1, 13))
+
+
+def test_that_nothing_is_removed_is_said(base: Path) -> None:
+    (base / "empty").mkdir()
+    for place, rules, said in (
+        (base, ["--keep", 12], "all of its 12 versions stay with --keep 12"),
+        (base / "empty", [], "it has no versions"),
+    ):
+        done = prune(place, *rules)
+        assert done.exit_code == 0
+        assert done.stdout == f"nothing to remove from {place}: {said}\n"
+    quiet = prune(base / "empty", "--json")
+    assert json.loads(quiet.stdout) == {"removed": [], "stays": []}
 
 
 def test_what_cannot_be_removed_is_an_error_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
