@@ -69,7 +69,7 @@ class ExportOptions(Options):
             and checksums with the plan; ``none`` trusts the disk. ``full`` also loads the model in a fresh process
             on the chief's CPU, where it needs as much memory as the variables, and calls every signature with the
             builder's ``examples``. The job answers the same while training is stopped, which lasts longer by that.
-            Answers that differ by more than arithmetic explains are refused.
+            Answers that differ by more than arithmetic explains are refused, and so are targets in object stores.
         verify_timeout_secs: how long loading and calling the model may take, with ``verify="full"``.
     """
 

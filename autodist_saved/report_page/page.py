@@ -19,7 +19,7 @@ from autodist_saved.report_page.timeline_chart import TimelineChart
 
 _SHOWN = 100
 # They have a place of their own on the page.
-_ELSEWHERE = {
+ELSEWHERE = {
     "one moment",
     "training stood still",
     "streamed",
@@ -59,7 +59,7 @@ def render(model: SavedModel) -> bytes:
         title=" / ".join(model.files.root.resolve().parts[-2:]),
         writer=writer_of(model),
         report=report,
-        facts=[fact for fact in report.facts() if fact[0] not in _ELSEWHERE] if report is not None else (),
+        facts=[fact for fact in report.facts() if fact[0] not in ELSEWHERE] if report is not None else (),
         timeline=TimelineChart.of(report) if report is not None and report.intervals else None,
         map=ServerMap.of(plan, stored) if plan is not None and plan.variables else None,
         tasks=_tasks(report) if report is not None else (),

@@ -8,11 +8,12 @@ from autodist_saved.report import ExportReport
 from autodist_saved.report_page.shares import percent
 from autodist_saved.timeline import Interval
 
-_MEANING = {
+MEANING = {
     "plan": "which variables there are, and who holds them",
     "describe": "graphs and signatures",
     "open": "a hidden place for the files",
     "connect": "parameter servers get ready",
+    "ask": "the job answers once before, so that it stops for less",
     "cut": "trainers come to the end of their step",
     "stage": "variables are copied where they are, or held",
     "release": "trainers go on",
@@ -63,7 +64,7 @@ class TimelineChart:
         rows = [
             PhaseRow(
                 phase,
-                _MEANING.get(phase, ""),
+                MEANING.get(phase, ""),
                 tuple(_bar(interval, whole) for interval in report.intervals if interval.phase == phase),
                 seconds,
             )

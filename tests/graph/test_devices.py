@@ -103,13 +103,13 @@ def test_a_cleared_graph_runs_on_one_machine(placed: graph_pb2.GraphDef, which: 
 @pytest.mark.parametrize("value", [None, "all", "/job:ps"])
 def test_other_values_are_refused_with_those_that_there_are(graph: tf.Graph, value: Any) -> None:
     with pytest.raises(SignatureError, match="is none of True, 'cluster', False") as caught:
-        describe(request(graph, clear_devices=value), "none")
+        describe(request(graph, clear_devices=value))
     assert "only job, replica and task ('cluster')" in str(caught.value)
 
 
 def test_a_task_that_is_named_elsewhere_is_refused(graph: tf.Graph) -> None:
     tf.raw_ops.Print(input=1, data=[1], message="cache of /job:ps/task:0", name="told")
-    proto = describe(request(graph), "none").proto
+    proto = describe(request(graph)).proto
     with pytest.raises(GraphError) as caught:
         check(proto, devices_cleared=True)
     said = "op 'told', attribute 'message': it names a task of the cluster: 'cache of /job:ps/task:0'"
@@ -130,7 +130,7 @@ def test_names_of_resources_lose_the_cluster_and_stay_as_equal_as_they_were(grap
         return tf.raw_ops.VarIsInitializedOp(resource=handle)
 
     read()
-    proto = describe(request(graph, clear_devices=which), "none").proto
+    proto = describe(request(graph, clear_devices=which)).proto
     check(proto, devices_cleared=True)
     (function,) = proto.graph_def.library.function
     handles = [node for node in (*proto.graph_def.node, *function.node_def) if node.op == "VarHandleOp"]
@@ -146,19 +146,19 @@ def test_tasks_that_one_machine_does_not_have_are_told_where_devices_are_kept(
     for device in ("/job:localhost/task:0", "/device:CPU:0"):
         with tf.device(device):
             tf.no_op()
-    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    check(describe(request(graph, clear_devices=False)).proto, devices_cleared=False)
     assert not caplog.records
     for device in (f"{PS}/device:CPU:0", "/job:chief/task:0", "/job:chief/task:0"):
         with tf.device(device):
             tf.no_op()
-    check(describe(request(graph, clear_devices=False), "none").proto, devices_cleared=False)
+    check(describe(request(graph, clear_devices=False)).proto, devices_cleared=False)
     (record,) = caplog.records
     assert "ops stay on /job:chief/task:0, /job:ps/task:1, which one machine does not have" in record.getMessage()
 
 
 def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Graph) -> None:
     tf.constant("/job:ps/task:0", name="text")
-    proto = describe(request(graph), "none").proto
+    proto = describe(request(graph)).proto
     check(proto, devices_cleared=True)
     (node,) = proto.graph_def.node
     assert node.attr["value"].tensor.string_val == [b"/job:ps/task:0"]

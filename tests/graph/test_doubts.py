@@ -22,7 +22,7 @@ def noisy(x: tf.Tensor) -> tf.Tensor:
 def found(graph: tf.Graph, x: tf.Tensor, y: tf.Tensor, **arguments: Any) -> dict[str, str]:
     signatures = {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}
     saver = v1.train.Saver(allow_empty=True)
-    return doubts(describe(request(graph, signatures=signatures, saver=saver, **arguments), "none").proto)
+    return doubts(describe(request(graph, signatures=signatures, saver=saver, **arguments)).proto)
 
 
 def variable(x: tf.Tensor) -> tf.Tensor:
@@ -99,7 +99,7 @@ def test_a_node_that_is_a_call_is_what_its_function_does(graph: tf.Graph) -> Non
     x = v1.placeholder(tf.float32, [], "x")
     for steady, make in ((True, function), (False, noisy)):
         signatures = {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": make(x)})}
-        proto = describe(request(graph, signatures=signatures), "none").proto
+        proto = describe(request(graph, signatures=signatures)).proto
         for node in proto.graph_def.node:
             if node.op.endswith("PartitionedCall"):
                 node.op = node.attr["f"].func.name

@@ -18,7 +18,7 @@ from tests.meta_graphs import request
 
 def described(graph: tf.Graph, foreign: str, op_type: str = "HorovodAllreduce", **arguments: Any) -> Any:
     """A described graph in which an op is of another type."""
-    proto = describe(request(graph, **arguments), "none").proto
+    proto = describe(request(graph, **arguments)).proto
     functions = (function.node_def for function in proto.graph_def.library.function)
     (node,) = [node for nodes in (proto.graph_def.node, *functions) for node in nodes if node.name == foreign]
     node.op = op_type
@@ -107,14 +107,14 @@ def test_no_process_is_started_for_a_graph_of_ordinary_ops(graph: tf.Graph, monk
 
     twice(tf.constant(1.0))
     v1.train.AdamOptimizer().minimize(v1.get_variable("w", initializer=1.0) ** 2)
-    check(describe(request(graph), "none").proto, devices_cleared=True)
+    check(describe(request(graph)).proto, devices_cleared=True)
 
 
 def test_python_functions_that_a_signature_calls_are_refused(graph: tf.Graph) -> None:
     x = v1.placeholder(tf.float32, [], "x")
     y = tf.numpy_function(lambda value: value, [x], tf.float32, name="y")
     arguments = {"signatures": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
-    proto = describe(request(graph, **arguments), "none").proto
+    proto = describe(request(graph, **arguments)).proto
     assert "signature 'p': it calls Python functions of this process, which no other one has: 'y'" in refused(proto)
     check(proto, devices_cleared=True, custom_ops={"PyFunc"})
 
@@ -123,7 +123,7 @@ def test_python_functions_of_the_training_alone_are_let_through(
     graph: tf.Graph, caplog: pytest.LogCaptureFixture
 ) -> None:
     tf.numpy_function(lambda: np.float32(1), [], tf.float32)
-    check(describe(request(graph, **model()), "none").proto, devices_cleared=True)
+    check(describe(request(graph, **model())).proto, devices_cleared=True)
     assert not caplog.records
 
 
@@ -137,7 +137,7 @@ def test_python_functions_of_the_train_op_are_told(
         data = tf.data.Dataset.from_generator(lambda: iter([1.0]), output_signature=tf.TensorSpec([]))
         loss = v1.data.make_one_shot_iterator(data).get_next()
     arguments = {**model(), "train_op": tf.group(loss)}
-    proto = describe(request(graph, **arguments), "none").proto
+    proto = describe(request(graph, **arguments)).proto
     check(proto, devices_cleared=True)
     (record,) = caplog.records
     assert "train_op: it calls Python functions of this process, which no other one has: " in record.getMessage()

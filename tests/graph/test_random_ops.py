@@ -26,7 +26,7 @@ def predict(x: tf.Tensor, y: tf.Tensor) -> Any:
 
 
 def warned(graph: tf.Graph, caplog: pytest.LogCaptureFixture, **arguments: object) -> list[str]:
-    check(describe(request(graph, **arguments), "none").proto, devices_cleared=True)
+    check(describe(request(graph, **arguments)).proto, devices_cleared=True)
     return [record.getMessage() for record in caplog.records if record.name.startswith("autodist_saved")]
 
 

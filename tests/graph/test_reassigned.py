@@ -13,7 +13,7 @@ from tests.meta_graphs import request
 
 def warned(graph: tf.Graph, caplog: pytest.LogCaptureFixture, saver: v1.train.Saver, main_op: tf.Operation) -> str:
     caplog.clear()
-    check(describe(request(graph, saver=saver, main_op=main_op), "none").proto, devices_cleared=True)
+    check(describe(request(graph, saver=saver, main_op=main_op)).proto, devices_cleared=True)
     return "".join(record.getMessage() for record in caplog.records)
 
 

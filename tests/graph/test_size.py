@@ -24,7 +24,7 @@ def test_the_largest_constants_are_named_first(graph: tf.Graph, monkeypatch: pyt
     constants(500, 3000, 1000)
     monkeypatch.setattr(size, "MAX_BYTES", 15_000)
     with pytest.raises(GraphError) as caught:
-        describe(request(graph), "none")
+        describe(request(graph))
     text = str(caught.value)
     assert "more than the 15,000 bytes that can be read again; the largest constants are 'table_1' (12,0" in text
     assert text.index("'table_1'") < text.index("'table_2'") < text.index("'table_0'")
@@ -38,7 +38,7 @@ def test_tensorflow_is_not_asked_for_a_graph_that_is_too_large(
     monkeypatch.setattr(size, "MAX_BYTES", 10_000)
     monkeypatch.delattr(v1.train, "export_meta_graph")
     with pytest.raises(GraphError):
-        describe(request(graph), "none")
+        describe(request(graph))
 
 
 def test_a_graph_that_tensorflow_cannot_read_again_itself_is_too_large(
@@ -51,12 +51,12 @@ def test_a_graph_that_tensorflow_cannot_read_again_itself_is_too_large(
 
     monkeypatch.setattr(v1.train, "export_meta_graph", export_meta_graph)
     with pytest.raises(GraphError, match="the largest constants are 'table_0'"):
-        describe(request(graph), "none")
+        describe(request(graph))
 
 
 def test_one_number_that_fills_a_tensor_takes_no_room(graph: tf.Graph) -> None:
     tf.constant(0.0, shape=[2**20, 2**10], name="four_gigabytes_of_zeros")
-    check(describe(request(graph), "none").proto, devices_cleared=True)
+    check(describe(request(graph)).proto, devices_cleared=True)
 
 
 def test_constants_of_functions_and_strings_count(graph: tf.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_constants_of_functions_and_strings_count(graph: tf.Graph, monkeypatch: 
 
     inner()
     tf.constant("x" * 5000, name="words")
-    proto = describe(request(graph), "none").proto
+    proto = describe(request(graph)).proto
     assert 0 <= proto.ByteSize() - size.nbytes_of(proto) < 1000
     monkeypatch.setattr(size, "MAX_BYTES", 15_000)
     with pytest.raises(GraphError, match=r"are 'held' of function '__inference_inner_\d+' \(12,\d+ bytes\)"):
@@ -75,7 +75,7 @@ def test_constants_of_functions_and_strings_count(graph: tf.Graph, monkeypatch: 
 
 def test_the_meta_graphs_of_one_file_count_together(graph: tf.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     constants(3000)
-    proto = describe(request(graph), "none").proto
+    proto = describe(request(graph)).proto
     monkeypatch.setattr(size, "MAX_BYTES", 20_000)
     check(proto, devices_cleared=True)
     with pytest.raises(GraphError, match="more than the 20,000 bytes"):

@@ -29,7 +29,7 @@ def test_tables_are_filled_when_a_model_without_main_op_is_loaded(graph: tf.Grap
     for word in "ab":
         table(word)
     graph.finalize()
-    proto = describe(request(graph), "none").proto
+    proto = describe(request(graph)).proto
     name = main_op_of(proto)
     assert name == "init_all_tables_when_loaded_1"
     (node,) = [node for node in proto.graph_def.node if node.name == name]
@@ -38,7 +38,7 @@ def test_tables_are_filled_when_a_model_without_main_op_is_loaded(graph: tf.Grap
 
 def test_a_graph_without_tables_gets_no_main_op(graph: tf.Graph) -> None:
     tf.constant(1)
-    assert not describe(request(graph), "none").proto.collection_def
+    assert not describe(request(graph)).proto.collection_def
 
 
 @pytest.mark.parametrize("kind", ["operation", "tensor"])
@@ -68,6 +68,6 @@ def test_a_main_op_that_fills_all_tables_is_left_as_it_is(graph: tf.Graph) -> No
     table("a")
     main_op = tf.group(v1.tables_initializer(), name="main")
     before = len(graph.get_operations())
-    proto = describe(request(graph, main_op=main_op), "none").proto
+    proto = describe(request(graph, main_op=main_op)).proto
     assert main_op_of(proto) == "main"
     assert len(proto.graph_def.node) == before

@@ -24,7 +24,7 @@ def told(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> Told:
     def told(inputs: dict[str, Any], y: tf.Tensor, **arguments: Any) -> str:
         signatures = {"p": v1.saved_model.predict_signature_def(inputs, {"y": y})}
         arguments.setdefault("saver", v1.train.Saver(allow_empty=True))
-        proto = describe(request(graph, signatures=signatures, **arguments), "none").proto
+        proto = describe(request(graph, signatures=signatures, **arguments)).proto
         caplog.clear()
         check(proto, devices_cleared=True)
         warned = "".join(record.getMessage() for record in caplog.records)

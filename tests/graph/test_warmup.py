@@ -47,7 +47,7 @@ def signatures(graph: tf.Graph) -> dict[str, Any]:
 
 
 def logs(graph: tf.Graph, signatures: dict[str, Any], warmup: dict[str, Any], tmp_path: Path) -> list[Any]:
-    described = describe(request(graph, signatures=signatures, warmup=warmup), "none")
+    described = describe(request(graph, signatures=signatures, warmup=warmup))
     return read(described.extra_files[FILE], tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_everything_that_is_wrong_is_told_at_once(graph: tf.Graph, signatures: A
         "classify": [{"inputs": [b"no example"]}, {"inputs": []}],
     }
     with pytest.raises(SignatureError) as caught:
-        describe(request(graph, tags="serve", signatures=signatures, warmup=warmup), "none")
+        describe(request(graph, tags="serve", signatures=signatures, warmup=warmup))
     problems = {problem.place: problem.what for problem in caught.value.problems}
     assert problems.pop("tags"), "other problems of the meta graph are told with them"
     assert "text" in problems.pop("warmup['predict'][4]['x']")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
+from autodist_saved.report_page.page import ELSEWHERE
 from autodist_saved.report_page.server_map import NAMED, ServerMap
 from autodist_saved.report_page.shares import Largest, percent
-from autodist_saved.report_page.timeline_chart import TimelineChart
+from autodist_saved.report_page.timeline_chart import MEANING, TimelineChart
+from tests.jobs.paused import PHASES
 from tests.test_report import REPORT, UNSTOPPED
 
 
@@ -73,3 +76,12 @@ def test_many_pieces_are_a_few_blocks() -> None:
 def test_strings_are_as_wide_as_they_are_stored() -> None:
     chart = ServerMap.of(ExportPlan((variable("words", 2, ("ps:0",), "string"),)), {"words": 30})
     assert chart.rows[0].nbytes == 30
+
+
+def test_every_phase_of_an_export_is_explained() -> None:
+    assert MEANING.keys() == {*PHASES, "ask"}
+
+
+def test_what_has_a_place_of_its_own_is_what_a_report_tells() -> None:
+    report = replace(REPORT, staging={"ps:0": "memory"}, transport={"ps:0": "stream"})
+    assert {name for name, _ in report.facts()} >= ELSEWHERE
