@@ -94,9 +94,10 @@ def _told_of(path: Path) -> AbstractContextManager[None]:
 
 def _days_old(version: Version, now: float) -> float:
     try:
-        return (now - version.written) / _DAY_SECS
+        date = version.written
     except FileNotFoundError:
         return math.inf  # another process that publishes there has removed it meanwhile
+    return 0.0 if date is None else (now - date) / _DAY_SECS
 
 
 def remove(versions: Iterable[Version]) -> list[Version]:

@@ -7,12 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
-from autodist_saved.errors import (
-    LeaseLostError,
-    TargetExistsError,
-)
-from autodist_saved.paths import path_of
+from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
+from autodist_saved.paths import modified, path_of, store_of
 from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.store import claim
@@ -69,6 +67,40 @@ def test_what_a_living_process_writes_is_left_alone(bucket: Path) -> None:
     assert publish(target).endswith("/2")
     assert "1/variables/variables.data-00000-of-00001" in models(bucket / "base")
     end(process)
+
+
+def test_what_a_living_process_writes_is_left_alone_where_the_store_tells_no_dates(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untold(*_: object) -> None:
+        raise NotImplementedError
+
+    process = publisher(bucket / "base", "open", "complete")
+    monkeypatch.setattr(store_of(bucket), "modified", untold)
+    assert modified(bucket / "base" / ".autodist_saved-claim-1") is None
+    assert publish(VersionedTarget(bucket / "base")).endswith("/2")
+    assert "1/variables/variables.data-00000-of-00001" in models(bucket / "base")
+    end(process)
+
+
+def test_a_claim_whose_answer_is_lost_is_swept_by_the_next_export(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, base = store_of(bucket), bucket / "base"
+    pipe_file = store.pipe_file
+
+    def unheard(*arguments: object, **options: object) -> None:
+        pipe_file(*arguments, **options)
+        raise ConnectionClosedError(endpoint_url="http://s3")
+
+    target = VersionedTarget(base, exclusive=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "pipe_file", unheard)
+        with pytest.raises(TargetError, match="the object store cannot be reached"):
+            target.open()
+    assert keys(base) == [".autodist_saved-claim-1"]
+    assert publish(target).endswith("/1")
+    assert keys(base) == models(base)
 
 
 def test_of_two_processes_the_one_that_comes_last_publishes_and_the_other_is_told(bucket: Path) -> None:

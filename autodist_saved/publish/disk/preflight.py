@@ -89,7 +89,7 @@ def _lack_of_room(base: Path, nbytes: int, keep: int | None) -> Iterator[Problem
 
 def _dates_in_the_future(base: Path) -> Iterator[Problem]:
     """Of versions, and of the base: what was tried out there has dated it, by the file system's clock."""
-    dates = {version.path: version.written for version in versions_in(base)} | {base: base.stat().st_mtime}
+    dates = {version.path: version.written or 0.0 for version in versions_in(base)} | {base: base.stat().st_mtime}
     latest = max(dates, key=dates.__getitem__)
     ahead = dates[latest] - time.time()
     if ahead > CLOCK_SECS:

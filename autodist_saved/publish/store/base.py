@@ -85,8 +85,7 @@ class StoreBase(Base[StoreStaging]):
                 date = modified(probe)
             finally:
                 probe.unlink(missing_ok=True)
-        ahead_secs = date - time.time()
-        if date and abs(ahead_secs) > CLOCK_SECS:
+        if date is not None and abs(ahead_secs := date - time.time()) > CLOCK_SECS:
             raise TargetError(
                 f"the clock of {self.path} and that of this machine are {abs(ahead_secs):.0f} seconds apart; set the "
                 "clock of this machine",

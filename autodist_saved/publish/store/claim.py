@@ -41,13 +41,13 @@ class Claim:
         self._path = claim_of(place)
         self._holder = Holder.after(None, task)
         _held.add(self._holder)
-        with storing(self._path):
-            try:
+        try:
+            with storing(self._path):
                 store_of(self._path).pipe_file(str(self._path), self._holder.line, mode="create")
-            except FileExistsError:
-                self.disown()
-                raise FileExistsError(f"{place} is claimed already") from None
-        self.check()  # a store may not know the condition
+                self.check()  # a store may not know the condition
+        except BaseException:
+            self.disown()
+            raise
 
     def check(self) -> None:
         """To be called right before a model appears.
@@ -85,13 +85,14 @@ def claims_in(base: Path) -> Iterator[Path]:
 
 
 def is_left(place: Path) -> bool:
-    """Whether a place is claimed by nobody of this machine who lives, or for more than a day."""
+    """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
     path = claim_of(place)
     try:
-        holder, age_secs = Holder.read(path), time.time() - modified(path)
+        holder, date = Holder.read(path), modified(path)
     except FileNotFoundError:
         return False
-    return age_secs > _DAY_SECS or (holder is not None and holder not in _held and not holder.may_live)
+    is_old = date is not None and time.time() - date > _DAY_SECS
+    return is_old or (holder is not None and holder not in _held and not holder.may_live)
 
 
 def sweep(place: Path) -> None:
