@@ -11,7 +11,6 @@ from autodist_saved.publish.lease import Lease, take_lease
 from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staged_target import StagedTarget, Staging
-from autodist_saved.publish.version import versions_in
 from autodist_saved.report import ExportReport
 
 
@@ -51,6 +50,10 @@ class VersionedTarget(StagedTarget[Staging]):
     def path(self) -> str:
         return str(self._base.path)
 
+    @property
+    def grows_on_disk(self) -> bool:
+        return self._base.grows_on_disk
+
     def check(self) -> None:
         self._base.check()
 
@@ -84,7 +87,7 @@ class VersionedTarget(StagedTarget[Staging]):
 
     def reports(self) -> list[ExportReport]:
         with translated("preflight"):
-            return [version.report for version in versions_in(self._base.path) if version.report is not None]
+            return [version.report for version in self._base.versions() if version.report is not None]
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""

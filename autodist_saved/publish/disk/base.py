@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from autodist_saved.publish.disk.file_system import check_writable, rename_witho
 from autodist_saved.publish.disk.latest import point_to_latest
 from autodist_saved.publish.disk.preflight import find_problems
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
-from autodist_saved.publish.version import number_after, versions_in
-
-log = logging.getLogger(__name__)
+from autodist_saved.publish.version import Version, versions_in
 
 
 class LocalBase(Base[StagingDirectory]):
@@ -25,6 +22,9 @@ class LocalBase(Base[StagingDirectory]):
 
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
         return find_problems(self.path, nbytes, keep, take_lease)
+
+    def versions(self) -> list[Version]:
+        return versions_in(self.path)
 
     def prepare(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -47,9 +47,3 @@ class LocalBase(Base[StagingDirectory]):
 
     def point_to_latest(self) -> None:
         point_to_latest(self.path)
-
-    def _next_number(self) -> int:
-        versions = versions_in(self.path)
-        if versions and not versions[-1].is_model:
-            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
-        return number_after(versions)
