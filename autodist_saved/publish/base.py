@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from autodist_saved.errors import Problem
+from autodist_saved.publish.lease import Lease
 from autodist_saved.publish.staged_target import Staging
 from autodist_saved.publish.version import Version, number_after
 
@@ -44,6 +45,16 @@ class Base(ABC, Generic[S]):
     @abstractmethod
     def versions(self) -> list[Version]:
         """All that there are, and whatever else has a number for a name, in ascending order. Raises ``OSError``."""
+
+    @abstractmethod
+    def take_lease(self, task: str) -> Lease:
+        """The right to publish there, of this process. ``task``: whose it is, for messages. Raises ``OSError``."""
+
+    @abstractmethod
+    def remove(self, version: Version) -> None:
+        """Remove a version. What makes loaders take it for a model goes first; a crash leaves what the next export or
+        removal finds. Raises ``OSError``.
+        """
 
     @abstractmethod
     def prepare(self) -> None:

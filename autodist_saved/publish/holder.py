@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from autodist_saved.paths import is_remote
-
 
 @dataclass(frozen=True)
 class Holder:
@@ -38,14 +36,12 @@ class Holder:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Who is named in the first line of a file; None where nobody is. Raises what a store's library does."""
+        """Who is named in the first line of a file; None where nobody is. Raises ``OSError``, and what a store's
+        library does.
+        """
         try:
             return cls(**json.loads(path.read_bytes().split(b"\n")[0]))
         except (FileNotFoundError, ValueError, TypeError):
-            return None
-        except OSError:
-            if is_remote(path):
-                raise
             return None
 
     @property

@@ -7,7 +7,7 @@ import os
 from autodist_saved.errors import LeaseLostError, PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.lease import Lease, take_lease
+from autodist_saved.publish.lease import Lease
 from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staged_target import StagedTarget, Staging
@@ -82,7 +82,7 @@ class VersionedTarget(StagedTarget[Staging]):
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
         version = super().commit()
         self._base.point_to_latest()
-        self._retention.apply(self._base.path)
+        self._retention.apply(self._base)
         return version
 
     def reports(self) -> list[ExportReport]:
@@ -98,7 +98,7 @@ class VersionedTarget(StagedTarget[Staging]):
         if not self._exclusive:
             return
         if self._lease is None:
-            self._lease = take_lease(self._base.path, task)
+            self._lease = self._base.take_lease(task)
         self._check_lease()
 
     def _check_lease(self) -> None:

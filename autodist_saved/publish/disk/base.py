@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from autodist_saved.errors import Problem
+from autodist_saved.paths import hidden_name
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing, sync
 from autodist_saved.publish.disk.latest import point_to_latest
 from autodist_saved.publish.disk.preflight import find_problems
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
+from autodist_saved.publish.lease import Lease, LockedLease
 from autodist_saved.publish.version import Version, versions_in
 
 
@@ -25,6 +28,18 @@ class LocalBase(Base[StagingDirectory]):
 
     def versions(self) -> list[Version]:
         return versions_in(self.path)
+
+    def take_lease(self, task: str) -> Lease:
+        return LockedLease.of(self.path, task)
+
+    def remove(self, version: Version) -> None:
+        """As every base's. All but the graphs goes at once, and is swept after a crash."""
+        version.files.saved_model.unlink(missing_ok=True)
+        version.files.saved_model_text.unlink(missing_ok=True)
+        sync(version.path)
+        hidden = hidden_name(version.path.parent, version.path.name)
+        version.path.rename(hidden)
+        shutil.rmtree(hidden)
 
     def prepare(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

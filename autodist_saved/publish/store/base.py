@@ -10,8 +10,10 @@ from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import storing
 from autodist_saved.paths import hidden_name, modified
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.disk.preflight import CLOCK_SECS, failure
+from autodist_saved.publish.lease import Lease, NamedLease
+from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.objects import remove_model
 from autodist_saved.publish.store.staging import StoreStaging
 from autodist_saved.publish.version import Version, version_number, versions_in
 
@@ -31,6 +33,13 @@ class StoreBase(Base[StoreStaging]):
     def versions(self) -> list[Version]:
         with storing(self.path):
             return versions_in(self.path) if self.path.exists() else []
+
+    def take_lease(self, task: str) -> Lease:
+        return NamedLease.of(self.path, task)
+
+    def remove(self, version: Version) -> None:
+        with storing(version.path):
+            remove_model(version.path)
 
     def prepare(self) -> None:
         """Directories are names."""
