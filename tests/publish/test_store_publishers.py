@@ -52,6 +52,24 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
 
 
 def test_a_killed_process_leaves_a_place_for_one_model_free(bucket: Path) -> None:
+    place = bucket / "model"
+    process = publisher(place, "one", "open", "complete")
+    with pytest.raises(TargetExistsError, match="already exists"):
+        target_at(place).check()
+    end(process)
+    assert models(place) == ["variables/variables.data-00000-of-00001"]
+    target = target_at(place)
+    target.check()
+    files = target.open()
+    assert keys(bucket) == []
+    write_model(files.root)
+    target.commit()
+    assert models(bucket) == [
+        f"model/{name}" for name in ("assets.extra/autodist_saved/manifest.json", "saved_model.pb")
+    ]
+
+
+def test_a_model_under_way_keeps_its_place(bucket: Path) -> None:
     target = target_at(str(bucket / "model"))
     stage(target, 10)
     target.complete()
