@@ -55,8 +55,7 @@ class Version:
 
         Raises ``OSError``.
         """
-        places = (self.files.saved_model, self.files.saved_model_text)
-        return modified(next((place for place in places if place.is_file()), self.path))
+        return modified(next((place for place in self.files.graphs if place.is_file()), self.path))
 
     @cached_property
     def report(self) -> ExportReport | None:

@@ -34,8 +34,8 @@ class LocalBase(Base[StagingDirectory]):
 
     def remove(self, version: Version) -> None:
         """As every base's. All but the graphs goes at once, and is swept after a crash."""
-        version.files.saved_model.unlink(missing_ok=True)
-        version.files.saved_model_text.unlink(missing_ok=True)
+        for graphs in version.files.graphs:
+            graphs.unlink(missing_ok=True)
         sync(version.path)
         hidden = hidden_name(version.path.parent, version.path.name)
         version.path.rename(hidden)

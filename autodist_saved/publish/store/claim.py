@@ -103,8 +103,7 @@ def sweep(place: Path) -> None:
     with storing(place):
         if not is_left(place):
             return
-        files = SavedModelFiles(place)
-        if not (files.saved_model.exists() or files.saved_model_text.exists()):
+        if not SavedModelFiles(place).is_model:
             log.warning("removing %s, which an export that did not end has left", place)
             remove_model(place)
         abort_uploads(place)
