@@ -11,8 +11,8 @@ from botocore.exceptions import ConnectionClosedError
 
 from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
 from autodist_saved.paths import modified, path_of, store_of
-from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.places import target_at
+from autodist_saved.publish.process_name import ProcessName
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.object_store import keys, models, uploads
@@ -41,7 +41,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path
 
 def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = bucket / "base"
-    (base / ".autodist_saved-claim-1").write_bytes(Holder(1, "another", 1, "chief:0", "some time ago").line)
+    (base / ".autodist_saved-claim-1").write_bytes(ProcessName(1, "another", 1, "chief:0", "some time ago").line)
     (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
     target = VersionedTarget(base)
     assert publish(target).endswith("/2")

@@ -11,14 +11,14 @@ from autodist_saved.errors import LeaseLostError
 from autodist_saved.foreign import storing
 from autodist_saved.paths import modified, store_of
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.holder import Holder
+from autodist_saved.publish.process_name import ProcessName
 from autodist_saved.publish.store.objects import remove_model
 from autodist_saved.publish.store.uploads import abort_uploads
 
 log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
-_held: set[Holder] = set()
+_held: set[ProcessName] = set()
 """What this process writes at."""
 
 _DAY_SECS = 24 * 60 * 60
@@ -39,7 +39,7 @@ class Claim:
             TargetError: the store refuses it.
         """
         self._path = claim_of(place)
-        self._holder = Holder.after(None, task)
+        self._holder = ProcessName.after(None, task)
         _held.add(self._holder)
         try:
             with storing(self._path):
@@ -55,7 +55,7 @@ class Claim:
         Raises:
             LeaseLostError: the place has been taken away, because it was written to for too long.
         """
-        if (holder := Holder.read(self._path)) != self._holder:
+        if (holder := ProcessName.read(self._path)) != self._holder:
             raise LeaseLostError(
                 f"{self._path} does not name this process any more, but {holder or 'nobody'}; export again",
                 path=str(self._path),
@@ -88,7 +88,7 @@ def is_left(place: Path) -> bool:
     """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
     path = claim_of(place)
     try:
-        holder, date = Holder.read(path), modified(path)
+        holder, date = ProcessName.read(path), modified(path)
     except FileNotFoundError:
         return False
     is_old = date is not None and time.time() - date > _DAY_SECS

@@ -12,8 +12,8 @@ from typing import Self
 
 
 @dataclass(frozen=True)
-class Holder:
-    """A process that holds a lease or a claim.
+class ProcessName:
+    """What names a process that holds a lease or a claim.
 
     Attributes:
         epoch: one more than that of the holder before.
@@ -29,7 +29,7 @@ class Holder:
     since: str
 
     @classmethod
-    def after(cls, last: Holder | None, task: str) -> Self:
+    def after(cls, last: ProcessName | None, task: str) -> Self:
         """What names the process that calls it, from now on."""
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         return cls(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), task, now)
