@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from pathlib import Path
 
+from autodist_saved.bundle.data_file import DataFiles
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import AutodistSavedError, InconsistentError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.sources.source import Source, Staged
 from autodist_saved.stream import Streamed, stream
 from autodist_saved.witness import Witness
@@ -45,7 +45,7 @@ def capture(
     *,
     data_files: int = 1,
     sync: bool = False,
-    uploads: Uploads | None = None,
+    uploads: DataFiles | None = None,
     phase: Phase = lambda _: nullcontext(),
     while_stopped: Callable[[], None] = lambda: None,
 ) -> Captured:

@@ -32,7 +32,6 @@ from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.journal import Journal
 from autodist_saved.memory import Growth
 from autodist_saved.options import ExportOptions
-from autodist_saved.paths import is_url
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.file_sums import file_sums, write_summed
 from autodist_saved.publish.files import SavedModelFiles
@@ -107,7 +106,7 @@ class Export:
         Raises:
             PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong.
         """
-        if self._verification is not None and is_url(self._target.path):
+        if self._verification is not None and not self._target.grows_on_disk:
             raise UsageError(
                 "verify='full' loads the model from a directory before it is visible, and there is none for "
                 f"{self._target.path}; export with verify='checksums'"

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tenacity
@@ -25,6 +24,7 @@ from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
 from autodist_saved.gated_session import GatedSession, losses_told
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
+from autodist_saved.paths import path_of
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.rehearsal import Rehearsal
@@ -242,7 +242,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         )
 
     def _export_on_request(self, target: str) -> None:
-        if Path(target).resolve() != Path(self._target.path).resolve():
+        if path_of(target).resolve() != path_of(self._target.path).resolve():
             raise UsageError(
                 f"this job publishes versions in {self._target.path} alone; ask for an export to that directory"
             )

@@ -83,14 +83,14 @@ def files_below(directory: Path) -> dict[str, Path]:
     return {name: directory / name for name in sorted(names)}
 
 
-def modified(path: Path) -> float:
-    """When it was written, in seconds since the epoch; of a link, the link. 0 where a store does not tell."""
+def modified(path: Path) -> float | None:
+    """When it was written, in seconds since the epoch; of a link, the link. None where a store does not tell."""
     if not is_remote(path):
         return path.lstat().st_mtime
     try:
         return float(store_of(path).modified(str(path)).timestamp())
     except (IsADirectoryError, NotImplementedError):
-        return 0.0
+        return None
 
 
 def hidden_name(parent: Path, name: str) -> Path:

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from autodist_saved.bundle.data_file import DiskFile
+from autodist_saved.bundle.data_file import DataFiles, DiskFile
 from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.carry import CarriedVariables
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, Piece, PieceRows, Shape
 from autodist_saved.progress import Progress
-from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.read_ahead import HELD_BYTES_PER_BYTE, chunk_within, read_ahead
 from autodist_saved.sources.source import Array, Source, misplanned
 
@@ -47,7 +46,7 @@ def stream(
     data_files: int = 1,
     sync: bool = False,
     aside: bool = False,
-    uploads: Uploads | None = None,
+    uploads: DataFiles | None = None,
     confirm: Callable[[], None] = lambda: None,
 ) -> Streamed:
     """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.

@@ -278,6 +278,18 @@ def test_any_target_that_takes_models_in_turn_will_do(graph: tf.Graph, tmp_path:
     assert set(target.tasks) == {"worker:0"}
 
 
+def test_a_request_names_the_base_as_a_path_or_as_a_url(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"at_end": False})
+    with training.session() as session:
+        session.run(training.train)
+        for place in (f"{tmp_path}/base/", f"{tmp_path}/x/../base", f"file://{tmp_path}/base"):
+            training.hook._export_on_request(place)
+        for place in (str(tmp_path), f"memory://{tmp_path}/base"):
+            with pytest.raises(UsageError, match="publishes versions in .*/base alone"):
+                training.hook._export_on_request(place)
+    assert training.steps_of_versions() == [1, 1, 1]
+
+
 def test_sigusr1_publishes(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"at_end": False})
     published = threading.Event()

@@ -9,7 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -50,6 +50,17 @@ class DataFile(ABC):
 
 OpenDataFile = Callable[[Path], DataFile]
 """Makes the data file that is to be at a path. Raises ``OSError``."""
+
+
+class DataFiles(Protocol):
+    """Where data files go that are not to be beside the index."""
+
+    @property
+    def directory(self) -> Path:
+        """Of all of them."""
+
+    def open(self, path: Path, nbytes: int) -> DataFile:
+        """Begin the one that has the name of ``path``, and about so many bytes. Raises ``OSError``."""
 
 
 class DiskFile(DataFile):

@@ -45,19 +45,20 @@ def prune(
     from autodist_saved.errors import TargetUnwritableError, UsageError
     from autodist_saved.foreign import translated
     from autodist_saved.publish.files import SavedModelFiles
+    from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
-    from autodist_saved.publish.version import versions_in
 
     retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every)
     with translated("prune"):
         if not base.is_dir():
             raise UsageError(f"{base} is no directory; name the one that holds the versions")
-        versions = versions_in(base)
+        place = base_at(base)
+        versions = place.versions()
         if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
             what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
             raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
         expired = retention.expired(versions, time.time())
-    removed = expired if dry_run else remove(expired)
+    removed = expired if dry_run else remove(place, expired)
     stays = [version for version in versions if version not in removed]
     if as_json:
         shown = {"removed": removed, "stays": stays}

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from autodist_saved.errors import Problem
+from autodist_saved.publish.lease import Lease
 from autodist_saved.publish.staged_target import Staging
+from autodist_saved.publish.version import Version, number_after
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Staging)
 
 
 class Base(ABC, Generic[S]):
     """A directory, or a place in an object store, below which versions are."""
+
+    grows_on_disk = True
+    """As of :class:`Target`."""
 
     def __init__(self, path: Path) -> None:
         """Touches nothing."""
@@ -35,6 +43,20 @@ class Base(ABC, Generic[S]):
         """
 
     @abstractmethod
+    def versions(self) -> list[Version]:
+        """All that there are, and whatever else has a number for a name, in ascending order. Raises ``OSError``."""
+
+    @abstractmethod
+    def take_lease(self, task: str) -> Lease:
+        """The right to publish there, of this process. ``task``: whose it is, for messages. Raises ``OSError``."""
+
+    @abstractmethod
+    def remove(self, version: Version) -> None:
+        """Remove a version. What makes loaders take it for a model goes first; a crash leaves what the next export or
+        removal finds. Raises ``OSError``.
+        """
+
+    @abstractmethod
     def prepare(self) -> None:
         """Have it there, for the lease."""
 
@@ -48,3 +70,9 @@ class Base(ABC, Generic[S]):
 
     def point_to_latest(self) -> None:
         """Have ``latest`` point to the newest model. Never raises for a file system: a warning is logged."""
+
+    def _next_number(self) -> int:
+        versions = self.versions()
+        if versions and not versions[-1].is_model:
+            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
+        return number_after(versions)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from autodist_saved.bundle.data_file import DataFiles
 from autodist_saved.extra_files import OUR_DIRECTORY
 from autodist_saved.paths import files_below
-from autodist_saved.publish.store.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class SavedModelFiles:
     """
 
     root: Path
-    uploads: Uploads | None = None
+    uploads: DataFiles | None = None
 
     @property
     def saved_model(self) -> Path:
@@ -33,9 +33,14 @@ class SavedModelFiles:
         return self.root / "saved_model.pbtxt"
 
     @property
+    def graphs(self) -> tuple[Path, Path]:
+        """Both of them; loaders look for either."""
+        return self.saved_model, self.saved_model_text
+
+    @property
     def is_model(self) -> bool:
         """Whether loaders take the directory for a model."""
-        return self.saved_model.is_file() or self.saved_model_text.is_file()
+        return any(path.is_file() for path in self.graphs)
 
     @property
     def saved_model_chunks(self) -> Path:

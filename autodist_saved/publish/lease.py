@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.errors import LeaseLostError
-from autodist_saved.paths import is_remote
-from autodist_saved.publish.holder import Holder
 from autodist_saved.publish.lock import Lock
+from autodist_saved.publish.process_name import ProcessName
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +23,33 @@ class Lease(ABC):
     """A file in the base that names the process that has it."""
 
     def __init__(self, base: Path, task: str) -> None:
-        """Take it; :func:`take_lease` is what targets call. Raises as that does."""
+        """Take it; :meth:`of` is what bases call. Raises as that does."""
         self._base = base
         self._path = base / _FILE
         self._task = task
         self._take()
+
+    @classmethod
+    def of(cls, base: Path, task: str = "") -> Lease:
+        """The lease of a base for this process, the same one for all who ask. It is given back when nobody refers to
+        it.
+
+        Args:
+            base: an existing directory, or a place in an object store.
+            task: whose it is, for messages.
+
+        Raises:
+            LeaseLostError: another process has it.
+            OSError: the file cannot be written.
+        """
+        base = base.resolve()
+        with _taking:
+            if held := _held.get(base):
+                with suppress(LeaseLostError):
+                    held.check()
+                    return held
+            lease = _held[base] = cls(base, task)
+            return lease
 
     @abstractmethod
     def check(self) -> None:
@@ -42,8 +63,12 @@ class Lease(ABC):
     def _take(self) -> None:
         """Have it from now on."""
 
+    def _named(self) -> ProcessName | None:
+        """Who has it, as the file says."""
+        return ProcessName.read(self._path)
+
     def _lost(self) -> LeaseLostError:
-        holder = Holder.read(self._path) or "a process that has not said who it is"
+        holder = self._named() or "a process that has not said who it is"
         return LeaseLostError(
             f"{self._base} is published to by {holder}; end that one first, or publish to another base directory",
             path=str(self._base),
@@ -64,7 +89,7 @@ class LockedLease(Lease):
         if not self._lock.is_closed and not self._path.exists():
             self._lock.close()
             self._take()  # whoever tidied up there has not taken the base
-        if not self._lock.is_at(self._path) or Holder.read(self._path) != self._holder:
+        if not self._lock.is_at(self._path) or self._named() != self._holder:
             self._lock.close()
             raise self._lost()
 
@@ -85,11 +110,17 @@ class LockedLease(Lease):
                 "first one is told when it commits",
                 self._base,
             )
-        self._holder = Holder.after(Holder.read(self._path), self._task)
+        self._holder = ProcessName.after(self._named(), self._task)
         # Whoever reads meanwhile, or after a crash, sees one line that is whole and perhaps the rest of a longer one.
         os.pwrite(self._lock.descriptor, self._holder.line, 0)
         os.truncate(self._lock.descriptor, len(self._holder.line))
         os.fsync(self._lock.descriptor)
+
+    def _named(self) -> ProcessName | None:
+        try:
+            return super()._named()
+        except OSError:
+            return None  # the lock decides, and not what can be read
 
 
 class NamedLease(Lease):
@@ -100,38 +131,17 @@ class NamedLease(Lease):
     def check(self) -> None:
         if not self._path.exists():
             self._take()  # whoever tidied up there has not taken the base
-        elif Holder.read(self._path) != self._holder:
+        elif self._named() != self._holder:
             raise self._lost()
 
     def _take(self) -> None:
-        last = Holder.read(self._path)
+        last = self._named()
         if last is not None and last.may_live:
             log.info("%s was published to by %s, which is told if it commits another model", self._base, last)
-        self._holder = Holder.after(last, self._task)
+        self._holder = ProcessName.after(last, self._task)
         self._path.write_bytes(self._holder.line)
 
 
 _held: weakref.WeakValueDictionary[Path, Lease] = weakref.WeakValueDictionary()
 _taking = threading.Lock()
 os.register_at_fork(before=_taking.acquire, after_in_parent=_taking.release, after_in_child=_taking.release)
-
-
-def take_lease(base: Path, task: str = "") -> Lease:
-    """The lease of a base for this process, the same one for all who ask. It is given back when nobody refers to it.
-
-    Args:
-        base: an existing directory, or a place in an object store.
-        task: whose it is, for messages.
-
-    Raises:
-        LeaseLostError: another process has it.
-        OSError: the file cannot be written.
-    """
-    base = base.resolve()
-    with _taking:
-        if held := _held.get(base):
-            with suppress(LeaseLostError):
-                held.check()
-                return held
-        lease = _held[base] = NamedLease(base, task) if is_remote(base) else LockedLease(base, task)
-        return lease

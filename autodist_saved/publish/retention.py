@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from autodist_saved.best import BestBy
-from autodist_saved.foreign import storing
+from autodist_saved.foreign import translated
 from autodist_saved.options import Options
-from autodist_saved.paths import hidden_name, is_remote
-from autodist_saved.publish.disk.file_system import sync
-from autodist_saved.publish.store.objects import remove_model
-from autodist_saved.publish.version import Version, versions_in
+from autodist_saved.publish.base import Base
+from autodist_saved.publish.version import Version
 
 log = logging.getLogger(__name__)
 
@@ -72,46 +68,41 @@ class Retention(Options):
             self.keep_days is not None and _days_old(version, now) < self.keep_days
         )
 
-    def apply(self, base: Path) -> list[Version]:
+    def apply(self, base: Base[Any]) -> list[Version]:
         """Remove the versions of a base that no rule wants, oldest first. Never raises for a file system.
 
         Returns:
             those that are removed; what could not be is logged.
         """
         try:
-            with _told_of(base):
-                expired = self.expired(versions_in(base), time.time())
+            with translated("commit"):
+                expired = self.expired(base.versions(), time.time())
         except OSError as error:
-            log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base, error)
+            log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base.path, error)
             return []
-        return remove(expired)
-
-
-def _told_of(path: Path) -> AbstractContextManager[None]:
-    """What the libraries of object stores raise comes as an ``OSError``, too."""
-    return storing(path) if is_remote(path) else nullcontext()
+        return remove(base, expired)
 
 
 def _days_old(version: Version, now: float) -> float:
     try:
-        return (now - version.written) / _DAY_SECS
+        date = version.written
     except FileNotFoundError:
         return math.inf  # another process that publishes there has removed it meanwhile
+    return 0.0 if date is None else (now - date) / _DAY_SECS
 
 
-def remove(versions: Iterable[Version]) -> list[Version]:
-    """Remove versions. Never raises for a file system.
+def remove(base: Base[Any], versions: Iterable[Version]) -> list[Version]:
+    """Remove versions of a base. Never raises for a file system.
 
     Returns:
         those that are removed; what could not be is logged.
     """
-    return [version for version in versions if _is_removed(version)]
+    return [version for version in versions if _is_removed(base, version)]
 
 
-def _is_removed(version: Version) -> bool:
+def _is_removed(base: Base[Any], version: Version) -> bool:
     try:
-        with _told_of(version.path):
-            _remove(version)
+        base.remove(version)
     except FileNotFoundError:
         return True  # by somebody else at the same time
     except OSError as error:
@@ -119,16 +110,3 @@ def _is_removed(version: Version) -> bool:
         return False
     log.info("removed version %s, which has expired", version.path)
     return True
-
-
-def _remove(version: Version) -> None:
-    """What makes loaders take it for a model goes first. All the rest goes at once, and is swept after a crash."""
-    if is_remote(version.path):
-        remove_model(version.path)
-        return
-    version.files.saved_model.unlink(missing_ok=True)
-    version.files.saved_model_text.unlink(missing_ok=True)
-    sync(version.path)
-    hidden = hidden_name(version.path.parent, version.path.name)
-    version.path.rename(hidden)
-    shutil.rmtree(hidden)

@@ -21,6 +21,11 @@ class Target(ABC):
     def path(self) -> str:
         """Where the model is to be, for messages."""
 
+    @property
+    def grows_on_disk(self) -> bool:
+        """Whether all of a staged model is below its root, where a process of this machine can load it."""
+        return True
+
     def preflight(self, nbytes: int, task: str = "") -> None:  # noqa: B027 - most need nothing
         """0. At the start of a job: refuse a target that will not take its models.
 

@@ -50,10 +50,12 @@ class Version:
         return self.is_directory and self.files.manifest.is_file()
 
     @property
-    def written(self) -> float:
-        """When its graphs were written, in seconds since the epoch. Raises ``OSError``."""
-        places = (self.files.saved_model, self.files.saved_model_text)
-        return modified(next((place for place in places if place.is_file()), self.path))
+    def written(self) -> float | None:
+        """When its graphs were written, in seconds since the epoch; None where a store does not tell.
+
+        Raises ``OSError``.
+        """
+        return modified(next((place for place in self.files.graphs if place.is_file()), self.path))
 
     @cached_property
     def report(self) -> ExportReport | None:

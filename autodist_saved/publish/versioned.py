@@ -7,11 +7,10 @@ import os
 from autodist_saved.errors import LeaseLostError, PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.lease import Lease, take_lease
+from autodist_saved.publish.lease import Lease
 from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.staged_target import StagedTarget, Staging
-from autodist_saved.publish.version import versions_in
 from autodist_saved.report import ExportReport
 
 
@@ -51,6 +50,10 @@ class VersionedTarget(StagedTarget[Staging]):
     def path(self) -> str:
         return str(self._base.path)
 
+    @property
+    def grows_on_disk(self) -> bool:
+        return self._base.grows_on_disk
+
     def check(self) -> None:
         self._base.check()
 
@@ -79,12 +82,12 @@ class VersionedTarget(StagedTarget[Staging]):
         """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
         version = super().commit()
         self._base.point_to_latest()
-        self._retention.apply(self._base.path)
+        self._retention.apply(self._base)
         return version
 
     def reports(self) -> list[ExportReport]:
         with translated("preflight"):
-            return [version.report for version in versions_in(self._base.path) if version.report is not None]
+            return [version.report for version in self._base.versions() if version.report is not None]
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""
@@ -95,7 +98,7 @@ class VersionedTarget(StagedTarget[Staging]):
         if not self._exclusive:
             return
         if self._lease is None:
-            self._lease = take_lease(self._base.path, task)
+            self._lease = self._base.take_lease(task)
         self._check_lease()
 
     def _check_lease(self) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
-from autodist_saved.sources.places import memory_of
+from autodist_saved.sources.containers import memory_of
 from autodist_saved.sources.rows import has_rows
 
 # A smaller piece travels in one message anyway, and does without three ops.

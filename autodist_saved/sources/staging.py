@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved import tensorflow_private
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
-from autodist_saved.sources.places import memory_of, own_container
+from autodist_saved.sources.containers import memory_of, own_container
 from autodist_saved.sources.rows import has_rows
 from autodist_saved.sources.server_variables import holding_op, server_variable_of
 from autodist_saved.transport.server_variable import ServerVariable

@@ -17,13 +17,16 @@ PART = 2**23
 
 PUBLISHER = """
 import sys
+from autodist_saved.publish.places import target_at
 from autodist_saved.publish.store.claim import Claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import write_model
 from tests.publish.staged import PART, stage
 target = VersionedTarget(sys.argv[1])
 for step in sys.argv[2:]:
-    if step == "open":
+    if step == "one":
+        target = target_at(sys.argv[1])
+    elif step == "open":
         files = stage(target, 2 * PART)
     elif step == "keep claim":
         Claim.release = lambda claim: None
@@ -47,7 +50,7 @@ def stage(target: Target, nbytes: int) -> object:
 
 
 def publisher(base: Path, *steps: str) -> subprocess.Popen[str]:
-    """Another process, once it has done these steps."""
+    """Another process, once it has done these steps. With ``one`` first, ``base`` is the place of a single model."""
     process = subprocess.Popen(
         [sys.executable, "-c", PUBLISHER, str(base), *steps],
         env=environment(),

@@ -18,15 +18,15 @@ import pytest
 
 from autodist_saved.errors import LeaseLostError, TargetError
 from autodist_saved.publish import lock
-from autodist_saved.publish.lease import take_lease
+from autodist_saved.publish.lease import LockedLease
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import publish, write_model
 
 HOLD = """
 import sys
 from pathlib import Path
-from autodist_saved.publish.lease import take_lease
-lease = take_lease(Path(sys.argv[1]), "chief:0")
+from autodist_saved.publish.lease import LockedLease
+lease = LockedLease.of(Path(sys.argv[1]), "chief:0")
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -64,7 +64,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_file_says_who_holds_it(tmp_path: Path) -> None:
-    lease = take_lease(tmp_path, "chief:0")
+    lease = LockedLease.of(tmp_path, "chief:0")
     found = record(tmp_path)
     assert found.pop("since").endswith("+00:00")
     assert found == {"epoch": 1, "host": socket.gethostname(), "pid": os.getpid(), "task": "chief:0"}
@@ -76,7 +76,7 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path:
     with holder(tmp_path) as first:
         since = record(tmp_path)["since"]
         with pytest.raises(LeaseLostError) as caught:
-            take_lease(tmp_path)
+            LockedLease.of(tmp_path)
         assert isinstance(caught.value, TargetError)
         assert str(caught.value) == (
             f"{tmp_path} is published to by process {first.pid} on {socket.gethostname()} (chief:0), since {since}; "
@@ -84,7 +84,7 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path:
         )
         first.send_signal(signal.SIGKILL)
         first.wait()
-        take_lease(tmp_path).check()
+        LockedLease.of(tmp_path).check()
     assert record(tmp_path)["epoch"] == 2
     assert record(tmp_path)["pid"] == os.getpid()
 
@@ -92,8 +92,8 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path:
 def test_one_process_holds_it_once_and_shares_it(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "link").symlink_to("base")
-    first = take_lease(tmp_path / "base")
-    second = take_lease(tmp_path / "link")
+    first = LockedLease.of(tmp_path / "base")
+    second = LockedLease.of(tmp_path / "link")
     assert first is second
     del first
     second.check()
@@ -101,7 +101,7 @@ def test_one_process_holds_it_once_and_shares_it(tmp_path: Path) -> None:
 
 
 def test_it_is_given_back_when_nobody_refers_to_it(tmp_path: Path) -> None:
-    lease = take_lease(tmp_path)
+    lease = LockedLease.of(tmp_path)
     lease.check()
     del lease
     with holder(tmp_path) as other:
@@ -113,12 +113,12 @@ FORK = """
 import os, signal, sys
 from pathlib import Path
 from autodist_saved.errors import LeaseLostError
-from autodist_saved.publish.lease import take_lease
+from autodist_saved.publish.lease import LockedLease
 base = Path(sys.argv[1])
-lease = take_lease(base)
+lease = LockedLease.of(base)
 if os.fork() == 0:
     refused = 0
-    for attempt in (lease.check, lambda: take_lease(base)):
+    for attempt in (lease.check, lambda: LockedLease.of(base)):
         try:
             attempt()
         except LeaseLostError as error:
@@ -138,17 +138,17 @@ def test_a_forked_child_neither_has_it_nor_keeps_it(tmp_path: Path) -> None:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "2\n"
         with pytest.raises(LeaseLostError, match=f"process {parent.pid} on"):
-            take_lease(tmp_path)
+            LockedLease.of(tmp_path)
         parent.kill()
         parent.wait()
-        take_lease(tmp_path).check()
+        LockedLease.of(tmp_path).check()
     finally:
         parent.kill()
         parent.communicate()
 
 
 def test_who_replaces_the_file_takes_the_lease_away(tmp_path: Path) -> None:
-    lease = take_lease(tmp_path)
+    lease = LockedLease.of(tmp_path)
     file_of(tmp_path).unlink()
     with holder(tmp_path) as other:
         for _ in range(2):
@@ -170,7 +170,7 @@ def test_a_target_that_has_lost_it_publishes_again_when_the_other_one_is_gone(tm
 
 
 def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None:
-    lease = take_lease(tmp_path)
+    lease = LockedLease.of(tmp_path)
     file_of(tmp_path).unlink()
     lease.check()
     assert record(tmp_path)["pid"] == os.getpid()
@@ -181,15 +181,15 @@ def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None
 @pytest.mark.parametrize("contents", [b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"])
 def test_a_damaged_file_keeps_nobody_out(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / ".autodist_saved-lease").write_bytes(contents)
-    take_lease(tmp_path).check()
+    LockedLease.of(tmp_path).check()
     assert record(tmp_path)["epoch"] == 1
 
 
 def test_what_a_crash_leaves_of_a_longer_record_is_passed_over(tmp_path: Path) -> None:
-    first = take_lease(tmp_path, "a task with a long name")
+    first = LockedLease.of(tmp_path, "a task with a long name")
     del first
     file_of(tmp_path).write_bytes(file_of(tmp_path).read_bytes() + b'ong name", "since": ""}\n')
-    lease = take_lease(tmp_path)
+    lease = LockedLease.of(tmp_path)
     assert record(tmp_path)["epoch"] == 2
     lease.check()
 
@@ -197,7 +197,7 @@ def test_what_a_crash_leaves_of_a_longer_record_is_passed_over(tmp_path: Path) -
 def test_without_locks_the_last_one_has_it_and_the_first_is_told(
     tmp_path: Path, no_locks: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lease = take_lease(tmp_path)
+    lease = LockedLease.of(tmp_path)
     lease.check()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "is on a file system without locks" in caplog.text
@@ -211,5 +211,5 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     (tmp_path / ".autodist_saved-lease").symlink_to("victim")
     with pytest.raises(OSError, match="Too many levels"):
-        take_lease(tmp_path)
+        LockedLease.of(tmp_path)
     assert (tmp_path / "victim").read_text() == "mine"

@@ -13,10 +13,11 @@ import pytest
 
 from autodist_saved.best import BestBy
 from autodist_saved.errors import OptionsError
-from autodist_saved.publish import retention
+from autodist_saved.publish.disk import base as disk_base
 from autodist_saved.publish.disk.staging import sweep
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
+from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.version import Version
 from tests.publish.models import make_version, numbers
@@ -39,7 +40,7 @@ from tests.publish.models import make_version, numbers
 def test_a_version_stays_as_long_as_one_rule_wants_it(tmp_path: Path, rules: dict[str, Any], left: list[int]) -> None:
     for number in range(1, 13):
         make_version(tmp_path, number, days_old=12 - number)
-    removed = Retention(**rules).apply(tmp_path)
+    removed = Retention(**rules).apply(base_at(tmp_path))
     assert numbers(tmp_path) == left
     assert [version.number for version in removed] == [number for number in range(1, 13) if number not in left]
     assert len(list(tmp_path.iterdir())) == len(left)
@@ -57,7 +58,7 @@ def test_the_newest_version_that_is_whole_stays(tmp_path: Path, damaged: str) ->
         make_version(tmp_path, number)
     for number in (4, 5):
         (tmp_path / str(number) / damaged).write_bytes(b"\0\0")
-    Retention(keep=1).apply(tmp_path)
+    Retention(keep=1).apply(base_at(tmp_path))
     assert numbers(tmp_path) == [3, 5]
 
 
@@ -74,7 +75,7 @@ def test_a_version_that_another_process_removes_meanwhile_does_not_keep_the_othe
         return written(version)
 
     monkeypatch.setattr(Version, "written", property(racing))
-    Retention(keep=2, keep_days=1).apply(tmp_path)
+    Retention(keep=2, keep_days=1).apply(base_at(tmp_path))
     assert numbers(tmp_path) == [4, 5]
     assert not caplog.records
 
@@ -89,7 +90,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "5").mkdir()
     for number in (6, 7):
         make_version(tmp_path, number)
-    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [6]
+    assert [version.number for version in Retention(keep=1).apply(base_at(tmp_path))] == [6]
     assert numbers(tmp_path) == [1, 2, 3, 4, 5, 7]
     assert (elsewhere / "saved_model.pb").exists()
 
@@ -115,8 +116,8 @@ def test_a_version_stops_being_a_model_before_anything_else_of_it_goes(
         rmtree(path)
 
     monkeypatch.setattr(Path, "rename", recorded_rename)
-    monkeypatch.setattr(retention.shutil, "rmtree", recorded_rmtree)
-    Retention(keep=1).apply(tmp_path)
+    monkeypatch.setattr(disk_base.shutil, "rmtree", recorded_rmtree)
+    Retention(keep=1).apply(base_at(tmp_path))
     assert seen == [["manifest.json", "manifest.json"], ["manifest.json", "manifest.json"]]
 
 
@@ -133,12 +134,12 @@ def test_a_removal_that_a_crash_has_ended_is_finished_by_the_next(
     for number in (1, 2):
         make_version(tmp_path, number)
     with monkeypatch.context() as patched:
-        patched.setattr(*((retention, "sync") if step == "sync" else (retention.shutil, "rmtree")), killed)
+        patched.setattr(*((disk_base, "sync") if step == "sync" else (disk_base.shutil, "rmtree")), killed)
         with pytest.raises(Killed):
-            Retention(keep=1).apply(tmp_path)
+            Retention(keep=1).apply(base_at(tmp_path))
     assert not (tmp_path / "1" / "saved_model.pb").exists()
     sweep(tmp_path)
-    Retention(keep=1).apply(tmp_path)
+    Retention(keep=1).apply(base_at(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["2"]
 
 
@@ -155,7 +156,7 @@ def test_what_cannot_be_removed_is_a_warning(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refused)
-    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [2]
+    assert [version.number for version in Retention(keep=1).apply(base_at(tmp_path))] == [2]
     assert numbers(tmp_path) == [1, 3]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"{tmp_path}/1 has expired, but cannot be removed: [Errno 1]" in caplog.text
@@ -171,13 +172,13 @@ def test_what_another_process_removes_meanwhile_is_no_failure(
         shutil.rmtree(path)
         raise FileNotFoundError(2, "No such file or directory", os.fspath(path))
 
-    monkeypatch.setattr(retention, "sync", vanished)
-    assert [version.number for version in Retention(keep=1).apply(tmp_path)] == [1]
+    monkeypatch.setattr(disk_base, "sync", vanished)
+    assert [version.number for version in Retention(keep=1).apply(base_at(tmp_path))] == [1]
     assert not caplog.records
 
 
 def test_a_base_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert Retention().apply(tmp_path / "gone") == []
+    assert Retention().apply(base_at(tmp_path / "gone")) == []
     assert "cannot be looked through, so old ones stay" in caplog.text
 
 
@@ -189,12 +190,12 @@ def test_the_best_version_stays_and_of_several_the_newest(
         version = make_version(tmp_path, number)
         if auc is not None:
             write_manifest(SavedModelFiles(version), replace(read_manifest(version), metrics={"auc": auc}))
-    Retention(keep=1, keep_best=BestBy("auc", mode=mode)).apply(tmp_path)
+    Retention(keep=1, keep_best=BestBy("auc", mode=mode)).apply(base_at(tmp_path))
     assert numbers(tmp_path) == left
 
 
 def test_without_a_version_of_that_metric_none_is_the_best(tmp_path: Path) -> None:
     for number in range(1, 4):
         make_version(tmp_path, number)
-    Retention(keep=1, keep_best=BestBy("auc")).apply(tmp_path)
+    Retention(keep=1, keep_best=BestBy("auc")).apply(base_at(tmp_path))
     assert numbers(tmp_path) == [3]

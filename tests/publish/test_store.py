@@ -100,6 +100,10 @@ def test_a_version_that_is_removed_loses_its_graphs_first_and_its_manifest_last(
     assert [name for name in removed if not name.startswith(".")] == ["saved_model.pb", "words.txt", "manifest.json"]
 
 
+def test_a_base_without_objects_has_no_versions(bucket: Path) -> None:
+    assert VersionedTarget(bucket / "new", exclusive=False).reports() == []
+
+
 def test_what_is_no_version_of_ours_stays(bucket: Path, caplog: pytest.LogCaptureFixture) -> None:
     (bucket / "base" / "7" / "notes.txt").write_bytes(b"mine")
     target = VersionedTarget(bucket / "base", retention=Retention(keep=1))

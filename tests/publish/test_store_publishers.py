@@ -7,14 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
-from autodist_saved.errors import (
-    LeaseLostError,
-    TargetExistsError,
-)
-from autodist_saved.paths import path_of
-from autodist_saved.publish.holder import Holder
+from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
+from autodist_saved.paths import modified, path_of, store_of
 from autodist_saved.publish.places import target_at
+from autodist_saved.publish.process_name import ProcessName
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.object_store import keys, models, uploads
@@ -43,7 +41,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path
 
 def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = bucket / "base"
-    (base / ".autodist_saved-claim-1").write_bytes(Holder(1, "another", 1, "chief:0", "some time ago").line)
+    (base / ".autodist_saved-claim-1").write_bytes(ProcessName(1, "another", 1, "chief:0", "some time ago").line)
     (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
     target = VersionedTarget(base)
     assert publish(target).endswith("/2")
@@ -54,6 +52,24 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
 
 
 def test_a_killed_process_leaves_a_place_for_one_model_free(bucket: Path) -> None:
+    place = bucket / "model"
+    process = publisher(place, "one", "open", "complete")
+    with pytest.raises(TargetExistsError, match="already exists"):
+        target_at(place).check()
+    end(process)
+    assert models(place) == ["variables/variables.data-00000-of-00001"]
+    target = target_at(place)
+    target.check()
+    files = target.open()
+    assert keys(bucket) == []
+    write_model(files.root)
+    target.commit()
+    assert models(bucket) == [
+        f"model/{name}" for name in ("assets.extra/autodist_saved/manifest.json", "saved_model.pb")
+    ]
+
+
+def test_a_model_under_way_keeps_its_place(bucket: Path) -> None:
     target = target_at(str(bucket / "model"))
     stage(target, 10)
     target.complete()
@@ -69,6 +85,40 @@ def test_what_a_living_process_writes_is_left_alone(bucket: Path) -> None:
     assert publish(target).endswith("/2")
     assert "1/variables/variables.data-00000-of-00001" in models(bucket / "base")
     end(process)
+
+
+def test_what_a_living_process_writes_is_left_alone_where_the_store_tells_no_dates(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def untold(*_: object) -> None:
+        raise NotImplementedError
+
+    process = publisher(bucket / "base", "open", "complete")
+    monkeypatch.setattr(store_of(bucket), "modified", untold)
+    assert modified(bucket / "base" / ".autodist_saved-claim-1") is None
+    assert publish(VersionedTarget(bucket / "base")).endswith("/2")
+    assert "1/variables/variables.data-00000-of-00001" in models(bucket / "base")
+    end(process)
+
+
+def test_a_claim_whose_answer_is_lost_is_swept_by_the_next_export(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, base = store_of(bucket), bucket / "base"
+    pipe_file = store.pipe_file
+
+    def unheard(*arguments: object, **options: object) -> None:
+        pipe_file(*arguments, **options)
+        raise ConnectionClosedError(endpoint_url="http://s3")
+
+    target = VersionedTarget(base, exclusive=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "pipe_file", unheard)
+        with pytest.raises(TargetError, match="the object store cannot be reached"):
+            target.open()
+    assert keys(base) == [".autodist_saved-claim-1"]
+    assert publish(target).endswith("/1")
+    assert keys(base) == models(base)
 
 
 def test_of_two_processes_the_one_that_comes_last_publishes_and_the_other_is_told(bucket: Path) -> None:

@@ -14,8 +14,9 @@ import autodist_saved as ads
 from autodist_saved import export as export_module
 from autodist_saved.errors import OptionsError, SignatureError, UsageError, VerifyError
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.manifest import read_manifest
+from autodist_saved.publish.places import target_at
+from autodist_saved.publish.target import Target
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
 
@@ -38,7 +39,7 @@ class Trained:
 
     def export(
         self,
-        place: Path | LocalTarget,
+        place: Path | Target,
         **arguments: Any,
     ) -> ads.ExportReport:
         saver = ads.Saver()
@@ -235,11 +236,9 @@ def test_what_full_verification_cannot_do_is_refused_before(trained: Trained, tm
     with pytest.raises(OptionsError, match="a plain TensorFlow, which has no custom_ops"):
         ads.ExportOptions(verify="full", custom_ops=["Horovod"])
 
-    class Store(LocalTarget):
-        path = "s3://bucket/1"
-
-    with pytest.raises(UsageError, match="there is none for s3://bucket/1; export with verify='checksums'"):
-        trained.export(Store(tmp_path / "1"))
+    for target in (target_at("memory://bucket/1"), ads.VersionedTarget("memory://bucket")):
+        with pytest.raises(UsageError, match=f"there is none for {target.path}; export with verify='checksums'"):
+            trained.export(target)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from autodist_saved.errors import Problem
+from autodist_saved.paths import hidden_name
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
+from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing, sync
 from autodist_saved.publish.disk.latest import point_to_latest
 from autodist_saved.publish.disk.preflight import find_problems
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
-from autodist_saved.publish.version import number_after, versions_in
-
-log = logging.getLogger(__name__)
+from autodist_saved.publish.lease import Lease, LockedLease
+from autodist_saved.publish.version import Version, versions_in
 
 
 class LocalBase(Base[StagingDirectory]):
@@ -25,6 +25,21 @@ class LocalBase(Base[StagingDirectory]):
 
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
         return find_problems(self.path, nbytes, keep, take_lease)
+
+    def versions(self) -> list[Version]:
+        return versions_in(self.path)
+
+    def take_lease(self, task: str) -> Lease:
+        return LockedLease.of(self.path, task)
+
+    def remove(self, version: Version) -> None:
+        """As every base's. All but the graphs goes at once, and is swept after a crash."""
+        for graphs in version.files.graphs:
+            graphs.unlink(missing_ok=True)
+        sync(version.path)
+        hidden = hidden_name(version.path.parent, version.path.name)
+        version.path.rename(hidden)
+        shutil.rmtree(hidden)
 
     def prepare(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -47,9 +62,3 @@ class LocalBase(Base[StagingDirectory]):
 
     def point_to_latest(self) -> None:
         point_to_latest(self.path)
-
-    def _next_number(self) -> int:
-        versions = versions_in(self.path)
-        if versions and not versions[-1].is_model:
-            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
-        return number_after(versions)

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from autodist_saved.errors import Problem, TargetError
-from autodist_saved.foreign import translated
+from autodist_saved.errors import Problem
 from autodist_saved.paths import hidden_name
 from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
 from autodist_saved.publish.disk.staging import StagingDirectory
+from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.version import versions_in
-
-CLOCK_SECS = 60
 
 
 def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
@@ -42,16 +40,6 @@ def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callabl
             break
     yield from _lack_of_room(base, nbytes, keep)
     yield from _dates_in_the_future(base)
-
-
-def failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
-    """What an attempt to use a base raises, if it does. Messages of ours say what to do after a semicolon."""
-    try:
-        with translated("preflight"):
-            attempt()
-    except TargetError as error:
-        what, _, fix = error.message.partition("; ")
-        yield Problem(error.path or str(base), what, fix or "choose another base directory")
 
 
 def _make(base: Path) -> None:
@@ -89,7 +77,7 @@ def _lack_of_room(base: Path, nbytes: int, keep: int | None) -> Iterator[Problem
 
 def _dates_in_the_future(base: Path) -> Iterator[Problem]:
     """Of versions, and of the base: what was tried out there has dated it, by the file system's clock."""
-    dates = {version.path: version.written for version in versions_in(base)} | {base: base.stat().st_mtime}
+    dates = {version.path: version.written or 0.0 for version in versions_in(base)} | {base: base.stat().st_mtime}
     latest = max(dates, key=dates.__getitem__)
     ahead = dates[latest] - time.time()
     if ahead > CLOCK_SECS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,23 +10,36 @@ from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import storing
 from autodist_saved.paths import hidden_name, modified
 from autodist_saved.publish.base import Base
-from autodist_saved.publish.disk.preflight import CLOCK_SECS, failure
+from autodist_saved.publish.lease import Lease, NamedLease
+from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.objects import remove_model
 from autodist_saved.publish.store.staging import StoreStaging
-from autodist_saved.publish.version import Version, number_after, version_number, versions_in
-
-log = logging.getLogger(__name__)
+from autodist_saved.publish.version import Version, version_number, versions_in
 
 
 class StoreBase(Base[StoreStaging]):
     """The number of a version is chosen when its export begins: its objects cannot be renamed."""
 
+    grows_on_disk = False
+
     def check(self) -> None:
-        self._versions()
+        self.versions()
 
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
         unusable = list(failure(self.path, self._try_out)) or list(failure(self.path, take_lease))
         yield from unusable
+
+    def versions(self) -> list[Version]:
+        with storing(self.path):
+            return versions_in(self.path) if self.path.exists() else []
+
+    def take_lease(self, task: str) -> Lease:
+        return NamedLease.of(self.path, task)
+
+    def remove(self, version: Version) -> None:
+        with storing(version.path):
+            remove_model(version.path)
 
     def prepare(self) -> None:
         """Directories are names."""
@@ -50,16 +62,6 @@ class StoreBase(Base[StoreStaging]):
 
     def appear(self, staging: StoreStaging) -> Path:
         return staging.appear()
-
-    def _versions(self) -> list[Version]:
-        with storing(self.path):
-            return versions_in(self.path) if self.path.exists() else []
-
-    def _next_number(self) -> int:
-        versions = self._versions()
-        if versions and not versions[-1].is_model:
-            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
-        return number_after(versions)
 
     def _sweep(self) -> None:
         with storing(self.path):
@@ -85,8 +87,7 @@ class StoreBase(Base[StoreStaging]):
                 date = modified(probe)
             finally:
                 probe.unlink(missing_ok=True)
-        ahead_secs = date - time.time()
-        if date and abs(ahead_secs) > CLOCK_SECS:
+        if date is not None and abs(ahead_secs := date - time.time()) > CLOCK_SECS:
             raise TargetError(
                 f"the clock of {self.path} and that of this machine are {abs(ahead_secs):.0f} seconds apart; set the "
                 "clock of this machine",

@@ -11,14 +11,14 @@ from autodist_saved.errors import LeaseLostError
 from autodist_saved.foreign import storing
 from autodist_saved.paths import modified, store_of
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.holder import Holder
+from autodist_saved.publish.process_name import ProcessName
 from autodist_saved.publish.store.objects import remove_model
 from autodist_saved.publish.store.uploads import abort_uploads
 
 log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
-_held: set[Holder] = set()
+_held: set[ProcessName] = set()
 """What this process writes at."""
 
 _DAY_SECS = 24 * 60 * 60
@@ -39,15 +39,15 @@ class Claim:
             TargetError: the store refuses it.
         """
         self._path = claim_of(place)
-        self._holder = Holder.after(None, task)
+        self._holder = ProcessName.after(None, task)
         _held.add(self._holder)
-        with storing(self._path):
-            try:
+        try:
+            with storing(self._path):
                 store_of(self._path).pipe_file(str(self._path), self._holder.line, mode="create")
-            except FileExistsError:
-                self.disown()
-                raise FileExistsError(f"{place} is claimed already") from None
-        self.check()  # a store may not know the condition
+                self.check()  # a store may not know the condition
+        except BaseException:
+            self.disown()
+            raise
 
     def check(self) -> None:
         """To be called right before a model appears.
@@ -55,7 +55,7 @@ class Claim:
         Raises:
             LeaseLostError: the place has been taken away, because it was written to for too long.
         """
-        if (holder := Holder.read(self._path)) != self._holder:
+        if (holder := ProcessName.read(self._path)) != self._holder:
             raise LeaseLostError(
                 f"{self._path} does not name this process any more, but {holder or 'nobody'}; export again",
                 path=str(self._path),
@@ -85,13 +85,14 @@ def claims_in(base: Path) -> Iterator[Path]:
 
 
 def is_left(place: Path) -> bool:
-    """Whether a place is claimed by nobody of this machine who lives, or for more than a day."""
+    """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
     path = claim_of(place)
     try:
-        holder, age_secs = Holder.read(path), time.time() - modified(path)
+        holder, date = ProcessName.read(path), modified(path)
     except FileNotFoundError:
         return False
-    return age_secs > _DAY_SECS or (holder is not None and holder not in _held and not holder.may_live)
+    is_old = date is not None and time.time() - date > _DAY_SECS
+    return is_old or (holder is not None and holder not in _held and not holder.may_live)
 
 
 def sweep(place: Path) -> None:
@@ -102,8 +103,7 @@ def sweep(place: Path) -> None:
     with storing(place):
         if not is_left(place):
             return
-        files = SavedModelFiles(place)
-        if not (files.saved_model.exists() or files.saved_model_text.exists()):
+        if not SavedModelFiles(place).is_model:
             log.warning("removing %s, which an export that did not end has left", place)
             remove_model(place)
         abort_uploads(place)

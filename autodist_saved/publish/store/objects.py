@@ -14,6 +14,6 @@ def remove_model(place: Path) -> None:
     Where that first step fails, the model stays whole. Raises what the store's library does.
     """
     files = SavedModelFiles(place)
-    order = {files.saved_model: 0, files.saved_model_text: 0, files.manifest: 2}
+    order = {**dict.fromkeys(files.graphs, 0), files.manifest: 2}
     for path in sorted(files_below(place).values(), key=lambda path: order.get(path, 1)):
         path.unlink(missing_ok=True)

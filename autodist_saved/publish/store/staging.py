@@ -69,7 +69,7 @@ class StoreStaging(Staging):
         """
         self.complete()
         for name, path in self._copied().items():
-            if path not in self._graphs():
+            if path not in self.files.graphs:
                 self._copy(name, path)
 
     def appear(self) -> Path:
@@ -77,7 +77,7 @@ class StoreStaging(Staging):
         if self._claim is not None:
             self._claim.check()
         for name, path in self._copied().items():
-            if path in self._graphs():
+            if path in self.files.graphs:
                 self._copy(name, path)
         self._has_appeared = True
         self._let_go()
@@ -120,9 +120,6 @@ class StoreStaging(Staging):
             except TargetError as error:
                 log.warning("%s stays: %s", claim_of(self._place), error)
             self._claim = None
-
-    def _graphs(self) -> tuple[Path, Path]:
-        return self.files.saved_model, self.files.saved_model_text
 
     def _copied(self) -> dict[str, Path]:
         return SavedModelFiles(self._local.root).all()

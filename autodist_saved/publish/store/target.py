@@ -22,6 +22,10 @@ class StoreTarget(StagedTarget[StoreStaging]):
     def path(self) -> str:
         return str(self._place)
 
+    @property
+    def grows_on_disk(self) -> bool:
+        return False
+
     def check(self) -> None:
         with storing(self._place):
             if self._place.exists() and not claim.is_left(self._place):

@@ -10,12 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from autodist_saved.paths import is_remote
-
 
 @dataclass(frozen=True)
-class Holder:
-    """A process that holds a lease or a claim.
+class ProcessName:
+    """What names a process that holds a lease or a claim.
 
     Attributes:
         epoch: one more than that of the holder before.
@@ -31,21 +29,19 @@ class Holder:
     since: str
 
     @classmethod
-    def after(cls, last: Holder | None, task: str) -> Self:
+    def after(cls, last: ProcessName | None, task: str) -> Self:
         """What names the process that calls it, from now on."""
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         return cls(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), task, now)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Who is named in the first line of a file; None where nobody is. Raises what a store's library does."""
+        """Who is named in the first line of a file; None where nobody is. Raises ``OSError``, and what a store's
+        library does.
+        """
         try:
             return cls(**json.loads(path.read_bytes().split(b"\n")[0]))
         except (FileNotFoundError, ValueError, TypeError):
-            return None
-        except OSError:
-            if is_remote(path):
-                raise
             return None
 
     @property
