@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autodist_saved.paths import path_of
+
+
+class Mode(Enum):
+    """Whether the greatest or the least value is the best."""
+
+    MAX = "max"
+    MIN = "min"
 
 
 def prune(
@@ -24,6 +32,13 @@ def prune(
     keep_every: Annotated[
         int | None, typer.Option(help="Those whose number it divides stay too.", show_default=False)
     ] = None,
+    keep_best: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC", help="The best one by this metric of the manifests stays too.", show_default=False
+        ),
+    ] = None,
+    best_is: Annotated[Mode, typer.Option(help="Which value of METRIC is the best.")] = Mode.MAX,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only show what would be.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is removed and what stays as JSON.")] = False,
 ) -> None:
@@ -37,10 +52,13 @@ def prune(
       autodist-saved prune --keep 3 --dry-run /models/flights
 
       autodist-saved prune --keep 1 --keep-days 30 --keep-every 100 /models/flights
+
+      autodist-saved prune --keep 1 --keep-best error --best-is min /models/flights
     """
     import json
     import time
 
+    from autodist_saved.best import BestBy
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import TargetUnwritableError, UsageError
     from autodist_saved.foreign import translated
@@ -48,12 +66,13 @@ def prune(
     from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
 
-    retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every)
+    best = None if keep_best is None else BestBy(keep_best, mode=best_is.value)
+    retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
     with translated("prune"):
         if not base.is_dir():
             raise UsageError(f"{base} is no directory; name the one that holds the versions")
         place = base_at(base)
-        versions = place.versions()
+        versions = place.settled()
         if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
             what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
             raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")

@@ -46,6 +46,10 @@ class Base(ABC, Generic[S]):
     def versions(self) -> list[Version]:
         """All that there are, and whatever else has a number for a name, in ascending order. Raises ``OSError``."""
 
+    def settled(self) -> list[Version]:
+        """Those that nobody is writing any more. Raises ``OSError``."""
+        return self.versions()
+
     @abstractmethod
     def take_lease(self, task: str) -> Lease:
         """The right to publish there, of this process. ``task``: whose it is, for messages. Raises ``OSError``."""

@@ -24,7 +24,8 @@ _DAY_SECS = 24 * 60 * 60
 class Retention(Options):
     """Rules of what stays. A version stays as long as one of them wants it.
 
-    Whatever they say, the newest version that is whole stays, and so does what this package has not made.
+    Whatever they say, the newest version that is whole stays, and so does what this package has not made. What a
+    removal that did not end has left is none, and goes.
 
     Attributes:
         keep: the newest so many stay; None for all.
@@ -48,20 +49,24 @@ class Retention(Options):
         if self.keep is None:
             return []
         ours = [version for version in versions if version.is_ours]
-        candidates = ours[: -self.keep]
-        if not candidates:
+        models = [version for version in ours if version.is_model]
+        if len(ours) == len(models) <= self.keep:
             return []
-        newest_good = next((version for version in reversed(ours) if version.is_good), None)
-        stay = (newest_good, self._best(ours))
-        return [version for version in candidates if version not in stay and not self._wants(version, now)]
+        newest_good = next((version for version in reversed(models) if version.is_good), None)
+        stay = {newest_good, self._best(models), *models[-self.keep :]}
+        stay.update(version for version in models if version not in stay and self._wants(version, now))
+        return [version for version in ours if version not in stay]
 
-    def _best(self, versions: Sequence[Version]) -> Version | None:
+    def _best(self, models: Sequence[Version]) -> Version | None:
         if self.keep_best is None:
             return None
-        metrics = {version: version.report.metrics for version in versions if version.report is not None}
-        best = self.keep_best.best(metrics.values())
-        of_metric = (version for version in reversed(metrics) if metrics[version].get(self.keep_best.metric) == best)
-        return None if best is None else next(of_metric)
+        metrics = {version: version.report.metrics for version in models if version.report is not None}
+        while (best := self.keep_best.best(metrics.values())) is not None:
+            for version in reversed([one for one in metrics if metrics[one].get(self.keep_best.metric) == best]):
+                if version.is_good:
+                    return version
+                del metrics[version]
+        return None
 
     def _wants(self, version: Version, now: float) -> bool:
         return (self.keep_every is not None and version.number % self.keep_every == 0) or (
@@ -76,7 +81,7 @@ class Retention(Options):
         """
         try:
             with translated("commit"):
-                expired = self.expired(base.versions(), time.time())
+                expired = self.expired(base.settled(), time.time())
         except OSError as error:
             log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base.path, error)
             return []

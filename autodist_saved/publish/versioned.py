@@ -87,7 +87,11 @@ class VersionedTarget(StagedTarget[Staging]):
 
     def reports(self) -> list[ExportReport]:
         with translated("preflight"):
-            return [version.report for version in self._base.versions() if version.report is not None]
+            return [
+                version.report
+                for version in self._base.settled()
+                if version.report is not None and version.is_model and version.is_good
+            ]
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""

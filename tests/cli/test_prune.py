@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import OptionsError, TargetUnwritableError, UsageError
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import read_manifest, write_manifest
 from tests.publish.models import make_version, numbers
 
 
@@ -44,6 +47,15 @@ def test_it_says_what_it_removes(base: Path) -> None:
 )
 def test_the_rules_are_those_of_retention(base: Path, rules: list[object], left: list[int]) -> None:
     assert prune(base, *rules).exit_code == 0
+    assert numbers(base) == left
+
+
+@pytest.mark.parametrize(("best_is", "left"), [("max", [1, 12]), ("min", [3, 12])])
+def test_the_best_stays_if_it_is_asked_for(base: Path, best_is: str, left: list[int]) -> None:
+    for number, error in ((1, 0.9), (2, 0.5), (3, 0.1)):
+        files = SavedModelFiles(base / str(number))
+        write_manifest(files, replace(read_manifest(files.root), metrics={"error": error}))
+    assert prune(base, "--keep", 1, "--keep-best", "error", "--best-is", best_is).exit_code == 0
     assert numbers(base) == left
 
 

@@ -20,6 +20,7 @@ from autodist_saved.publish.manifest import read_manifest, write_manifest
 from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.version import Version
+from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import make_version, numbers
 
 
@@ -199,3 +200,32 @@ def test_without_a_version_of_that_metric_none_is_the_best(tmp_path: Path) -> No
         make_version(tmp_path, number)
     Retention(keep=1, keep_best=BestBy("auc")).apply(base_at(tmp_path))
     assert numbers(tmp_path) == [3]
+
+
+def measured(base: Path, number: int, auc: float) -> Path:
+    version = make_version(base, number)
+    write_manifest(SavedModelFiles(version), replace(read_manifest(version), metrics={"auc": auc}))
+    return version
+
+
+def test_the_best_of_those_that_are_whole_stays(tmp_path: Path) -> None:
+    for number, auc in enumerate([0.8, 0.9, 0.7, 0.1], 1):
+        measured(tmp_path, number, auc)
+    (tmp_path / "2" / "saved_model.pb").write_bytes(b"broken")
+    Retention(keep=1, keep_best=BestBy("auc")).apply(base_at(tmp_path))
+    assert numbers(tmp_path) == [1, 4]
+
+
+def test_what_is_no_model_any_more_takes_no_place_of_one(tmp_path: Path) -> None:
+    for number in range(1, 6):
+        make_version(tmp_path, number)
+    for number in (3, 4, 5):
+        (tmp_path / str(number) / "saved_model.pb").unlink()
+    Retention(keep=2).apply(base_at(tmp_path))
+    assert numbers(tmp_path) == [1, 2]
+
+
+def test_what_is_no_model_any_more_is_not_the_best_so_far(tmp_path: Path) -> None:
+    measured(tmp_path, 1, 0.5)
+    (measured(tmp_path, 2, 0.9) / "saved_model.pb").unlink()
+    assert [report.metrics for report in VersionedTarget(tmp_path).reports()] == [{"auc": 0.5}]

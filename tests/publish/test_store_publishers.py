@@ -11,10 +11,14 @@ from botocore.exceptions import ConnectionClosedError
 
 from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
 from autodist_saved.paths import modified, path_of, store_of
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.process_name import ProcessName
+from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.report import ExportReport
 from tests.object_store import keys, models, uploads
 from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model
 from tests.publish.staged import end, publisher, stage
@@ -49,6 +53,15 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
     monkeypatch.setattr(claim, "modified", lambda _: time.time() - DAY_SECS - 1)
     assert publish(target).endswith("/3")
     assert {key.split("/")[0] for key in models(base)} == {"2", "3"}
+
+
+def test_what_another_process_is_writing_has_not_expired(bucket: Path) -> None:
+    base = bucket / "base"
+    write_manifest(SavedModelFiles(base / "1"), ExportReport("chief:0"))
+    (base / ".autodist_saved-claim-1").write_bytes(ProcessName(1, "another", 1, "chief:0", "just now").line)
+    for _ in range(2):
+        publish(VersionedTarget(base, retention=Retention(keep=1), exclusive=False))
+    assert {key.split("/")[0] for key in models(base)} == {"1", "3"}
 
 
 def test_a_killed_process_leaves_a_place_for_one_model_free(bucket: Path) -> None:

@@ -34,6 +34,11 @@ class StoreBase(Base[StoreStaging]):
         with storing(self.path):
             return versions_in(self.path) if self.path.exists() else []
 
+    def settled(self) -> list[Version]:
+        with storing(self.path):
+            claimed = set(claim.claims_in(self.path)) if self.path.exists() else set()
+        return [version for version in self.versions() if version.path not in claimed]
+
     def take_lease(self, task: str) -> Lease:
         return NamedLease.of(self.path, task)
 
