@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,7 @@ def test_the_file_says_who_holds_it(tmp_path: Path) -> None:
     lease = take_lease(tmp_path, "chief:0")
     found = record(tmp_path)
     assert found.pop("since").endswith("+00:00")
+    assert re.fullmatch(r"[0-9a-f-]{36} pid:\[\d+\]", found.pop("pids"))
     assert found == {"epoch": 1, "host": socket.gethostname(), "pid": os.getpid(), "task": "chief:0"}
     assert file_of(tmp_path).name.startswith("."), "no server looks at it"
     lease.check()

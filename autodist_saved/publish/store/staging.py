@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autodist_saved.errors import Problem, TargetError, TargetExistsError, VerifyError
+from autodist_saved.errors import LeaseLostError, Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.foreign import storing
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
@@ -56,16 +56,20 @@ class StoreStaging(Staging):
         return SavedModelFiles(self._local.root, self._uploads)
 
     def complete(self) -> None:
-        """As every staging place's. Raises ``TargetError``, and ``TargetExistsError`` where something is there."""
+        """As every staging place's.
+
+        Raises ``TargetError``, ``LeaseLostError``, and ``TargetExistsError`` where something is there.
+        """
         if self._claim is None:
             self._claim = self._claimed()
+        self._claim.check()
         if self._uploads is not None:
             self._uploads.complete()
 
     def sync(self) -> None:
         """Have all in the store but the graphs, and read back what was copied.
 
-        Raises ``TargetError``, ``VerifyError``.
+        Raises ``TargetError``, ``LeaseLostError``, ``VerifyError``.
         """
         self.complete()
         for name, path in self._copied().items():
@@ -74,8 +78,6 @@ class StoreStaging(Staging):
 
     def appear(self) -> Path:
         """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does."""
-        if self._claim is not None:
-            self._claim.check()
         for name, path in self._copied().items():
             if path in self._graphs():
                 self._copy(name, path)
@@ -89,9 +91,12 @@ class StoreStaging(Staging):
             self._uploads.abort()
         if not self._has_appeared and self._claim is not None:
             try:
+                self._claim.check()
                 with storing(self._place):
                     remove_model(self._place)
                 self._claim.release()
+            except LeaseLostError as error:
+                log.warning("%s is left as it is: %s", self._place, error)
             except TargetError as error:
                 log.warning("%s is left behind, and swept by the next export: %s", self._place, error)
             self._claim.disown()
@@ -129,6 +134,8 @@ class StoreStaging(Staging):
 
     def _copy(self, name: str, path: Path) -> None:
         """Copy a file, whole or not at all, and compare what is in the store then."""
+        if self._claim is not None:
+            self._claim.check()
         place = self._place / name
         upload = Upload(place, path.stat().st_size)
         try:
