@@ -7,6 +7,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.paths import HIDDEN_MARK, hidden_name
@@ -31,6 +32,7 @@ class StagingDirectory(Staging):
             parent: an existing directory.
             name: for people who look into ``parent``.
         """
+        super().__init__()
         # Between mkdir and flock another export may sweep the directory as a leftover: then there is a next one.
         while True:
             self.root = hidden_name(parent, name)
@@ -60,7 +62,10 @@ class StagingDirectory(Staging):
         Args:
             place: in the same parent.
             rename: ``os.rename``, or one that replaces nothing. What it raises goes through.
+
+        Raises ``ExportError`` where it has been given up.
         """
+        self.check_wanted()
         rename(self.root, place)
         self._remover.detach()
         self._lock.close()
@@ -89,5 +94,9 @@ def sweep(parent: Path) -> None:
 
 
 def _remove(root: Path, process: int) -> None:
-    if os.getpid() == process:
-        shutil.rmtree(root, ignore_errors=True)
+    if os.getpid() != process:
+        return
+    # Where the program ends while a thread of it gives the directory its name, one of the two comes too late.
+    with suppress(OSError):
+        root = root.rename(hidden_name(root.parent, "removed"))
+    shutil.rmtree(root, ignore_errors=True)

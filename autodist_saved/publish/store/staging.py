@@ -41,6 +41,7 @@ class StoreStaging(Staging):
         Raises:
             TargetError: the store cannot be written.
         """
+        super().__init__()
         self._place = place
         self._task = task
         self._claim = claim
@@ -77,10 +78,13 @@ class StoreStaging(Staging):
                 self._copy(name, path)
 
     def appear(self) -> Path:
-        """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does."""
+        """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does, and
+        ``ExportError`` where it has been given up.
+        """
         for name, path in self._copied().items():
             if path in self._graphs():
                 self._copy(name, path)
+        self.check_wanted()
         self._has_appeared = True
         self._let_go()
         self._local.remove()
@@ -134,6 +138,7 @@ class StoreStaging(Staging):
 
     def _copy(self, name: str, path: Path) -> None:
         """Copy a file, whole or not at all, and compare what is in the store then."""
+        self.check_wanted()
         if self._claim is not None:
             self._claim.check()
         place = self._place / name
