@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from autodist_saved.paths import HIDDEN_MARK, hidden_name
+from autodist_saved.paths import hidden_name, is_hidden_name
 from autodist_saved.publish.disk.file_system import sync, sync_tree
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.lock import Lock
@@ -78,7 +78,7 @@ class StagingDirectory(Staging):
 
 def sweep(parent: Path) -> None:
     """Remove what exports that did not end have left in ``parent``."""
-    for leftover in parent.glob(f".*{HIDDEN_MARK}*"):
+    for leftover in [path for path in parent.glob(".*") if is_hidden_name(path.name)]:
         try:
             lock = Lock(leftover, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
