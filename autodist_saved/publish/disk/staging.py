@@ -57,7 +57,7 @@ class StagingDirectory(Staging):
         sync_tree(self.root)
 
     def appear_at(self, place: Path, rename: Callable[[Path, Path], None]) -> None:
-        """Give it its name, durably. It is no staging directory any more.
+        """Give it its name; a warning is logged where that is not durable. It is no staging directory any more.
 
         Args:
             place: in the same parent.
@@ -69,7 +69,14 @@ class StagingDirectory(Staging):
         rename(self.root, place)
         self._remover.detach()
         self._lock.close()
-        sync(place.parent)
+        try:
+            sync(place.parent)
+        except OSError as error:
+            log.warning(
+                "%s is published, but whether it outlives a power failure is not known (%s); look after the disk",
+                place,
+                error,
+            )
 
     def remove(self) -> None:
         self._remover()
