@@ -8,7 +8,9 @@ import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field, TypeAdapter
 
 from autodist_saved.paths import is_remote
 
@@ -26,9 +28,9 @@ class Holder:
             may share the name of their host. Empty where that is not known.
     """
 
-    epoch: int
+    epoch: Annotated[int, Field(ge=1)]
     host: str
-    pid: int
+    pid: Annotated[int, Field(ge=1, lt=2**31)]
     task: str
     since: str
     pids: str = ""
@@ -43,8 +45,8 @@ class Holder:
     def read(cls, path: Path) -> Self | None:
         """Who is named in the first line of a file; None where nobody is. Raises what a store's library does."""
         try:
-            return cls(**json.loads(path.read_bytes().split(b"\n")[0]))
-        except (FileNotFoundError, ValueError, TypeError):
+            return TypeAdapter(cls).validate_json(path.read_bytes().split(b"\n")[0], strict=True)
+        except (FileNotFoundError, ValueError):
             return None
         except OSError:
             if is_remote(path):

@@ -180,7 +180,17 @@ def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None
         pass  # it ends with an error instead of saying that it holds it
 
 
-@pytest.mark.parametrize("contents", [b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"])
+NAME = b'{"epoch": %s, "host": %s, "pid": %s, "task": "", "since": ""}'
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        *(b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"),
+        *(NAME % fields for fields in ((b'"x"', b'"host"', b"1"), (b"null", b'"host"', b"1"), (b"1", b"[]", b"1"))),
+        *(NAME % (b"1", b'"host"', pid) for pid in (b'"../.."', b"1.5", b"-1", b"9" * 30)),
+    ],
+)
 def test_a_damaged_file_keeps_nobody_out(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / ".autodist_saved-lease").write_bytes(contents)
     take_lease(tmp_path).check()

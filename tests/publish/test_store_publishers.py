@@ -137,3 +137,13 @@ def test_a_process_of_another_container_may_live(pids: str) -> None:
     ended = replace(Holder.after(None, "chief:0"), pid=2**22 + 1)
     assert not ended.may_live
     assert replace(ended, pids=pids).may_live
+
+
+@pytest.mark.parametrize("epoch", [b'"x"', b"null", b"{}"])
+def test_a_damaged_lease_or_claim_in_a_store_keeps_nobody_out(bucket: Path, epoch: bytes) -> None:
+    damaged = b'{"epoch": %s, "host": "another", "pid": 1, "task": "", "since": ""}' % epoch
+    for name in (".autodist_saved-lease", ".autodist_saved-claim-1"):
+        (bucket / "base" / name).write_bytes(damaged)
+    target = VersionedTarget(bucket / "base")
+    target.preflight(1)
+    assert publish(target).endswith("/2")
