@@ -14,9 +14,10 @@ from autodist_saved.errors import UsageError
 if TYPE_CHECKING:
     from upath import UPath
 
-HIDDEN_MARK = ".autodist_saved-"
+_HIDDEN_MARK = ".autodist_saved-"
 _NAME_BYTES = 100
 
+_HIDDEN = re.compile(rf"\..*{re.escape(_HIDDEN_MARK)}[0-9a-f]{{32}}", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -100,4 +101,9 @@ def hidden_name(parent: Path, name: str) -> Path:
         parent: the directory.
         name: for people who look into it.
     """
-    return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{HIDDEN_MARK}{uuid.uuid4().hex}"
+    return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{_HIDDEN_MARK}{uuid.uuid4().hex}"
+
+
+def is_hidden_name(name: str) -> bool:
+    """Whether :func:`hidden_name` may have made it. People's own copies of ours have other endings."""
+    return _HIDDEN.fullmatch(name) is not None

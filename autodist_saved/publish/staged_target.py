@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
 
 
 class Staging(ABC):
-    """A place in which one model grows. :class:`Target` tells when its methods are called."""
+    """A place in which one model grows. :class:`Target` tells when its methods are called.
+
+    One thread may give it up while another publishes it. Then nothing is removed beneath the one that publishes: it
+    is told at its next step, and removes all itself.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._is_given_up = False
 
     @property
     @abstractmethod
@@ -28,6 +39,31 @@ class Staging(ABC):
     @abstractmethod
     def remove(self) -> None:
         """Remove all of it, if it has not appeared. May be called again."""
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Nothing is removed in here, but afterwards, where it has been given up. Raises as :meth:`check_wanted`."""
+        try:
+            with self._turn:
+                self.check_wanted()
+                yield
+        finally:
+            if self._is_given_up:
+                self.give_up()
+
+    def give_up(self) -> None:
+        """Remove it at once; or have the thread do it that is at work on it, and do not wait for that."""
+        self._is_given_up = True
+        if self._turn.acquire(blocking=False):
+            try:
+                self.remove()
+            finally:
+                self._turn.release()
+
+    def check_wanted(self) -> None:
+        """To be called before each step towards a model. Raises ``ExportError`` where it has been given up."""
+        if self._is_given_up:
+            raise ExportError("the export was given up by another thread while it was published; nothing is visible")
 
 
 S = TypeVar("S", bound=Staging)
@@ -46,22 +82,26 @@ class StagedTarget(Target, Generic[S]):
         return self._staging.files
 
     def complete(self) -> None:
-        if self._staging is not None:
-            self._staging.complete()
+        if (staging := self._staging) is not None:
+            with staging.at_work():
+                staging.complete()
 
     def commit(self) -> str:
         """As every target's. Raises ``UsageError`` where nothing is staged."""
-        if self._staging is None:
+        if (staging := self._staging) is None:
             raise UsageError(f"nothing is staged for {self.path}; call open() before commit()")
-        self._staging.sync()
-        place = self._appear(self._staging)
-        self._staging = None
+        with staging.at_work():
+            staging.sync()
+            place = self._appear(staging)
+        if self._staging is staging:
+            self._staging = None
         return place
 
     def abandon(self) -> None:
-        if self._staging is not None:
-            self._staging.remove()
+        """As every target's. May be called while another thread commits: that is told, as soon as it can be."""
+        if (staging := self._staging) is not None:
             self._staging = None
+            staging.give_up()
 
     @abstractmethod
     def _stage(self, task: str) -> S:

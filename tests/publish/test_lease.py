@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,7 @@ def test_the_file_says_who_holds_it(tmp_path: Path) -> None:
     lease = LockedLease.of(tmp_path, "chief:0")
     found = record(tmp_path)
     assert found.pop("since").endswith("+00:00")
+    assert re.fullmatch(r"[0-9a-f-]{36} pid:\[\d+\]", found.pop("pids"))
     assert found == {"epoch": 1, "host": socket.gethostname(), "pid": os.getpid(), "task": "chief:0"}
     assert file_of(tmp_path).name.startswith("."), "no server looks at it"
     lease.check()
@@ -178,7 +180,17 @@ def test_a_lease_file_that_was_tidied_away_is_made_again(tmp_path: Path) -> None
         pass  # it ends with an error instead of saying that it holds it
 
 
-@pytest.mark.parametrize("contents", [b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"])
+NAME = b'{"epoch": %s, "host": %s, "pid": %s, "task": "", "since": ""}'
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        *(b"", b"{", b"[]", b'{"epoch": 7}', b"\xff\n"),
+        *(NAME % fields for fields in ((b'"x"', b'"host"', b"1"), (b"null", b'"host"', b"1"), (b"1", b"[]", b"1"))),
+        *(NAME % (b"1", b'"host"', pid) for pid in (b'"../.."', b"1.5", b"-1", b"9" * 30)),
+    ],
+)
 def test_a_damaged_file_keeps_nobody_out(tmp_path: Path, contents: bytes) -> None:
     (tmp_path / ".autodist_saved-lease").write_bytes(contents)
     LockedLease.of(tmp_path).check()

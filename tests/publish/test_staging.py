@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from autodist_saved.paths import hidden_name
 from autodist_saved.publish import lock
 from autodist_saved.publish.disk import staging
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
@@ -83,3 +84,14 @@ def test_where_there_are_no_locks_all_works_and_nothing_is_swept(
     one.appear_at(tmp_path / "model", os.rename)
     other.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    "name", [".mine.autodist_saved-backup", f".mine.autodist_saved-{'0' * 33}", f"mine.autodist_saved-{'0' * 32}"]
+)
+def test_what_has_a_name_much_like_ours_is_not_swept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (ours := hidden_name(tmp_path, "a\nmodel")).mkdir()
+    sweep(tmp_path)
+    assert (tmp_path / name).exists()
+    assert not ours.exists()

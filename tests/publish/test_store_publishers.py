@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,47 @@ def test_a_claim_that_is_taken_away_is_told_at_the_commit(bucket: Path) -> None:
         target.commit()
     target.abandon()
     assert models(bucket / "base") == []
+
+
+@pytest.mark.parametrize("step", ["complete", "commit"])
+def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_other(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    base = bucket / "base"
+    slow = VersionedTarget(base, exclusive=False)
+    write_model(stage(slow, 10).root)
+    monkeypatch.setattr(claim, "_DAY_SECS", -DAY_SECS)
+    swift = VersionedTarget(base, exclusive=False)
+    write_model(stage(swift, 20).root, b"\x08\x01\x12\x05other")
+    assert swift.commit().endswith("/1")
+    theirs = {name: (base / name).read_bytes() for name in models(base)}
+    with pytest.raises(LeaseLostError, match="does not name this process any more"):
+        getattr(slow, step)()
+    slow.abandon()
+    assert {name: (base / name).read_bytes() for name in models(base)} == theirs
+
+
+def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> None:
+    place = bucket / "base" / "1"
+    lost = claim.Claim(place, "chief:0")
+    claim.claim_of(place).write_bytes(other := Holder(1, "another", 1, "chief:0", "now").line)
+    with pytest.raises(LeaseLostError):
+        lost.release()
+    assert claim.claim_of(place).read_bytes() == other
+
+
+@pytest.mark.parametrize("pids", ["", "another boot pid:[4026531836]"])
+def test_a_process_of_another_container_may_live(pids: str) -> None:
+    ended = replace(Holder.after(None, "chief:0"), pid=2**22 + 1)
+    assert not ended.may_live
+    assert replace(ended, pids=pids).may_live
+
+
+@pytest.mark.parametrize("epoch", [b'"x"', b"null", b"{}"])
+def test_a_damaged_lease_or_claim_in_a_store_keeps_nobody_out(bucket: Path, epoch: bytes) -> None:
+    damaged = b'{"epoch": %s, "host": "another", "pid": 1, "task": "", "since": ""}' % epoch
+    for name in (".autodist_saved-lease", ".autodist_saved-claim-1"):
+        (bucket / "base" / name).write_bytes(damaged)
+    target = VersionedTarget(bucket / "base")
+    target.preflight(1)
+    assert publish(target).endswith("/2")

@@ -175,3 +175,21 @@ def test_targets_of_one_process_share_a_base(tmp_path: Path) -> None:
     assert [publish(target)[-1] for target in (first, second, first)] == ["1", "2", "3"]
     first.close()
     assert publish(second).endswith("/4")
+
+
+def test_a_model_that_is_there_is_published_though_its_name_may_not_be_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fsync = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == tmp_path:
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    target = VersionedTarget(tmp_path)
+    write_model(target.open().root)
+    monkeypatch.setattr(os, "fsync", broken)
+    assert target.commit().endswith("/1")
+    assert linked(tmp_path) == "1"
+    assert "1 is published, but whether it outlives a power failure is not known" in caplog.text

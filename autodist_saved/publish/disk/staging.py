@@ -7,9 +7,10 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from autodist_saved.paths import HIDDEN_MARK, hidden_name
+from autodist_saved.paths import hidden_name, is_hidden_name
 from autodist_saved.publish.disk.file_system import sync, sync_tree
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.lock import Lock
@@ -31,6 +32,7 @@ class StagingDirectory(Staging):
             parent: an existing directory.
             name: for people who look into ``parent``.
         """
+        super().__init__()
         # Between mkdir and flock another export may sweep the directory as a leftover: then there is a next one.
         while True:
             self.root = hidden_name(parent, name)
@@ -55,16 +57,26 @@ class StagingDirectory(Staging):
         sync_tree(self.root)
 
     def appear_at(self, place: Path, rename: Callable[[Path, Path], None]) -> None:
-        """Give it its name, durably. It is no staging directory any more.
+        """Give it its name; a warning is logged where that is not durable. It is no staging directory any more.
 
         Args:
             place: in the same parent.
             rename: ``os.rename``, or one that replaces nothing. What it raises goes through.
+
+        Raises ``ExportError`` where it has been given up.
         """
+        self.check_wanted()
         rename(self.root, place)
         self._remover.detach()
         self._lock.close()
-        sync(place.parent)
+        try:
+            sync(place.parent)
+        except OSError as error:
+            log.warning(
+                "%s is published, but whether it outlives a power failure is not known (%s); look after the disk",
+                place,
+                error,
+            )
 
     def remove(self) -> None:
         self._remover()
@@ -73,7 +85,7 @@ class StagingDirectory(Staging):
 
 def sweep(parent: Path) -> None:
     """Remove what exports that did not end have left in ``parent``."""
-    for leftover in parent.glob(f".*{HIDDEN_MARK}*"):
+    for leftover in [path for path in parent.glob(".*") if is_hidden_name(path.name)]:
         try:
             lock = Lock(leftover, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
@@ -89,5 +101,9 @@ def sweep(parent: Path) -> None:
 
 
 def _remove(root: Path, process: int) -> None:
-    if os.getpid() == process:
-        shutil.rmtree(root, ignore_errors=True)
+    if os.getpid() != process:
+        return
+    # Where the program ends while a thread of it gives the directory its name, one of the two comes too late.
+    with suppress(OSError):
+        root = root.rename(hidden_name(root.parent, "removed"))
+    shutil.rmtree(root, ignore_errors=True)

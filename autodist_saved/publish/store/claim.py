@@ -50,20 +50,24 @@ class Claim:
             raise
 
     def check(self) -> None:
-        """To be called right before a model appears.
+        """To be called right before anything is written to the place, or removed from it.
 
         Raises:
             LeaseLostError: the place has been taken away, because it was written to for too long.
+            TargetError: the store does not answer.
         """
-        if (holder := ProcessName.read(self._path)) != self._holder:
+        with storing(self._path):
+            holder = ProcessName.read(self._path)
+        if holder != self._holder:
             raise LeaseLostError(
                 f"{self._path} does not name this process any more, but {holder or 'nobody'}; export again",
                 path=str(self._path),
             )
 
     def release(self) -> None:
-        """Let go of it. Raises ``TargetError``."""
+        """Let go of it. Raises as :meth:`check` does: what is another's stays."""
         self.disown()
+        self.check()
         with storing(self._path):
             self._path.unlink(missing_ok=True)
 

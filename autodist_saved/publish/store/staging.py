@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autodist_saved.errors import Problem, TargetError, TargetExistsError, VerifyError
+from autodist_saved.errors import LeaseLostError, Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.foreign import storing
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
@@ -41,6 +41,7 @@ class StoreStaging(Staging):
         Raises:
             TargetError: the store cannot be written.
         """
+        super().__init__()
         self._place = place
         self._task = task
         self._claim = claim
@@ -56,16 +57,20 @@ class StoreStaging(Staging):
         return SavedModelFiles(self._local.root, self._uploads)
 
     def complete(self) -> None:
-        """As every staging place's. Raises ``TargetError``, and ``TargetExistsError`` where something is there."""
+        """As every staging place's.
+
+        Raises ``TargetError``, ``LeaseLostError``, and ``TargetExistsError`` where something is there.
+        """
         if self._claim is None:
             self._claim = self._claimed()
+        self._claim.check()
         if self._uploads is not None:
             self._uploads.complete()
 
     def sync(self) -> None:
         """Have all in the store but the graphs, and read back what was copied.
 
-        Raises ``TargetError``, ``VerifyError``.
+        Raises ``TargetError``, ``LeaseLostError``, ``VerifyError``.
         """
         self.complete()
         for name, path in self._copied().items():
@@ -73,12 +78,13 @@ class StoreStaging(Staging):
                 self._copy(name, path)
 
     def appear(self) -> Path:
-        """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does."""
-        if self._claim is not None:
-            self._claim.check()
+        """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does, and
+        ``ExportError`` where it has been given up.
+        """
         for name, path in self._copied().items():
             if path in self.files.graphs:
                 self._copy(name, path)
+        self.check_wanted()
         self._has_appeared = True
         self._let_go()
         self._local.remove()
@@ -89,9 +95,12 @@ class StoreStaging(Staging):
             self._uploads.abort()
         if not self._has_appeared and self._claim is not None:
             try:
+                self._claim.check()
                 with storing(self._place):
                     remove_model(self._place)
                 self._claim.release()
+            except LeaseLostError as error:
+                log.warning("%s is left as it is: %s", self._place, error)
             except TargetError as error:
                 log.warning("%s is left behind, and swept by the next export: %s", self._place, error)
             self._claim.disown()
@@ -126,6 +135,9 @@ class StoreStaging(Staging):
 
     def _copy(self, name: str, path: Path) -> None:
         """Copy a file, whole or not at all, and compare what is in the store then."""
+        self.check_wanted()
+        if self._claim is not None:
+            self._claim.check()
         place = self._place / name
         upload = Upload(place, path.stat().st_size)
         try:
