@@ -195,19 +195,22 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._exports.end()
         self._ending.set()
         try:
-            if not self._exports.wait(self._schedule.last_export_secs):
-                raise ExportError(
-                    f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; "
-                    "raise last_export_secs",
-                    path=self._target.path,
-                )
+            in_time = self._exports.wait(self._schedule.last_export_secs)
+            failure = self._exports.last_failure if in_time else self._exports.give_up(self._too_late())
             self._tell_failures(self._exports, "training is over")
-            if self._exports.last_failure is not None and self._schedule.on_error != "warn":
-                raise self._exports.last_failure
+            if failure is not None and self._schedule.on_error != "warn":
+                raise failure
         finally:
             self._let_go(self._exports)
         if self._failed:
             log.error("%d exports to %s have failed", self._failed, self._target.path)
+
+    def _too_late(self) -> ExportError:
+        return ExportError(
+            f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; raise "
+            "last_export_secs",
+            path=self._target.path,
+        )
 
     def _tell_failures(self, exports: BackgroundExports, meanwhile: str = "training goes on") -> None:
         for failure in exports.failures():
