@@ -83,8 +83,8 @@ class BestSoFar:
         """Begin with the metrics of the models that are there. ``stays``: whether the best of them is kept."""
         if not stays:
             log.warning(
-                "the best version by %s may be removed, and a restarted job does not know of it then; give the target "
-                "a Retention whose keep_best is the hook's best",
+                "the best version by %s may be removed, and a restarted job does not know of it then; give the "
+                "target a Retention whose keep_best is the hook's best",
                 self.by.metric,
             )
         self._best = self.by.best(published)

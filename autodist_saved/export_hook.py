@@ -116,6 +116,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._ending = threading.Event()
         self._turn = threading.Lock()
         self._exporter: Exporter | None = None
+        self._closing: threading.Thread | None = None
         self._failed = 0
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
@@ -124,6 +125,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Called before the session is made. Raises ``UsageError`` where steps cannot be counted."""
         if self._exports is not None:  # of a training that has failed
             self._let_go(self._exports)
+        if self._closing is not None:
+            self._closing.join()
         self._failed = 0
         self._step = v1.train.get_global_step()
         if self._step is None and self._schedule.every_steps is not None:
@@ -156,6 +159,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
+            log.info("looking whether %s takes models", self._target.path)
             self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             if self._best is not None:
                 stays = self._target.keeps_best(self._best.by)
@@ -229,7 +233,11 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             EXPORT_SIGNALS.remove(self._exporter)
         exports.end()
         self._ending.set()
-        self._target.close()
+        if exports.wait():
+            self._target.close()
+        else:  # what holds the export up may hold this up as well, such as a store that does not answer
+            self._closing = threading.Thread(target=self._target.close, name="closing", daemon=True)
+            self._closing.start()
         self._exports = self._exporter = None
         self._ending = threading.Event()
 
