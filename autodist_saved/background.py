@@ -56,6 +56,11 @@ class BackgroundExports:
         self._thread.join(timeout_secs)
         return not self._thread.is_alive()
 
+    def give_up(self, failure: Exception) -> Exception:
+        """Wait no longer for the export that is under way, and take it for failed. Returns the failure."""
+        self._failures.put(failure)
+        return failure
+
     def living(self) -> BackgroundExports:
         """Itself; or another one with its failures, where the thread has ended."""
         if not self.wait():

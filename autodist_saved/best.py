@@ -76,30 +76,36 @@ class BestSoFar:
         """
         if by.value is None:
             raise UsageError(f"BestBy({by.metric!r}) cannot be measured: give it a tensor or a function as its value")
-        self._by = by
+        self.by = by
         self._best: float | None = None
 
-    def begin(self, published: Iterable[Mapping[str, float]]) -> None:
-        """Begin with the metrics of the models that are there."""
-        self._best = self._by.best(published)
+    def begin(self, published: Iterable[Mapping[str, float]], stays: bool) -> None:
+        """Begin with the metrics of the models that are there. ``stays``: whether the best of them is kept."""
+        if not stays:
+            log.warning(
+                "the best version by %s may be removed, and a restarted job does not know of it then; give the "
+                "target a Retention whose keep_best is the hook's best",
+                self.by.metric,
+            )
+        self._best = self.by.best(published)
 
     def measure(self, session: Any) -> dict[str, float]:
         """The metric of the next model; empty where it is not finite. Raises as :meth:`BestBy.measure`."""
-        value = self._by.measure(session)
+        value = self.by.measure(session)
         if math.isfinite(value):
-            return {self._by.metric: value}
-        log.warning("%s is %s, which is never the best", self._by.metric, value)
+            return {self.by.metric: value}
+        log.warning("%s is %s, which is never the best", self.by.metric, value)
         return {}
 
     def is_beaten_by(self, metrics: Mapping[str, float]) -> bool:
         """Whether a model with these metrics is better than all that are published."""
-        better = self._by.best([metrics])
-        if better is not None and self._by.is_better(better, self._best):
+        better = self.by.best([metrics])
+        if better is not None and self.by.is_better(better, self._best):
             return True
-        log.info("%s is %s, and %s is published: no export", self._by.metric, better, self._best)
+        log.info("%s is %s, and %s is published: no export", self.by.metric, better, self._best)
         return False
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """A model with these metrics is published now."""
-        if (value := self._by.best([metrics])) is not None and self._by.is_better(value, self._best):
+        if (value := self.by.best([metrics])) is not None and self.by.is_better(value, self._best):
             self._best = value

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import tenacity
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
+from autodist_saved.attempts import attempts
 from autodist_saved.background import THE_TIME, BackgroundExports
 from autodist_saved.best import BestBy, BestSoFar
 from autodist_saved.builder import SavedModelBuilder
@@ -25,6 +25,7 @@ from autodist_saved.gated_session import GatedSession, losses_told
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.paths import path_of
+from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.rehearsal import Rehearsal
@@ -35,8 +36,6 @@ from autodist_saved.tensorboard import write_summary
 
 _ALWAYS = {signal.SIGUSR1.name}
 """Reasons to export what is not better, too."""
-_MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
-"""What the builder raises where the program is wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +73,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Touches no file.
 
         Args:
-            export_base: directory of the versions, or a URL in an object store, the newest five of which are kept;
-                or a target that takes models in turn, such as :class:`VersionedTarget`.
+            export_base: directory of the versions, or a URL in an object store, the newest five of which are kept,
+                and the best one where there is ``best``; or a target that takes models in turn, such as
+                :class:`VersionedTarget`.
             saver: made before the session.
             tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
             schedule: when to export.
@@ -83,7 +83,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             options: how exports work. They wait for other exports of the job, whatever ``when_busy`` says.
             best: export what is due only if it is better than all versions in ``export_base``, by a metric in their
                 manifests. It is measured in the thread of exports, right before each one, while the job trains.
-                What SIGUSR1 and ``autodist-saved export`` ask for is exported in any case.
+                What SIGUSR1 and ``autodist-saved export`` ask for is exported in any case. A target of your own
+                keeps the best one with ``Retention(keep_best=...)``; there is a warning where it does not.
             then: called in the thread that exports, with the builder, to add further meta graphs; the session's
                 graph is the default one.
             logdir: of TensorBoard; the figures of each export are its run ``export``, see :func:`write_summary`.
@@ -96,7 +97,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             UsageError: ``best`` has no ``value``.
         """
         required_saver(saver)
-        self._target = export_base if isinstance(export_base, Target) else VersionedTarget(export_base)
+        if not isinstance(export_base, Target):
+            export_base = VersionedTarget(export_base, retention=Retention(keep_best=best))
+        self._target = export_base
         self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
         inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
         self._best = None if best is None else BestSoFar(best)
@@ -113,6 +116,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._ending = threading.Event()
         self._turn = threading.Lock()
         self._exporter: Exporter | None = None
+        self._closing: threading.Thread | None = None
         self._failed = 0
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
@@ -121,6 +125,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Called before the session is made. Raises ``UsageError`` where steps cannot be counted."""
         if self._exports is not None:  # of a training that has failed
             self._let_go(self._exports)
+        if self._closing is not None:
+            self._closing.join()
         self._failed = 0
         self._step = v1.train.get_global_step()
         if self._step is None and self._schedule.every_steps is not None:
@@ -153,9 +159,11 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
+            log.info("looking whether %s takes models", self._target.path)
             self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
             if self._best is not None:
-                self._best.begin(report.metrics for report in self._target.reports())
+                stays = self._target.keeps_best(self._best.by)
+                self._best.begin((report.metrics for report in self._target.reports()), stays)
             self._exports = BackgroundExports(self._export, self._schedule.every_secs)
         if self._schedule.signals:
             self._exporter = self._exporter or self._on_signals()
@@ -195,19 +203,22 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._exports.end()
         self._ending.set()
         try:
-            if not self._exports.wait(self._schedule.last_export_secs):
-                raise ExportError(
-                    f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; "
-                    "raise last_export_secs",
-                    path=self._target.path,
-                )
+            in_time = self._exports.wait(self._schedule.last_export_secs)
+            failure = self._exports.last_failure if in_time else self._exports.give_up(self._too_late())
             self._tell_failures(self._exports, "training is over")
-            if self._exports.last_failure is not None and self._schedule.on_error != "warn":
-                raise self._exports.last_failure
+            if failure is not None and self._schedule.on_error != "warn":
+                raise failure
         finally:
             self._let_go(self._exports)
         if self._failed:
             log.error("%d exports to %s have failed", self._failed, self._target.path)
+
+    def _too_late(self) -> ExportError:
+        return ExportError(
+            f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; raise "
+            "last_export_secs",
+            path=self._target.path,
+        )
 
     def _tell_failures(self, exports: BackgroundExports, meanwhile: str = "training goes on") -> None:
         for failure in exports.failures():
@@ -222,7 +233,11 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             EXPORT_SIGNALS.remove(self._exporter)
         exports.end()
         self._ending.set()
-        self._target.close()
+        if exports.wait():
+            self._target.close()
+        else:  # what holds the export up may hold this up as well, such as a store that does not answer
+            self._closing = threading.Thread(target=self._target.close, name="closing", daemon=True)
+            self._closing.start()
         self._exports = self._exporter = None
         self._ending = threading.Event()
 
@@ -252,15 +267,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Called in the thread of exports."""
         if reasons == [THE_TIME] and self._session is not None and tensorflow_private.is_closed(self._session):
             return  # it was lost, or the training has failed
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_go_well_next_time),
-            stop=tenacity.stop_after_attempt(self._schedule.attempts if self._schedule.on_error == "retry" else 1),
-            wait=tenacity.wait_exponential(multiplier=self._schedule.retry_secs, max=60),
-            sleep=tenacity.sleep_using_event(self._ending),
-            before_sleep=tenacity.before_sleep_log(log, logging.WARNING),
-            reraise=True,
-        )
-        attempts(self._publish, ", ".join(reasons), not _ALWAYS.isdisjoint(reasons))
+        always = not _ALWAYS.isdisjoint(reasons)
+        attempts(self._schedule, self._ending)(self._publish, ", ".join(reasons), always)
 
     def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
         """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
@@ -293,7 +301,3 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 write_summary(builder.report, self._logdir)
             if self._best is not None:
                 self._best.add(metrics)
-
-
-def _may_go_well_next_time(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, _MISTAKES)

@@ -19,6 +19,7 @@ _NAME_BYTES = 100
 
 _HIDDEN = re.compile(rf"\..*{re.escape(_HIDDEN_MARK)}[0-9a-f]{{32}}", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:(?!\d*/)[^@]*@")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _READ_AHEAD_BYTES = 8 * 2**20
@@ -31,10 +32,16 @@ def path_of(place: str | os.PathLike[str] | UPath) -> Path:
     answers from an old listing. Credentials and endpoints are those that the store's own library finds.
 
     Raises:
-        UsageError: no library for this kind of store is installed.
+        UsageError: no library for this kind of store is installed; or there is a password in the URL, which would
+            come into logs and manifests.
     """
     if isinstance(place, str | bytes | os.PathLike) and not is_url(place):
         return Path(os.fsdecode(place))
+    if user_info := _USER_INFO.match(str(place)):
+        raise UsageError(
+            f"a URL of {user_info[1]} holds a user and a password; leave them out of the URL: credentials are "
+            "found by the store's own library, see its documentation"
+        )
     import fsspec
     from upath import UPath
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from autodist_saved.memory import TaskMemory
 from autodist_saved.plan import ExportPlan
 from autodist_saved.timeline import Interval
+from autodist_saved.visible import visible
 from autodist_saved.witness import Witness
 
 
@@ -203,8 +204,8 @@ _ADAPTER = TypeAdapter(ExportReport)
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
-    """Facts and their names, as they are: brackets are brackets, and nothing is cut off."""
+    """Facts and their names, as they are: brackets are brackets, nothing is obeyed, and nothing is cut off."""
     table = Table(show_header=False, box=None)
     for name, value in facts:
-        table.add_row(Text(name, "bold", overflow="fold"), Text(value, overflow="fold"))
+        table.add_row(Text(visible(name), "bold", overflow="fold"), Text(visible(value), overflow="fold"))
     return table

@@ -27,7 +27,15 @@ PATIENCE_SECS = 60.0
 class Training:
     """One whose steps are of the accuracies that are given, and are exported one by one."""
 
-    def __init__(self, base: Path, *, mode: str = "max", keep_best: bool = False, at_end: bool = False) -> None:
+    def __init__(
+        self,
+        base: Path,
+        *,
+        mode: str = "max",
+        keep_best: bool = False,
+        of_path: bool = False,
+        at_end: bool = False,
+    ) -> None:
         self.base = base
         with tf.Graph().as_default() as self.graph:
             self.next = v1.placeholder(tf.float64, [])
@@ -39,7 +47,7 @@ class Training:
             if not keep_best:
                 retention = ads.Retention(keep=None)
             self.hook = ads.ChiefExportHook(
-                ads.VersionedTarget(base, retention=retention),
+                base if of_path else ads.VersionedTarget(base, retention=retention),
                 saver=ads.Saver(),
                 schedule=ads.ExportSchedule(every_steps=1, at_end=at_end, on_error="fail"),
                 best=best,
@@ -127,6 +135,33 @@ def test_what_is_asked_for_is_published_in_any_case_and_the_best_stays(tmp_path:
         training.hook._export_on_request(str(tmp_path))
     assert training.published() == [0.8, 0.3]
     assert [Path(path).name for path in training.hook.published] == ["1", "2", "3", "4"]
+
+
+def test_in_a_base_that_is_a_path_the_best_stays_however_many_others_are_asked_for(tmp_path: Path) -> None:
+    training = Training(tmp_path, of_path=True)
+    with training.session() as session, training.exports() as exported:
+        for value in (0.8, 0.3):
+            session.run(training.train, {training.next: value})
+            assert exported.acquire(timeout=PATIENCE_SECS)
+        for _ in range(5):
+            training.hook._export_on_request(str(tmp_path))
+    assert training.published() == [0.8, 0.3, 0.3, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize("keep_best", ["no", "another"])
+def test_a_target_that_does_not_keep_the_best_is_warned_of(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture, keep_best: str
+) -> None:
+    v1.get_variable("w", initializer=0.0, use_resource=True)
+    best = ads.BestBy("loss", lambda _: 1.0, mode="min")
+    retention = ads.Retention(keep_best=None if keep_best == "no" else ads.BestBy("loss", mode="max"))
+    target = ads.VersionedTarget(tmp_path, retention=retention)
+    hook = ads.ChiefExportHook(target, saver=ads.Saver(), best=best)
+    with v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]):
+        pass
+    assert [
+        record.message for record in caplog.records if "the best version by loss may be removed" in record.message
+    ]
 
 
 def test_a_function_of_the_session_may_tell_the_metric(graph: tf.Graph, tmp_path: Path) -> None:

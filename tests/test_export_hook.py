@@ -214,6 +214,63 @@ def test_a_training_whose_last_export_has_failed_does_not_end_well_unless_it_is_
     assert training.steps_of_versions() == []
 
 
+@pytest.mark.parametrize("on_error", ["warn", "retry", "fail"])
+def test_a_last_export_over_its_time_is_a_failure_as_any_other(
+    graph: tf.Graph, tmp_path: Path, on_error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+    training = Training(
+        tmp_path / "base",
+        schedule={"on_error": on_error, "last_export_secs": 0.01},
+        then=lambda _: go_on.wait(PATIENCE_SECS),
+    )
+    try:
+        if on_error == "warn":
+            training.run(1)
+            assert "has not ended within 0.01 s" in caplog.text
+            assert "1 exports to" in caplog.text
+        else:
+            with pytest.raises(ExportError, match="has not ended within 0.01 s"):
+                training.run(1)
+    finally:
+        go_on.set()
+
+
+def test_a_target_that_does_not_answer_does_not_hold_up_the_end(graph: tf.Graph, tmp_path: Path) -> None:
+    answers = threading.Event()
+    closed_in_time = threading.Event()
+
+    class Silent(Asked):
+        def commit(self) -> str:
+            answers.wait(PATIENCE_SECS)
+            return super().commit()
+
+        def close(self) -> None:
+            if answers.wait(PATIENCE_SECS / 10):
+                closed_in_time.set()
+
+    training = Training(Silent(tmp_path), schedule={"last_export_secs": 0.01})
+    with pytest.raises(ExportError, match="has not ended within 0.01 s"):
+        training.run(1)
+    answers.set()
+    training.hook.begin()
+    assert closed_in_time.is_set()
+
+
+def test_looking_at_the_target_is_told_before_it_is_done(
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    class Watched(Asked):
+        def preflight(self, nbytes: int, task: str = "") -> None:
+            told.append(caplog.text)
+
+    with caplog.at_level(logging.INFO, "autodist_saved"):
+        Training(Watched(tmp_path)).run(1)
+    assert "looking whether elsewhere takes models" in told[0]
+
+
 def test_an_export_between_two_sessions_is_tried_again_with_the_next(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"attempts": 2, "retry_secs": 0})
     hook = training.hook

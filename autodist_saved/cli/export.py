@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autodist_saved.cli.running_job import Authority, Certificate, Job, Key, TokenFile, export_as_dict, visit
+from autodist_saved.visible import visible
 
 
 def export(
@@ -36,8 +37,10 @@ def export(
 
     from rich.console import Console
 
+    from autodist_saved.cli.output import plain
+
     said = Console(stderr=True)
     with visit(job, token_file, certificate, key, authority) as visitor, said.status("asking the chief") as line:
         for status in visitor.export(target):
-            line.update(f"{status.phase or 'begun'}, {status.seconds:.0f} s")
-    typer.echo(json.dumps(export_as_dict(status)) if as_json else status.path)
+            line.update(plain(f"{status.phase or 'begun'}, {status.seconds:.0f} s"))
+    typer.echo(json.dumps(export_as_dict(status)) if as_json else visible(status.path))

@@ -43,7 +43,7 @@ def inspect(
     """
     import json
 
-    from autodist_saved.cli.output import console
+    from autodist_saved.cli.output import console, plain
     from autodist_saved.models.place import versions
     from autodist_saved.models.saved_model import open_model
 
@@ -55,7 +55,7 @@ def inspect(
     printer = console()
     if found:
         named = ", ".join(one.name for one in found)
-        printer.print(f"{model} holds the versions {named}; this is the newest", markup=False)
+        printer.print(plain(f"{model} holds the versions {named}; this is the newest"))
     variables = [_variables(opened.variables, opened.manifest)] if opened.variables is not None else []
     for table in (_facts(opened), *_graphs(opened), *variables, _files(opened)):
         printer.print(table)
@@ -70,10 +70,14 @@ def _facts(model: SavedModel) -> Table:
 
 
 def _graphs(model: SavedModel) -> Iterator[Table]:
-    from rich.table import Table
+    from rich.table import Column, Table
+
+    from autodist_saved.cli.output import plain
 
     for graph in model.graphs:
-        table = Table("graph", ", ".join(graph.tags) or "no tags", f"{graph.op_types.total():,} ops", box=None)
+        table = Table(
+            "graph", Column(plain(", ".join(graph.tags) or "no tags")), f"{graph.op_types.total():,} ops", box=None
+        )
         for key, signature in graph.signatures.items():
             _add(table, "signature", key, signature.method)
             for way, tensors in (("takes", signature.inputs), ("gives", signature.outputs)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from autodist_saved.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -20,7 +22,7 @@ def console() -> Console:
 
 
 def plain(name: str, style: str = "") -> Text:
-    """Text of users, in which brackets are brackets; folded and never cut where it is too long."""
+    """Text of users, in which brackets are brackets and nothing is obeyed; folded, never cut."""
     from rich.text import Text
 
-    return Text(name, style, overflow="fold")
+    return Text(visible(name), style, overflow="fold")

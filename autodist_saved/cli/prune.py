@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autodist_saved.paths import path_of
+from autodist_saved.visible import visible
 
 
 class Mode(Enum):
@@ -84,10 +85,10 @@ def prune(
         typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
     elif expired:
         for version in removed:
-            typer.echo(version.path)
+            typer.echo(visible(str(version.path)))
     else:
         found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
-        typer.echo(f"nothing to remove from {base}: {found}")
+        typer.echo(visible(f"nothing to remove from {base}: {found}"))
     if len(removed) < len(expired):
         error = TargetUnwritableError(
             "not all expired versions could be removed; look at the warnings above", path=str(base)

@@ -95,12 +95,14 @@ def _shown(reply: StatusReply) -> Group:
     from rich.console import Group
     from rich.table import Table
 
+    from autodist_saved.cli.output import plain
+
     tasks = Table("task", "state", "training", "steps", "steps/s", "last heard", "process", box=None)
     for task in reply.tasks:
-        tasks.add_row(*_task_row(task))
+        tasks.add_row(*map(plain, _task_row(task)))
     exports = Table("export to", "phase", "seconds", "outcome", box=None)
     for export in reply.exports:
-        exports.add_row(export.target, export.phase, f"{export.seconds:.1f}", _outcome(export))
+        exports.add_row(*map(plain, (export.target, export.phase, f"{export.seconds:.1f}", _outcome(export))))
     return Group(tasks, *([exports] if reply.exports else []))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autodist_saved.paths import path_of
+from autodist_saved.visible import visible
 
 
 def verify(
@@ -59,4 +60,4 @@ def verify(
     check_model(model, manifest)
     message = f"{model} is whole"
     told = {"path": str(model), "message": message, "problems": []}
-    typer.echo(json.dumps(told, indent=2) if as_json else message)
+    typer.echo(json.dumps(told, indent=2) if as_json else visible(message))

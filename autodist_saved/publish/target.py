@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from autodist_saved.best import BestBy
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import ExportReport
 
@@ -82,6 +83,10 @@ class Target(ABC):
             TargetError: the place cannot be looked through.
         """
         return []
+
+    def keeps_best(self, by: BestBy) -> bool:  # noqa: ARG002 - most remove nothing
+        """Whether the best of the models in the place stays there, whatever comes after it."""
+        return True
 
     def close(self) -> None:  # noqa: B027 - most need nothing
         """4. There are no more models to come from this process. May be called again."""

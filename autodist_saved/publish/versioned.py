@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from autodist_saved.best import BestBy
 from autodist_saved.errors import LeaseLostError, PreflightError
 from autodist_saved.foreign import translated
 from autodist_saved.publish.files import SavedModelFiles
@@ -92,6 +93,10 @@ class VersionedTarget(StagedTarget[Staging]):
                 for version in self._base.settled()
                 if version.report is not None and version.is_model and version.is_good
             ]
+
+    def keeps_best(self, by: BestBy) -> bool:
+        kept = self._retention.keep_best
+        return self._retention.keep is None or (kept is not None and (kept.metric, kept.mode) == (by.metric, by.mode))
 
     def close(self) -> None:
         """Remove what is staged, and let others publish to the base. May be called again."""

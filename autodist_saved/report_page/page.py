@@ -16,6 +16,7 @@ from autodist_saved.report import ExportReport
 from autodist_saved.report_page.server_map import ServerMap
 from autodist_saved.report_page.shares import Largest, percent
 from autodist_saved.report_page.timeline_chart import TimelineChart
+from autodist_saved.visible import visible
 
 _SHOWN = 100
 # They have a place of their own on the page.
@@ -78,6 +79,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("autodist_saved", "report_page"),
         autoescape=True,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -189,7 +189,7 @@ def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_
 def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> None:
     place = bucket / "base" / "1"
     lost = claim.Claim(place, "chief:0")
-    claim.claim_of(place).write_bytes(other := Holder(1, "another", 1, "chief:0", "now").line)
+    claim.claim_of(place).write_bytes(other := ProcessName(1, "another", 1, "chief:0", "now").line)
     with pytest.raises(LeaseLostError):
         lost.release()
     assert claim.claim_of(place).read_bytes() == other
@@ -197,7 +197,7 @@ def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> N
 
 @pytest.mark.parametrize("pids", ["", "another boot pid:[4026531836]"])
 def test_a_process_of_another_container_may_live(pids: str) -> None:
-    ended = replace(Holder.after(None, "chief:0"), pid=2**22 + 1)
+    ended = replace(ProcessName.after(None, "chief:0"), pid=2**22 + 1)
     assert not ended.may_live
     assert replace(ended, pids=pids).may_live
 
