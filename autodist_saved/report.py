@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, computed_field
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, computed_field
 from pydantic.dataclasses import dataclass
 from rich.filesize import decimal
 from rich.table import Table
@@ -192,7 +192,7 @@ class ExportReport:
     @staticmethod
     def from_json(text: str | bytes) -> ExportReport:
         """A report out of :meth:`to_json`. Raises ``pydantic.ValidationError`` on anything else."""
-        return _ADAPTER.validate_json(text)
+        return _READING.validate_json(text)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain dictionaries, lists, numbers and strings."""
@@ -200,7 +200,34 @@ class ExportReport:
         return plain
 
 
+_MOST = 2**63
+
+
+def _bounded(value: Any) -> Any:
+    """A part of a manifest as JSON has it. Raises ``ValueError`` for a whole number beyond 64 bits."""
+    if isinstance(value, int) and not -_MOST <= value < _MOST:
+        raise ValueError("a number has more than 64 bits")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _bounded(part)
+    return value
+
+
+def _plausible(report: ExportReport) -> ExportReport:
+    """Raises ``ValueError`` for what no export can have written."""
+    if not all(abs(interval.begin) < _MOST and abs(interval.seconds) < _MOST for interval in report.intervals):
+        raise ValueError("an interval has no end")
+    for variable in report.plan.variables if report.plan is not None else ():
+        shapes = [shape for piece in variable.pieces for shape in (piece.offset, piece.shape)]
+        shapes += [] if variable.shape is None else [variable.shape]
+        if len(set(map(len, shapes))) > 1:
+            raise ValueError(f"a piece of {variable.name!r} has other dimensions")
+        if not all(number >= 0 for shape in shapes for number in shape) or variable.nbytes >= _MOST:
+            raise ValueError(f"{variable.name!r} has an impossible shape")
+    return report
+
+
 _ADAPTER = TypeAdapter(ExportReport)
+_READING = TypeAdapter(Annotated[ExportReport, BeforeValidator(_bounded), AfterValidator(_plausible)])
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> Table:

@@ -11,6 +11,7 @@ import tensorflow as tf
 Array = npt.NDArray[Any]
 
 WIDE, NARROW = 1e-5, 2e-2
+_VECTOR = 1e-6
 _NARROW = {tf.float16, tf.bfloat16}
 
 
@@ -18,7 +19,9 @@ def difference(live: Array, loaded: Array, *, narrow: bool = False) -> str | Non
     """What tells two answers apart, in words; None where they are the same.
 
     Types and shapes are to be equal, and whatever is not a floating-point number. Those may differ by a part of the
-    largest of them: order of summation is up to the machine, so what nearly cancels out has no precision of its own.
+    largest of their row, which is the last axis: order of summation is up to the machine, so what nearly cancels out
+    has no precision of its own. A vector is one number for each example of a batch: each is a row, but for a
+    millionth of the largest.
 
     Args:
         live: what the job answered.
@@ -37,12 +40,21 @@ def difference(live: Array, loaded: Array, *, narrow: bool = False) -> str | Non
     both = np.isfinite(a) & np.isfinite(b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     distance = np.where(both, np.abs(np.where(both, a, 0) - np.where(both, b, 0)), np.where(same, 0, np.inf))
-    scale = float(np.max(np.abs(a), where=both, initial=0)) or 1.0
-    limit = scale * (NARROW if narrow or dtype in _NARROW else WIDE)
-    if not (distance > limit).any():
+    limit = _limits(np.where(both, np.abs(a), 0), NARROW if narrow or dtype in _NARROW else WIDE)
+    excess = distance - limit
+    if not (excess > 0).any():
         return None
-    at_most = f"; the largest difference is {distance.max():.3g}, and {limit:.3g} is what arithmetic explains"
-    return _told(live, loaded, distance == distance.max(), at_most)
+    worst = np.unravel_index(np.argmax(excess), excess.shape)
+    at_most = f"; the largest difference is {distance[worst]:.3g}, and {limit[worst]:.3g} is what arithmetic explains"
+    return _told(live, loaded, excess == excess[worst], at_most)
+
+
+def _limits(sizes: Array, part: float) -> Array:
+    """How far each number may be off, of the absolute values; a row of zeros counts as one of ones."""
+    rows = sizes if sizes.ndim < 2 else sizes.max(axis=-1, keepdims=True, initial=0)
+    least = _VECTOR * sizes.max(initial=0) if sizes.ndim == 1 else 0.0
+    limits = np.maximum(part * rows, least)
+    return np.broadcast_to(np.where(limits > 0, limits, part), sizes.shape)
 
 
 def _told(live: Array, loaded: Array, differs: npt.NDArray[np.bool_], more: str) -> str:

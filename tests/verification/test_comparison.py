@@ -39,6 +39,8 @@ def test_what_arithmetic_explains_is_the_same(live: np.ndarray, loaded: np.ndarr
         (np.float32([1, 2]), np.float32([[1, 2]]), "it is float32 [1, 2], and in the job float32 [2]"),
         (np.float32([5, 1]), np.float32([5, 1.5]), "answered 1.0 at [1], and the loaded model 1.5; the largest"),
         (np.float32([1e-20]), np.float32([2e-20]), "the largest difference is 1e-20"),
+        (np.float32([1e6, 1, 2, 3]), np.float32([1e6, 5, -5, 9]), "answered 2.0 at [2], and the loaded model -5.0"),
+        (np.float32([[1e6, 1], [1, 2]]), np.float32([[1e6, 2], [1, 3]]), "answered 2.0 at [1, 1], and the loaded"),
         (np.float32([1, np.nan]), np.float32([1, 2]), "answered nan at [1], and the loaded model 2.0"),
         (np.float32([np.inf]), np.float32([-np.inf]), "answered inf at [0], and the loaded model -inf"),
         (np.float16([1.0]), np.float16([1.1]), "answered 1.0 at [0]"),
