@@ -37,7 +37,7 @@ class StoreBase(Base[StoreStaging]):
     def settled(self) -> list[Version]:
         with storing(self.path):
             claimed = set(claim.claims_in(self.path)) if self.path.exists() else set()
-        return [version for version in self.versions() if version.path not in claimed]
+        return [version for version in self.versions() if version.path not in claimed or version.is_model]
 
     def take_lease(self, task: str) -> Lease:
         return NamedLease.of(self.path, task)
