@@ -24,7 +24,7 @@ def find_model(path: Path) -> SavedModelFiles:
     if not path.is_dir():
         raise UsageError(f"{path} is a file; name the directory of a SavedModel, which holds saved_model.pb")
     files = SavedModelFiles(path)
-    if files.is_model:
+    if any(path.exists() for path in files.graphs):  # whatever it is: reading it says what is wrong
         return files
     if files.saved_model_chunks.exists():
         raise UsageError(
