@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
+from autodist_saved import patience
 from autodist_saved.attempts import attempts
 from autodist_saved.background import THE_TIME, BackgroundExports
 from autodist_saved.best import BestBy, BestSoFar
@@ -21,7 +21,7 @@ from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
-from autodist_saved.gated_session import GatedSession, losses_told
+from autodist_saved.gated_session import GatedSession, is_gone, losses_told
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.paths import path_of
@@ -265,7 +265,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
     def _export(self, reasons: Sequence[str]) -> None:
         """Called in the thread of exports."""
-        if reasons == [THE_TIME] and self._session is not None and tensorflow_private.is_closed(self._session):
+        if reasons == [THE_TIME] and self._session is not None and is_gone(self._session):
             return  # it was lost, or the training has failed
         always = not _ALWAYS.isdisjoint(reasons)
         attempts(self._schedule, self._ending)(self._publish, ", ".join(reasons), always)
@@ -281,7 +281,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         session = self._session
         if session is None:
             raise UsageError("there is no session to export from yet")
-        with self._turn, session.graph.as_default(), losses_told(session):
+        turn = patience.turn(self._turn, lambda: f"an export to {self._target.path} waits until another one is over")
+        with losses_told(session), turn, session.graph.as_default():
             metrics = {} if self._best is None else self._best.measure(session)
             if self._best is not None and not always and not self._best.is_beaten_by(metrics):
                 return

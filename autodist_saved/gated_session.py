@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -17,6 +19,9 @@ from autodist_saved.errors import JobError, UsageError
 from autodist_saved.gate import Gate
 from autodist_saved.graph_writes import GraphWrites
 from autodist_saved.journal import Journal
+
+# So long a run may take to fail by itself when what it reached is dead.
+FAILING_SECS = 5.0
 
 
 class GatedJob(Protocol):
@@ -47,11 +52,18 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
     TensorFlow makes its sessions deep inside its session manager; :meth:`adopt` makes one of these out of them. So
     the runs of hooks, of queue runners and within ``run_step_fn`` pass the gate, too.
+
+    Once a parameter server is lost, nothing is run here any more, and closing waits for nobody. TensorFlow has the
+    tasks of a run that has failed tidy up, waits until each of them has answered before it closes a session, and
+    lets no run return meanwhile: with one that is dead, until another process listens at its address.
     """
 
     job: GatedJob
     lost: str = ""  # the parameter server whose loss has ended this session
     _writes: GraphWrites
+    _changed: threading.Condition
+    _under_way: int = 0
+    _is_broken: bool = False
 
     @classmethod
     def adopt(cls, session: v1.Session, job: GatedJob) -> GatedSession:
@@ -59,6 +71,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         session.__class__ = cls
         adopted: GatedSession = session
         adopted.job, adopted._writes = job, GraphWrites(session.graph)
+        adopted._changed = threading.Condition()
         return adopted
 
     @property
@@ -70,44 +83,97 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost,
         and ``ChiefLostError`` or ``JobFailedError`` where the job ends while it runs.
         """
-        try:
-            with self._step(fetches):
-                return super().run(fetches, *args, **kwargs)
-        except (tf.errors.CancelledError, RuntimeError) as error:
-            # That it was closed is only what has become of it.
-            if self.lost:
-                raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from error
-            self.job.is_over()
-            raise
+        with self._running(self._passage(fetches)):
+            return super().run(fetches, *args, **kwargs)
 
     def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
         """See ``tf.compat.v1.Session.partial_run``. Each part is a step; put ``gate.step()`` around all of them."""
-        with self.gate.step():
+        with self._running(self.gate.step()):
             return super().partial_run(handle, fetches, *args, **kwargs)
 
     def make_callable(self, fetches: Any, *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """See ``tf.compat.v1.Session.make_callable``."""
         run = super().make_callable(fetches, *args, **kwargs)
-        if not self._writes.any_in(fetches):
-            return run  # type: ignore[no-any-return]
 
-        def step(*args: Any, **kwargs: Any) -> Any:
-            with self._step(fetches):
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(self._passage(fetches)):
                 return run(*args, **kwargs)
 
-        return step
+        return call
 
     def _make_callable_from_options(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """TensorFlow's private one, for Keras. What it runs is not looked at: each call is a step."""
         run = super()._make_callable_from_options(*args, **kwargs)
 
-        def step(*args: Any, **kwargs: Any) -> Any:
-            with self.gate.step():
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(self.gate.step()):
                 return run(*args, **kwargs)
 
-        return step
+        return call
 
-    def _step(self, fetches: Any) -> AbstractContextManager[None]:
+    def close(self) -> None:
+        """See ``tf.compat.v1.Session.close``."""
+        if not self.sess_str or tensorflow_private.is_closed(self):
+            super().close()
+            return
+        if self._is_broken:
+            self.wait_until_idle(FAILING_SECS)
+        closed: Future[None] = Future()
+        threading.Thread(target=self._close, args=(closed,), name="closing", daemon=True).start()
+        with self._changed:
+            self._changed.wait_for(lambda: closed.done() or self.lost)
+        if closed.done():
+            closed.result()
+
+    def lose(self, parameter_server: str) -> None:
+        """Note which one is lost. Called by the job, in any thread."""
+        with self._changed:
+            self.lost = parameter_server
+            self._changed.notify_all()
+
+    def wait_until_idle(self, timeout_secs: float) -> bool:
+        """Wait until nothing is run here. False when the time is over before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._under_way, timeout_secs)
+
+    def _close(self, closed: Future[None]) -> None:
+        try:
+            super().close()
+        except Exception as error:  # noqa: BLE001 - whoever has asked for it is told
+            closed.set_exception(error)
+        else:
+            closed.set_result(None)
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _running(self, passage: AbstractContextManager[Any]) -> Iterator[None]:
+        """Around every run, which passes the gate in this way."""
+        try:
+            with passage:
+                with self._changed:
+                    self._check_lost()
+                    self._under_way += 1
+                try:
+                    yield
+                finally:
+                    with self._changed:
+                        self._under_way -= 1
+                        self._changed.notify_all()
+        except (tf.errors.CancelledError, RuntimeError) as error:
+            # That it was closed is only what has become of it.
+            self._check_lost(error)
+            self.job.is_over()
+            raise
+        except tf.errors.UnavailableError:
+            self._is_broken = True
+            raise
+
+    def _check_lost(self, cause: BaseException | None = None) -> None:
+        if self.lost:
+            raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from cause
+
+    def _passage(self, fetches: Any) -> AbstractContextManager[None]:
         """What a run of these fetches is, to the gate."""
         writes, update_gate = self._writes.look(fetches)
         if not writes:
@@ -116,20 +182,31 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         return step if update_gate is None else update_gate.passing(step)
 
 
+def is_gone(session: v1.Session) -> bool:
+    """Whether nothing can be run any more, because it is closed or has lost a parameter server."""
+    return bool(getattr(session, "lost", "")) or tensorflow_private.is_closed(session)
+
+
 @contextlib.contextmanager
 def losses_told(session: v1.Session) -> Iterator[None]:
-    """That a session of a running job is closed is no mistake of the program: the job has lost a task.
+    """That a session of a running job is gone is no mistake of the program: the job has lost a task.
 
     Raises:
-        JobError: in place of the ``UsageError`` that says so, where it is.
+        JobError: where it is gone already, and in place of the ``UsageError`` that says so.
     """
+    if is_gone(session):
+        raise _loss(session)
     try:
         yield
     except UsageError as error:
-        if not tensorflow_private.is_closed(session):
+        if not is_gone(session):
             raise
-        lost = getattr(session, "lost", "")
-        raise JobError(
-            f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
-            task=lost or None,
-        ) from error
+        raise _loss(session) from error
+
+
+def _loss(session: v1.Session) -> JobError:
+    lost = getattr(session, "lost", "")
+    return JobError(
+        f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+        task=lost or None,
+    )

@@ -19,14 +19,14 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
 from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
 from autodist_saved.gate import Gate
-from autodist_saved.gated_session import GatedSession
+from autodist_saved.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.journal import Journal
 from autodist_saved.options import SessionOptions
 from autodist_saved.patience import Patience
 from autodist_saved.transport.meeting import Meeting
 
-# How long a session may take to close when another task is lost, and a step to end when the chief is. When their
-# processes are dead it takes no time.
+# How long a session may take to close when another task is lost, and a step to end afterwards, or when the chief is
+# lost. When their processes are dead it takes no time.
 LAST_RESORT_SECS = 10.0
 EXIT_STATUS_LAST_RESORT = 70
 
@@ -46,7 +46,7 @@ class Job:
         self._membership: Membership | None = None
         self._meeting: Meeting | None = None
         self._ended = threading.Event()
-        self._running: tuple[v1.Session, tf.train.Coordinator] | None = None
+        self._running: tuple[GatedSession, tf.train.Coordinator] | None = None
 
     def start(self) -> None:
         """Serve the control service on the chief; join it on any other task. Raises as these two do."""
@@ -70,7 +70,7 @@ class Job:
             )
             self._meeting.register(target)
 
-    def run_in(self, session: v1.Session, coordinator: tf.train.Coordinator) -> None:
+    def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
         """Note the session that a lost parameter server would leave hanging."""
         self._running = session, coordinator
 
@@ -80,9 +80,15 @@ class Job:
         The coordinator's error is one of those after which a monitored session makes itself anew.
         """
         log.warning("%s is lost, and what it held: the session is made anew", parameter_server)
-        if self._running is not None and isinstance(self._running[0], GatedSession):
-            self._running[0].lost = parameter_server
-        self._close(tf.errors.AbortedError(None, None, f"{parameter_server} is lost"), parameter_server)
+        if self._running is None:
+            return
+        session, coordinator = self._running
+        session.lose(parameter_server)
+        error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
+        _stop(coordinator, error)
+        # Closed from outside meanwhile, TensorFlow might keep a step that has failed.
+        if not session.wait_until_idle(FAILING_SECS):
+            self._close(error, parameter_server)
 
     def _give_up(self, failure: AutodistSavedError) -> None:
         """End a step under way that may wait for ever for a chief that is gone."""
@@ -96,11 +102,11 @@ class Job:
         session, coordinator = self._running
         if coordinator.joined:
             return
-        coordinator.request_stop((type(error), error, None))
+        _stop(coordinator, error)
         closing = threading.Thread(target=session.close, daemon=True)
         closing.start()
         closing.join(LAST_RESORT_SECS)
-        if closing.is_alive():
+        if not session.wait_until_idle(LAST_RESORT_SECS) and not coordinator.joined:
             # It is not dead but stopped, or cut off: TensorFlow waits for an answer, and nothing can make it stop.
             log.critical("%s does not answer and TensorFlow waits for it for ever: this process ends itself", task)
             logging.shutdown()
@@ -191,6 +197,11 @@ class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
         self._job.wait_for_workers(None)
+
+
+def _stop(coordinator: tf.train.Coordinator, error: BaseException) -> None:
+    if not coordinator.joined:  # it would raise the error here
+        coordinator.request_stop((type(error), error, None))
 
 
 def _answers(address: str, wait_secs: float) -> bool:

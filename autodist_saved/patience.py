@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 FIRST_SIGN_SECS = 5.0
 NEXT_SIGN_SECS = 30.0
@@ -19,6 +20,16 @@ def acquire(lock: threading.Lock, describe: Callable[[], str]) -> None:
     while not lock.acquire(timeout=wait_secs):
         log.warning("%s", describe())
         wait_secs = NEXT_SIGN_SECS
+
+
+@contextmanager
+def turn(lock: threading.Lock, describe: Callable[[], str]) -> Iterator[None]:
+    """``with lock:``, waiting as :func:`acquire` does."""
+    acquire(lock, describe)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Patience:

@@ -98,7 +98,7 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
 def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_without_it_fails(
     training: Callable[..., Job],
 ) -> None:
-    job = training(PUBLISH="1")
+    job = training(PUBLISH="1", READ="1")  # reads beside the steps fail as well, and TensorFlow would keep them
     job.wait_for_checkpoint("50")
     job.wait_for_version(above=0)
     job.kill("ps:0")
@@ -110,6 +110,7 @@ def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_witho
     ):
         list(visitor.export(str(job.results / "base")))
     before = int(str((job.results / "base" / "latest").readlink()))
+    job.wait_for_log("chief:0", "chief:0 waits for ps:0 ")
     job.start_task("ps:0", "train_until_told.py", {"PUBLISH": "1"})
     job.wait_for_version(above=before)
     for task in ("worker:0", "chief:0"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,6 +15,22 @@ import autodist_saved as ads
 from tests.job import leave
 
 OPTIONS = ads.SessionOptions(chief_timeout_secs=3, worker_timeout_secs=20)
+
+
+class ReadBeside(v1.train.SessionRunHook):  # type: ignore[misc]
+    """Threads that read a variable, and try again when that fails, as long as the session is open."""
+
+    def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+        variable = v1.train.get_global_step()
+
+        def read() -> None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                while True:
+                    with contextlib.suppress(tf.errors.OpError):
+                        session.run(variable)
+
+        for _ in range(3):
+            threading.Thread(target=read, daemon=True).start()
 
 
 def main(results: Path) -> None:
@@ -38,6 +56,7 @@ def main(results: Path) -> None:
             checkpoint_dir=str(results / "checkpoints"),
             save_checkpoint_steps=50,
             hooks=[hook] if "PUBLISH" in os.environ else [],
+            chief_only_hooks=[ReadBeside()] if "READ" in os.environ else [],
             options=OPTIONS,
         ) as sess:
             steps = 0
