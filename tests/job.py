@@ -91,9 +91,14 @@ class Job:
         self._wait_until((self.results / f"{name}.json").exists, name, timeout_secs)
         return self.found(name)
 
-    def wait_for_checkpoint(self, step: str, timeout_secs: float = 60) -> None:
-        """Wait until a checkpoint of a step that begins with these digits is complete."""
-        self._wait_until(lambda: any(self.results.glob(f"checkpoints/*-{step}*.meta")), "checkpoint", timeout_secs)
+    def wait_for_checkpoint(self, of_step: int, timeout_secs: float = 60) -> None:
+        """Wait until a checkpoint of this step or a later one is complete."""
+
+        def is_there() -> bool:
+            found = self.results.glob("checkpoints/*.meta")
+            return any(int(path.stem.rpartition("-")[2]) >= of_step for path in found)
+
+        self._wait_until(is_there, f"checkpoint of step {of_step}", timeout_secs)
 
     def wait_for_version(self, above: int) -> int:
         """Wait until a greater version is published in ``base``; its number."""

@@ -66,7 +66,7 @@ def job(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for task in map(str, job.cluster.tasks):
             job.begin_task(task)
         job.wait_for("began-worker:0")
-        job.wait_for_checkpoint("")
+        job.wait_for_checkpoint(0)
         yield job
     finally:
         job.end()

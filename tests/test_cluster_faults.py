@@ -83,7 +83,7 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
     training: Callable[..., Job],
 ) -> None:
     job = training()
-    job.wait_for_checkpoint("50")
+    job.wait_for_checkpoint(50)
     job.kill("ps:0")
     job.processes["ps:0"].wait()
     job.start_task("ps:0", "train_until_told.py")
@@ -99,7 +99,7 @@ def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_witho
     training: Callable[..., Job],
 ) -> None:
     job = training(PUBLISH="1", READ="1")  # reads beside the steps fail as well, and TensorFlow would keep them
-    job.wait_for_checkpoint("50")
+    job.wait_for_checkpoint(50)
     job.wait_for_version(above=0)
     job.kill("ps:0")
     job.processes.pop("ps:0").wait()

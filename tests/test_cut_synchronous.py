@@ -44,4 +44,4 @@ def test_the_last_export_and_the_last_checkpoint_need_no_worker(job: CutJob) -> 
         assert job.processes[task].wait(60) == 0, job.logs()
     assert job.export().succeed()["witness"]["global_step_before"] == now + 100
     leave(job.results, "stop-chief:0", True)
-    job.wait_for_checkpoint(f"{now + 100}")
+    job.wait_for_checkpoint(now + 100)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -17,6 +18,8 @@ from autodist_saved.cut.gates import GateCut
 from autodist_saved.cut.none import NoCut
 from autodist_saved.errors import UsageError
 from autodist_saved.gate import Standing
+from autodist_saved.gated_session import GatedSession
+from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions
 from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import plain_session
@@ -131,3 +134,53 @@ def test_a_plain_session_that_hides_the_others_is_refused(graph: tf.Graph, targe
     config = v1.ConfigProto(device_filters=["/job:ps"])
     with v1.Session(target, config=config) as session, pytest.raises(UsageError, match="nobody can name"):
         cut_of(session, STEP)
+
+
+@pytest.fixture
+def reached(graph: tf.Graph, target: str) -> Iterator[GatedSession]:
+    """A session on a server, and not in this process alone."""
+    session = GatedSession.adopt(v1.Session(target, graph=graph), Job(ads.Cluster.single(), ads.SessionOptions()))
+    yield session
+    session.close()
+
+
+def test_nothing_is_run_once_a_parameter_server_is_lost(add: Any, reached: GatedSession) -> None:
+    reached.run(v1.global_variables_initializer())
+    ways = [lambda: reached.run("w:0"), reached.make_callable("w:0"), private_callable(reached, add)]
+    for way in ways:
+        way()
+    reached.lose("ps:0")
+    for way in ways:
+        with pytest.raises(tf.errors.AbortedError, match="ps:0 is lost"):
+            way()
+
+
+def test_a_session_that_cannot_be_closed_is_left_when_its_parameter_server_is_lost(
+    graph: tf.Graph, reached: GatedSession
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def answer() -> np.int64:  # such as a task that TensorFlow waits for when it closes a session
+        has_begun.set()
+        may_end.wait()
+        return np.int64(0)
+
+    answered = tf.numpy_function(answer, [], tf.int64)
+
+    def run() -> None:
+        with pytest.raises(tf.errors.OpError):
+            reached.run(answered)
+
+    running = threading.Thread(target=run)
+    running.start()
+    has_begun.wait()
+    closing = threading.Thread(target=reached.close)
+    closing.start()
+    closing.join(0.5)
+    assert closing.is_alive()
+    reached.lose("ps:0")
+    closing.join()
+    assert not reached.wait_until_idle(0.1)
+    may_end.set()
+    running.join()
+    assert reached.wait_until_idle(0)
