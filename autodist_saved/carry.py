@@ -13,7 +13,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import groupby
 
 from autodist_saved.bundle.dtypes import item_bytes
-from autodist_saved.bundle.writer import BundleWriter, EntryWriter
+from autodist_saved.bundle.entry_writer import EntryWriter
+from autodist_saved.bundle.writer import BundleWriter
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
 from autodist_saved.priority import yield_to_training
 from autodist_saved.progress import Progress

@@ -1,0 +1,141 @@
+"""The place of one tensor in a data file, while it is filled.
+
+Ranges come from this process, or are put into the data file by others, which then tell their checksums.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.bundle.damage import reporting_unwritable
+from autodist_saved.bundle.data_file import DataFile
+from autodist_saved.bundle.entry import Entry, Part, Shape
+from autodist_saved.errors import BundleError
+
+Bytes = bytes | bytearray | memoryview | NDArray[Any] | np.generic
+
+
+class EntryWriter:
+    """The place of one tensor in its data file; made by ``BundleWriter.begin``.
+
+    Attributes:
+        name, dtype, shape: of the tensor.
+        offset: where the tensor begins in it, in bytes.
+        nbytes: what it takes there.
+        crc32c_of_strings: in place of the checksum of its bytes; strings have another one, see docs/format.md.
+    """
+
+    __slots__ = (
+        "_crc32c",
+        "_data_file",
+        "_file",
+        "_later",
+        "_stop",
+        "crc32c_of_strings",
+        "dtype",
+        "name",
+        "nbytes",
+        "offset",
+        "shape",
+    )
+
+    def __init__(self, name: str, dtype: str, shape: Shape, file: DataFile, data_file: int, nbytes: int) -> None:
+        """Take the next ``nbytes`` of the file, which has the number ``data_file``."""
+        self.name = name
+        self.dtype = dtype
+        self.shape = shape
+        self.offset = file.nbytes
+        self.nbytes = nbytes
+        self.crc32c_of_strings: int | None = None
+        self._file = file
+        self._data_file = data_file
+        self._stop = self._crc32c = 0  # of what is there without a gap
+        self._later: list[_Range] | None = None
+        file.nbytes += nbytes
+
+    @property
+    def path(self) -> Path:
+        """Its data file, under its temporary name."""
+        return self._file.path
+
+    def append(self, buffer: Bytes) -> None:
+        """Write the bytes that follow those written last, little-endian and row-major. Any number of them.
+
+        Args:
+            buffer: contiguous bytes, or a C-contiguous NumPy array or scalar of any type and shape.
+
+        Raises:
+            BundleError: more bytes than the tensor has, or a buffer that is not contiguous.
+            TargetUnwritableError: the data file cannot be written.
+        """
+        data = _flat(self.name, buffer)
+        if self._stop + data.nbytes > self.nbytes:
+            raise BundleError(
+                f"{self.name!r} has {self.nbytes} bytes, and {self._stop + data.nbytes} were appended; "
+                "check the dtype and shape it was begun with",
+                variable=self.name,
+            )
+        with reporting_unwritable(self.path):
+            self._file.write(data, self.offset + self._stop)
+        self._crc32c = crc32c.extend(self._crc32c, data)
+        self._stop += data.nbytes
+
+    def written(self, at: int, nbytes: int, crc: int) -> None:
+        """Take note of a range that somebody else has put into the data file. May be called from any thread.
+
+        Args:
+            at: its first byte, counted from the tensor's own first one.
+            nbytes: its length.
+            crc: its CRC32C, unmasked.
+        """
+        with self._file.lock:
+            if at == self._stop:
+                self._crc32c = crc32c.combine(self._crc32c, crc, nbytes) if at else crc
+                self._stop = at + nbytes
+            else:
+                self._later = [*(self._later or ()), _Range(at, at + nbytes, crc)]
+
+    def finished(self) -> Entry:
+        """The entry for the index. Raises ``BundleError`` where bytes are missing, or were written twice."""
+        later, self._later = sorted(self._later or ()), None
+        for part in later:
+            self.written(part.start, part.stop - part.start, part.crc32c)
+        if self._later or self._stop != self.nbytes:
+            raise BundleError(
+                f"{self.name!r} has {self.nbytes} bytes, and not each of them was written, once: the first "
+                f"{self._stop} were; write all of it inside the 'with' block",
+                variable=self.name,
+            )
+        crc = self._crc32c if self.crc32c_of_strings is None else self.crc32c_of_strings
+        whole = Part((0,) * len(self.shape), self.shape, self._data_file, self.offset, self.nbytes, crc)
+        return Entry(self.name, self.dtype, self.shape, (whole,))
+
+
+class _Range(NamedTuple):
+    """Bytes ``start`` to ``stop`` of a tensor and their checksum."""
+
+    start: int
+    stop: int
+    crc32c: int
+
+
+def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
+    """The bytes of ``buffer``, without a copy."""
+    if isinstance(buffer, np.ndarray | np.generic):
+        buffer = np.asarray(buffer)
+        if not buffer.flags.c_contiguous or buffer.dtype.hasobject or not buffer.dtype.isnative:
+            raise BundleError(
+                f"{name!r} was given an array that does not lie in memory as it is stored; "
+                "pass numpy.ascontiguousarray(...) of a native numeric type",
+                variable=name,
+            )
+        return buffer.reshape(-1).view(np.uint8)
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise BundleError(f"{name!r} was given a buffer with gaps; pass contiguous bytes", variable=name)
+    return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
