@@ -14,8 +14,10 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
+from tests.forked_job import ForkedJob
 from tests.jobs.paused import COMMIT, PHASES
-from tests.nursery import ForkedJob, Nursery
+from tests.nursery import Nursery
+from tests.published import leftovers, step_of
 
 KILLS = int(os.environ.get("KILLS", "1"))
 SCHEDULE = '{"every_secs": 0.3, "on_error": "warn"}'
@@ -45,18 +47,15 @@ class PublishingJob(ForkedJob):
         for version in versions:
             is_removed = version < versions[-1] and not (self.base / str(version) / "saved_model.pb").exists()
             if version not in self.step_of and not is_removed:
-                self.step_of[version] = _step_of(self.base / str(version))
+                self.step_of[version] = _loaded_step_of(self.base / str(version))
         return versions[-1]
 
-    def leftovers(self) -> list[Path]:
-        return [path for path in self.base.glob(".*") if path.is_dir()]
 
-
-def _step_of(model: Path) -> int:
+def _loaded_step_of(model: Path) -> int:
     """All of it is read. A step that the chief was killed in is in the job in part, whatever is exported."""
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["serve"], str(model))
-    return int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step"))
+    return step_of(model)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +79,11 @@ def test_a_chief_killed_at_any_moment(job: PublishingJob, moment: str, turn: int
     job.wait_for_version(above=3)  # old ones are removed by then
     job.kill_chief_at(moment)
     newest = job.look()
-    leftovers = job.leftovers()
-    assert bool(leftovers) == (moment not in {"plan", "describe", "open", "retention", "removal"})
+    left = leftovers(job.base)
+    assert bool(left) == (moment not in {"plan", "describe", "open", "retention", "removal"})
     job.begin_task("chief:0")
     assert job.wait_for_version(above=newest) == newest + 1
     assert job.found("began-chief:0") > 0, "it goes on from its checkpoint"
-    assert not set(leftovers) & set(job.leftovers())
+    assert not set(left) & set(leftovers(job.base))
     steps = job.steps("worker:0")
     job.wait_until(lambda: job.steps("worker:0") > steps, "step of worker:0")

@@ -15,6 +15,7 @@ from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.control.visitor import Visitor
 from autodist_saved.errors import ExportError
 from tests.job import Job, leave
+from tests.published import step_of
 
 PATIENCE_SECS = 120.0
 
@@ -45,7 +46,7 @@ class Watched:
     def _step_of(self, model: Path) -> int:
         with tf.Graph().as_default(), v1.Session() as session:
             v1.saved_model.loader.load(session, ["serve"], str(model))
-            step = int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step"))
+            step = step_of(model)
             assert (session.run("numbers:0") == step).all(), "one moment of the job"
             return step
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nursery import LoneJob, Nursery
+from tests.lone_job import LoneJob
+from tests.nursery import Nursery
 from tests.publish.models import linked, make_version
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and becoming another user needs root")

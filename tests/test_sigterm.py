@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.jobs.paused import COMMIT, PHASES
-from tests.nursery import LoneJob, Nursery
+from tests.lone_job import LoneJob
+from tests.nursery import Nursery
 from tests.publish.models import publish
+from tests.published import leftovers, step_of
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -29,14 +30,6 @@ def paused(nursery: Nursery, results: Path, moment: str, last_export_secs: float
         yield job
     finally:
         job.end()
-
-
-def leftovers(base: Path) -> list[Path]:
-    return [path for path in base.glob(".*") if path.is_dir()]
-
-
-def step_of(model: Path) -> int:
-    return int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step"))
 
 
 @pytest.mark.parametrize("moment", PHASES + COMMIT)
