@@ -34,6 +34,7 @@ from autodist_saved.session import cluster_of
 from autodist_saved.session_cut import cut_of
 from autodist_saved.tensorboard import write_summary
 
+_THE_END = "the end of the training"
 _ALWAYS = {signal.SIGUSR1.name}
 """Reasons to export what is not better, too."""
 
@@ -118,6 +119,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._exporter: Exporter | None = None
         self._closing: threading.Thread | None = None
         self._failed = 0
+        self._published_after: dict[str, int] = {}
         self.published: list[str] = []
         """Paths of the versions that this hook has published, oldest first."""
 
@@ -153,7 +155,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
             session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
         cut_of(session, self._options)
-        self._session, self._job_cluster = session, cluster
+        self._session, self._job_cluster, self._published_after = session, cluster, {}
         if self._timer is not None:
             self._timer.update_last_triggered_step(session.run(self._step))
         if isinstance(session, GatedSession):
@@ -199,7 +201,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             return
         if self._schedule.at_end:
             self._exports = self._exports.living()  # SIGTERM has ended it before the last steps
-            self._exports.ask("the end of the training")
+            self._exports.ask(_THE_END)
         self._exports.end()
         self._ending.set()
         try:
@@ -267,8 +269,16 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Called in the thread of exports."""
         if reasons == [THE_TIME] and self._session is not None and is_gone(self._session):
             return  # it was lost, or the training has failed
+        if reasons == [_THE_END] and self._is_published():
+            log.info("nobody has trained since version %s, so it is the last one", self.published[-1])
+            return
         always = not _ALWAYS.isdisjoint(reasons)
         attempts(self._schedule, self._ending)(self._publish, ", ".join(reasons), always)
+
+    def _is_published(self) -> bool:
+        """Whether the last version is known to be the state that there is."""
+        steps = self._session.job.steps() if isinstance(self._session, GatedSession) else {}
+        return bool(steps) and steps == self._published_after
 
     def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
         """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
@@ -298,6 +308,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             finally:
                 builder.abandon()  # what a failure has left
             self.published.append(str(builder.report.path))
+            self._published_after = builder.report.witness.steps if builder.report.witness else {}
             if self._logdir is not None:
                 write_summary(builder.report, self._logdir)
             if self._best is not None:

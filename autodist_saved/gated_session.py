@@ -46,6 +46,9 @@ class GatedJob(Protocol):
     def workers_training(self) -> tuple[str, ...]:
         """The workers that train at this moment, as far as this task knows."""
 
+    def steps(self) -> dict[str, int]:
+        """How many training steps each task has done, if this one alone can take more; empty otherwise."""
+
 
 class GatedSession(v1.Session):  # type: ignore[misc]
     """A session every run of which that changes variables is a step through the gate. All others pass by.

@@ -170,6 +170,14 @@ class Job:
         """The workers that have joined and not finished, as the chief knows; empty on any other task."""
         return self._server.workers(MemberState.JOINED) if self._server else ()
 
+    def steps(self) -> dict[str, int]:
+        """How many training steps each task has done, if this one alone can take more; empty otherwise."""
+        workers = () if self._server is None else self._server.roster()
+        if any(member.trains and member.state is not MemberState.FINISHED for member in workers):
+            return {}
+        own = {str(self.cluster.task or self.cluster.chief): self.gate.steps}
+        return own | {str(member.task): member.steps for member in workers if member.trains}
+
     def end(self, error: BaseException | None) -> None:
         """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
         self._ended.set()

@@ -12,7 +12,8 @@ class Witness:
     Attributes:
         training: the tasks that went on training meanwhile; None where nobody can know.
         epoch: number of the cut; 0 where nobody had to be stopped.
-        steps: how many training steps each task had done since its process began when it stood still.
+        steps: how many training steps each task had done since its process began when it stood still, or in all where
+            it has finished.
         deaths: how many workers have died since the chief's session began. One that is killed within a step leaves a
             part of that step in the variables, which no cut can mend; restoring a checkpoint does.
         global_step_before: the job's global step before staging; None where the graph has none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.control.visitor import Visitor
 from autodist_saved.errors import ExportError
+from autodist_saved.publish.files import SavedModelFiles
 from tests.job import Job, leave
 from tests.published import step_of
 
@@ -96,6 +98,10 @@ def test_at_the_end_of_the_training_the_last_state_is_published(tmp_path: Path) 
         watched.job.succeed()
         watched.look()
         assert watched.job.found("done-worker:0") == []
-        assert watched.job.found("done-chief:0")[-1] == str(watched.base / str(max(watched.steps)))
+        last = watched.base / str(max(watched.steps))
+        assert watched.job.found("done-chief:0")[-1] == str(last)
+        witness = json.loads(SavedModelFiles(last).manifest.read_text())["witness"]
+        assert set(witness["steps"]) == {"chief:0", "worker:0"}, "the one that has finished, too"
+        assert sum(witness["steps"].values()) == witness["global_step_after"]
     finally:
         watched.job.end()

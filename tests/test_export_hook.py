@@ -27,6 +27,7 @@ from autodist_saved.errors import (
 from autodist_saved.export_signals import EXPORT_SIGNALS
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
+from autodist_saved.sources.session import plain_session
 
 PATIENCE_SECS = 60.0
 
@@ -121,6 +122,31 @@ def test_every_n_steps_a_version_and_no_one_is_lost_at_the_end(graph: tf.Graph, 
             if step % 2 == 0:
                 assert published.acquire(timeout=PATIENCE_SECS)
     assert training.steps_of_versions() == [2, 4, 6]
+
+
+def test_what_is_published_already_is_not_published_again_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_steps": 3})
+    for _ in range(2):  # the second training begins anew, and ends after as many steps
+        published = threading.Semaphore(0)
+        training.hook._publish = _then(training.hook._publish, published.release)
+        with training.session() as session:
+            for _ in range(3):
+                session.run(training.train)
+            assert published.acquire(timeout=PATIENCE_SECS)
+    assert training.steps_of_versions() == [3, 3]
+
+
+def test_what_was_changed_after_the_last_version_is_published_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
+    training = Training(tmp_path / "base", schedule={"every_steps": 3})
+    published = threading.Semaphore(0)
+    training.hook._publish = _then(training.hook._publish, published.release)
+    change = v1.assign_add(v1.global_variables("w")[0], 0.5)
+    with training.session() as session:
+        for _ in range(3):
+            session.run(training.train)
+        assert published.acquire(timeout=PATIENCE_SECS)
+        session.run(change)
+    assert training.steps_of_versions() == [3, 3.5]
 
 
 def test_every_few_seconds_works_without_a_global_step(graph: tf.Graph, tmp_path: Path) -> None:
@@ -431,7 +457,8 @@ def test_the_end_is_published_though_sigterm_has_ended_the_exports(graph: tf.Gra
         session.run(training.train)
         os.kill(os.getpid(), signal.SIGTERM)
         assert training.hook._exports.wait(PATIENCE_SECS)
-    assert training.steps_of_versions() == [1, 1]
+        plain_session(session).run(training.train)
+    assert training.steps_of_versions() == [1, 2]
 
 
 def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path: Path) -> None:

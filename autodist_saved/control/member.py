@@ -133,6 +133,7 @@ class Membership:
         with self._changed:
             self._leaving = True
             self._changed.notify_all()
+        self._outbox.put(self._heartbeat())  # how many steps it has done in all
         self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye(failed=failed)))
         self._outbox.put(None)
         self._thread.join(GOODBYE_SECS)

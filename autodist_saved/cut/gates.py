@@ -131,7 +131,11 @@ class GateCut(Cut):
                 f"the chief for {self._lease_secs:g} s; export again",
                 task=", ".join(doubtful),
             )
-        of_workers = {str(member.task): member.steps for member in roster if member.is_parked(self._epoch)}
+        of_workers = {
+            str(member.task): member.steps
+            for member in roster
+            if member.is_parked(self._epoch) or (member.trains and member.state is MemberState.FINISHED)
+        }
         ended = {MemberState.LOST, MemberState.FAILED}
         deaths = sum(member.deaths + (member.state in ended) for member in roster if member.trains)
         return Standstill((), self._epoch, {self._chief: steps, **of_workers}, deaths)
