@@ -101,8 +101,8 @@ class ExportSchedule(Options):
         every_steps: global steps between two exports.
         every_secs: seconds from the beginning of one export to that of the next, whether there are steps meanwhile or
             not.
-        at_end: export the last state when the training ends well, unless the last version is that. Workers that still train are waited for, as long
-            as ``SessionOptions.worker_timeout_secs``.
+        at_end: export the last state when the training ends well, unless the last version is that. Workers that still
+            train are waited for, as long as ``SessionOptions.worker_timeout_secs``.
         on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
             ``retry``: it is tried again, ``attempts`` times in all, and told then; where the last export has failed,
             the training ends with its error. ``fail``: any ends the training. What is wrong with the program is not
