@@ -205,13 +205,12 @@ class Export:
         """
         files = self._staged_files()
         with self._all_or_nothing():
-            with self._phase("verify"):
+            with self._phase("graphs"):
                 self._write_graphs(files, as_text=as_text)
                 self._target.complete()
-                if self._options.verify != "none" and self._report.plan is not None:
-                    verify(files, self._report.plan, self._sums)
-                if self._verification is not None:
-                    self._report = replace(self._report, answers=self._verification.check(files.root))
+            if self._options.verify != "none":
+                self._verify(files)
+            self._report = replace(self._report, verified=self._options.verify)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
                 memory = {self._report.task: self._growth.so_far(), **self._report.memory}
@@ -229,6 +228,13 @@ class Export:
         if self._files is not None and self._report.path is None:
             self._target.abandon()
             self._files = None
+
+    def _verify(self, files: SavedModelFiles) -> None:
+        with self._phase("verify"):
+            if self._report.plan is not None:
+                verify(files, self._report.plan, self._sums)
+            if self._verification is not None:
+                self._report = replace(self._report, answers=self._verification.check(files.root))
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):

@@ -213,7 +213,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         finally:
             self._let_go(self._exports)
         if self._failed:
-            log.error("%d exports to %s have failed", self._failed, self._target.path)
+            log.error("exports to %s that have failed: %d", self._target.path, self._failed)
 
     def _too_late(self) -> ExportError:
         return ExportError(

@@ -34,6 +34,9 @@ class FileSum:
     crc32c: int | None = None
 
 
+_VERIFIED = {"none": "no", "checksums": "read back", "full": "read back, loaded and compared with the job"}
+
+
 @dataclass(frozen=True)
 class Destination:
     """Where an export went. A model may have been moved since.
@@ -71,6 +74,8 @@ class ExportReport:
         memory: of the chief, and of the parameter servers that have staged by themselves.
         plan: the logical variables and the pieces they were made of; None where nothing was exported.
         witness: the job's progress around staging; None where nothing was exported.
+        verified: ``none``, ``checksums`` or ``full``, as in :class:`ExportOptions`; empty as long as the model is not
+            complete.
         answers: with ``verify="full"`` for each signature whether the loaded model answers as the job does, or why
             that was not compared.
         files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
@@ -90,6 +95,7 @@ class ExportReport:
     memory: dict[str, TaskMemory] = field(default_factory=dict)
     plan: ExportPlan | None = None
     witness: Witness | None = None
+    verified: str = ""
     answers: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileSum] = field(default_factory=dict)
 
@@ -167,6 +173,8 @@ class ExportReport:
                 facts.append((name, ", ".join(f"{task} {way}" for task, way in ways.items())))
         if self.witness is not None:
             facts += self.witness.facts()
+        if self.verified:
+            facts.append(("verified", _VERIFIED.get(self.verified, self.verified)))
         facts += [(f"answers of {signature}", outcome) for signature, outcome in self.answers.items()]
         if self.metrics:
             facts.append(("metrics", ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())))

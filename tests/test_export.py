@@ -23,13 +23,27 @@ from autodist_saved.errors import (
 from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.disk.target import LocalTarget
+from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report import Destination
 from autodist_saved.testing import ArraySource
 from autodist_saved.witness import Witness
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut
 
-PHASES = ["plan", "describe", "open", "connect", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
+PHASES = [
+    "plan",
+    "describe",
+    "open",
+    "connect",
+    "cut",
+    "stage",
+    "release",
+    "stream",
+    "discard",
+    "graphs",
+    "verify",
+    "commit",
+]
 
 
 def source() -> ArraySource:
@@ -50,12 +64,22 @@ def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) ->
     assert list(report.seconds) == PHASES
     assert report.path == str(tmp_path / "model")
     assert report.global_step == 7
+    assert report.verified == "checksums"
     assert report.nbytes == 48
     assert report.staging == {"ps:0": "memory", "ps:1": "memory"}
     assert report.target == Destination("LocalTarget", str(tmp_path / "model"))
     assert report.memory["chief:0"].resident > 2**20
     assert report.started is not None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_who_does_not_verify_is_told_so(tmp_path: Path) -> None:
+    one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(verify="none"))
+    one.capture(request(), source(), NoCut())
+    assert "verified" not in dict(one.report.facts())
+    one.publish()
+    assert dict(read_manifest(tmp_path / "model").facts())["verified"] == "no"
+    assert "verify" not in one.report.seconds
 
 
 def test_the_log_has_a_line_of_each_export_and_all_facts_for_who_wants_them(

@@ -19,6 +19,7 @@ MEANING = {
     "release": "trainers go on",
     "stream": "the variables become files",
     "discard": "the copies are freed",
+    "graphs": "the graphs are written",
     "verify": "what was written is read back",
     "commit": "the model appears",
 }

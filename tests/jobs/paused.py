@@ -29,7 +29,20 @@ OPTIONS = ads.SessionOptions(chief_timeout_secs=60, worker_timeout_secs=20)
 WORK_SECS = 0.01
 LOOK_SECS = 0.02
 
-PHASES = ["plan", "describe", "open", "connect", "cut", "stage", "release", "stream", "discard", "verify", "commit"]
+PHASES = [
+    "plan",
+    "describe",
+    "open",
+    "connect",
+    "cut",
+    "stage",
+    "release",
+    "stream",
+    "discard",
+    "graphs",
+    "verify",
+    "commit",
+]
 # Within the commit: before the version has its name, before `latest`, before an old version loses its graph, and
 # before what is left of it goes.
 COMMIT = ["rename", "link", "retention", "removal"]
