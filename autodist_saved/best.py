@@ -12,6 +12,8 @@ import numpy as np
 
 from autodist_saved.errors import UsageError
 
+Mode = Literal["max", "min"]
+
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ class BestBy:
 
     metric: str
     value: Any | Callable[[Any], float] | None = None
-    mode: Literal["max", "min"] = "max"
+    mode: Mode = "max"
 
     def __post_init__(self) -> None:
         if self.mode not in ("max", "min"):

@@ -288,7 +288,11 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 return
             log.info("exporting to %s, because of %s", self._target.path, reason)
             builder = SavedModelBuilder(
-                self._target, cluster=self._job_cluster, options=self._options, metrics=metrics
+                self._target,
+                cluster=self._job_cluster,
+                options=self._options,
+                metrics=metrics,
+                metric_modes=dict.fromkeys(metrics, self._best.by.mode) if self._best is not None else None,
             )
             try:
                 builder.add_meta_graph_and_variables(session, **self._meta_graph)

@@ -171,8 +171,10 @@ def test_a_function_of_the_session_may_tell_the_metric(graph: tf.Graph, tmp_path
     hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best)
     with v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]):
         pass
-    assert read_manifest(tmp_path / "1").metrics == {"loss": 0.5}
-    assert ("metrics", "loss 0.5") in read_manifest(tmp_path / "1").facts()
+    manifest = read_manifest(tmp_path / "1")
+    assert manifest.metrics == {"loss": 0.5}
+    assert manifest.metric_modes == {"loss": "min"}
+    assert ("metrics", "loss 0.5 (min is the best)") in manifest.facts()
 
 
 def test_a_metric_that_is_no_number_is_told_and_not_tried_again(
@@ -199,3 +201,5 @@ def test_what_makes_no_sense_is_refused_at_once(graph: tf.Graph, tmp_path: Path)
         ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=ads.BestBy("auc"))
     with pytest.raises(UsageError, match="the metrics auc, loss are not finite"):
         ads.SavedModelBuilder(tmp_path, metrics={"auc": math.nan, "loss": math.inf, "recall": 0.5})
+    with pytest.raises(UsageError, match=r"BestBy\('auc'\) is 'greatest'"):
+        ads.SavedModelBuilder(tmp_path, metrics={"auc": 0.5}, metric_modes={"auc": wrong})
