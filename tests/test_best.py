@@ -233,19 +233,22 @@ def test_a_tensor_that_can_be_no_metric_is_refused_with_all_else_before_the_firs
     best = ads.BestBy("longest", tf.strings.upper(words))
     signatures: Any = {"f": v1.saved_model.predict_signature_def({"x": words}, {"y": words})}
     signatures["f"].outputs["y"].name = "gone:0"
-    hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best, signature_def_map=signatures)
+    tags: Any = [3]
+    hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best, signature_def_map=signatures, tags=tags)
     with (
         pytest.raises(SignatureError) as caught,
         v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]),
     ):
         pass
     told = [(problem.place, problem.what) for problem in caught.value.problems]
-    assert told[:3] == [
+    assert told[:4] == [
+        ("tags[0]", "3 is no string"),
         ("the metric 'longest'", "its value is string, which is no number"),
         ("the metric 'longest'", "its value has the shape (2,)"),
         ("the metric 'longest'", "it needs placeholders, and nobody feeds them: words"),
     ]
-    assert "gone:0" in told[3][1]
+    (other,) = told[4:]
+    assert "gone:0" in other[1]
     assert list(tmp_path.iterdir()) == []
 
 
