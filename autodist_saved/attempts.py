@@ -7,11 +7,8 @@ import threading
 
 import tenacity
 
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import MISTAKES
 from autodist_saved.options import ExportSchedule
-
-_MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
-"""What the builder raises where the program is wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -34,4 +31,4 @@ def attempts(schedule: ExportSchedule, ending: threading.Event) -> tenacity.Retr
 
 
 def _may_go_well_next_time(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, _MISTAKES)
+    return isinstance(error, Exception) and not isinstance(error, MISTAKES)

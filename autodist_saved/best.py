@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import MISTAKES, ExportError, UsageError
+from autodist_saved.foreign import first_line
+
+Mode = Literal["max", "min"]
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ class BestBy:
 
     metric: str
     value: Any | Callable[[Any], float] | None = None
-    mode: Literal["max", "min"] = "max"
+    mode: Mode = "max"
 
     def __post_init__(self) -> None:
         if self.mode not in ("max", "min"):
@@ -41,14 +44,23 @@ class BestBy:
             session: the job's plain session.
 
         Raises:
-            UsageError: it is not one number.
+            UsageError: it is not one number, or its function is wrong: what it raises is no trouble that passes.
+            ExportError: it cannot be measured now.
         """
-        value = self.value(session) if callable(self.value) else session.run(self.value)
+        try:
+            value = self.value(session) if callable(self.value) else session.run(self.value)
+        except Exception as error:
+            kind = UsageError if isinstance(error, MISTAKES) else ExportError
+            said = f"{type(error).__name__}: {first_line(str(error))}"
+            raise kind(f"the metric {self.metric!r} cannot be measured ({said}); look at its BestBy") from error
         if np.ndim(value) != 0:
             raise UsageError(
                 f"the metric {self.metric!r} has the shape {np.shape(value)}; give BestBy a scalar, such as its mean"
             )
-        return float(value)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the metric {self.metric!r} is {value!r}; give BestBy a number") from error
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether a value is better than another one; any finite one is better than None."""
@@ -78,6 +90,7 @@ class BestSoFar:
             raise UsageError(f"BestBy({by.metric!r}) cannot be measured: give it a tensor or a function as its value")
         self.by = by
         self._best: float | None = None
+        self._was_number: bool | None = None
 
     def begin(self, published: Iterable[Mapping[str, float]], stays: bool) -> None:
         """Begin with the metrics of the models that are there. ``stays``: whether the best of them is kept."""
@@ -87,11 +100,12 @@ class BestSoFar:
                 "target a Retention whose keep_best is the hook's best",
                 self.by.metric,
             )
-        self._best = self.by.best(published)
+        self._best, self._was_number = self.by.best(published), None
 
     def measure(self, session: Any) -> dict[str, float]:
         """The metric of the next model; empty where it is not finite. Raises as :meth:`BestBy.measure`."""
         value = self.by.measure(session)
+        self._was_number = self._was_number or math.isfinite(value)
         if math.isfinite(value):
             return {self.by.metric: value}
         log.warning("%s is %s, which is never the best", self.by.metric, value)
@@ -99,13 +113,24 @@ class BestSoFar:
 
     def is_beaten_by(self, metrics: Mapping[str, float]) -> bool:
         """Whether a model with these metrics is better than all that are published."""
-        better = self.by.best([metrics])
-        if better is not None and self.by.is_better(better, self._best):
+        value = self.by.best([metrics])
+        if value is None:
+            return False  # which is told when it is measured
+        if self.by.is_better(value, self._best):
             return True
-        log.info("%s is %s, and %s is published: no export", self.by.metric, better, self._best)
+        log.info("%s is %s, and %s is published: no export", self.by.metric, value, self._best)
         return False
 
     def add(self, metrics: Mapping[str, float]) -> None:
         """A model with these metrics is published now."""
         if (value := self.by.best([metrics])) is not None and self.by.is_better(value, self._best):
             self._best = value
+
+    def end(self, path: str) -> None:
+        """There are no more models of this training. ``path``: where they are; for messages."""
+        if self._was_number is False:
+            log.error(
+                "no model that was due is in %s: the metric %r was never a finite number; look at its BestBy",
+                path,
+                self.by.metric,
+            )

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
+from autodist_saved.best import BestBy, Mode
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
 from autodist_saved.export import Export
@@ -55,6 +56,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         cluster: Cluster | None = None,
         options: ExportOptions | None = None,
         metrics: Mapping[str, float] | None = None,
+        metric_modes: Mapping[str, Mode] | None = None,
     ) -> None:
         """Writes nothing.
 
@@ -64,9 +66,10 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             cluster: decides who is the chief, where the session does not tell.
             options: how the export works.
             metrics: how good the model is, for its manifest: finite numbers by name.
+            metric_modes: of metrics, whether the greatest (``max``) or the least (``min``) is the best.
 
         Raises:
-            UsageError: a metric is not finite.
+            UsageError: a metric is not finite, or a mode is none of the two.
             TargetExistsError: there is something in ``export_dir``.
             TargetUnwritableError: ``export_dir`` cannot be made.
             UsageError: no library for this kind of object store is installed.
@@ -78,6 +81,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._cluster = cluster
         self._options = options or ExportOptions()
         self._metrics = dict(metrics or {})
+        self._metric_modes = {name: BestBy(name, mode=mode).mode for name, mode in (metric_modes or {}).items()}
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them away")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
@@ -398,7 +402,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
     def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
         cut = cut_of(session, self._options)
         journal = session.job.journal if isinstance(session, GatedSession) else None
-        self._export = Export(str(cluster.task or cluster.chief), self._target, self._options, journal, self._metrics)
+        task = str(cluster.task or cluster.chief)
+        self._export = Export(task, self._target, self._options, journal, self._metrics, self._metric_modes)
         self._export.capture(request, source, cut, session)
 
     def _request(

@@ -90,6 +90,10 @@ class UsageError(AutodistSavedError):
     """The program calls something wrongly, or in the wrong order or place."""
 
 
+MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
+"""What is raised where the program is wrong: to try again is no use."""
+
+
 class SaverRequiredError(UsageError, ValueError):
     """``SavedModelBuilder`` was given no ``autodist_saved.Saver``."""
 

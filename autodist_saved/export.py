@@ -20,6 +20,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as v1
 
 from autodist_saved import tensorflow_private
+from autodist_saved.best import Mode
 from autodist_saved.binding import check_captured, plan_of
 from autodist_saved.capture import capture
 from autodist_saved.cut.cut import Cut
@@ -64,6 +65,7 @@ class Export:
         options: ExportOptions,
         journal: Journal | None = None,
         metrics: Mapping[str, float] | None = None,
+        metric_modes: Mapping[str, Mode] | None = None,
     ) -> None:
         """Touches no file.
 
@@ -73,6 +75,7 @@ class Export:
             options: how to export.
             journal: of the job; told how it goes.
             metrics: of the model, by name; finite.
+            metric_modes: which of their values are better, by name.
         """
         self._journal = journal or Journal()
         self._number = self._journal.begin(target.path)
@@ -86,7 +89,11 @@ class Export:
         self._stopwatch = Stopwatch()
         destination = Destination(type(target).__name__, target.path)
         self._report = ExportReport(
-            task, target=destination, started=self._stopwatch.started, metrics=dict(metrics or {})
+            task,
+            target=destination,
+            started=self._stopwatch.started,
+            metrics=dict(metrics or {}),
+            metric_modes=dict(metric_modes or {}),
         )
         self._verification = Verification(options) if options.verify == "full" else None
 

@@ -22,6 +22,7 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
 from autodist_saved.gated_session import GatedSession, is_gone, losses_told
+from autodist_saved.graph.metric import metric_problems
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.paths import path_of
@@ -144,8 +145,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
 
         Raises:
             UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
-            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`; at
-                the first session, before its first step.
+            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`, or
+                the value of ``best`` is no number that can be measured; at the first session, before its first step.
             TargetError: as the target's ``preflight``.
         """
         cluster = self._cluster or cluster_of(session)
@@ -214,6 +215,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._let_go(self._exports)
         if self._failed:
             log.error("exports to %s that have failed: %d", self._target.path, self._failed)
+        if self._best is not None:
+            self._best.end(self._target.path)
 
     def _too_late(self) -> ExportError:
         return ExportError(
@@ -283,6 +286,9 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
     def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
         """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
         rehearsal = Rehearsal(self._target, cluster=cluster, options=self._options)
+        if self._best is not None:
+            by = self._best.by
+            rehearsal.known_problems = list(metric_problems(by.metric, by.value, session.graph))
         with session.graph.as_default():
             rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
         return rehearsal.nbytes
@@ -298,7 +304,11 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 return
             log.info("exporting to %s, because of %s", self._target.path, reason)
             builder = SavedModelBuilder(
-                self._target, cluster=self._job_cluster, options=self._options, metrics=metrics
+                self._target,
+                cluster=self._job_cluster,
+                options=self._options,
+                metrics=metrics,
+                metric_modes=dict.fromkeys(metrics, self._best.by.mode) if self._best is not None else None,
             )
             try:
                 builder.add_meta_graph_and_variables(session, **self._meta_graph)

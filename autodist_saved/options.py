@@ -60,7 +60,8 @@ class ExportOptions(Options):
             may hold values of several steps; its witness says what is known.
         cut_timeout_secs: how long training may stand still for an export; a worker that has not come to the end of
             its step by then fails the export, not the training. Where nothing is copied (``parked``), streaming comes
-            on top, without a limit.
+            on top, without a limit. With ``verify="full"`` also how long the job may take for each answer: a
+            signature that takes longer is not checked.
         when_busy: what to do while another export of the same saver, or another cut of the job, is under way:
             ``refuse`` or ``wait``. A checkpoint always waits.
         custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have, and
@@ -70,7 +71,8 @@ class ExportOptions(Options):
             on the chief's CPU, where it needs as much memory as the variables, and calls every signature with the
             builder's ``examples``. The job answers the same while training is stopped, which lasts longer by that.
             Answers that differ by more than arithmetic explains are refused, and so are targets in object stores.
-        verify_timeout_secs: how long loading and calling the model may take, with ``verify="full"``.
+        verify_timeout_secs: how long loading and calling the model may take, with ``verify="full"``. The job's own
+            answers have ``cut_timeout_secs``, because training stands still for them.
     """
 
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
+from autodist_saved.errors import Problem
 from autodist_saved.export import Export
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.sources.source import Source
@@ -16,9 +20,12 @@ class Rehearsal(SavedModelBuilder):
 
     Attributes:
         nbytes: bytes of the variables that the model is to have.
+        known_problems: what was found wrong before; it is told with all the rest.
     """
 
     nbytes = 0
+    known_problems: Sequence[Problem] = ()
 
     def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:  # noqa: ARG002
+        request = replace(request, known_problems=[*request.known_problems, *self.known_problems])
         self.nbytes = Export(str(cluster.chief), self._target, self._options).prepare(request, source).plan.nbytes

@@ -13,6 +13,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from autodist_saved.best import Mode
 from autodist_saved.memory import TaskMemory
 from autodist_saved.plan import ExportPlan
 from autodist_saved.timeline import Interval
@@ -67,6 +68,7 @@ class ExportReport:
         intervals: the phases in the order in which they began. One may come several times, and within another one:
             where nothing is copied, the job is released within ``stream``.
         metrics: how good the model is, as its exporter was told, by name; finite numbers.
+        metric_modes: of metrics, whether the greatest or the least is the best, as far as the exporter was told.
         transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
             ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
         staging: for each of these tasks what it did while the job was stopped: ``memory``, it copied them, or
@@ -90,6 +92,7 @@ class ExportReport:
     nbytes: int = 0
     intervals: tuple[Interval, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    metric_modes: dict[str, Mode] = field(default_factory=dict)
     transport: dict[str, str] = field(default_factory=dict)
     staging: dict[str, str] = field(default_factory=dict)
     memory: dict[str, TaskMemory] = field(default_factory=dict)
@@ -177,7 +180,7 @@ class ExportReport:
             facts.append(("verified", _VERIFIED.get(self.verified, self.verified)))
         facts += [(f"answers of {signature}", outcome) for signature, outcome in self.answers.items()]
         if self.metrics:
-            facts.append(("metrics", ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())))
+            facts.append(("metrics", ", ".join(self._metric(*item) for item in self.metrics.items())))
         return facts + self._figures()
 
     def _figures(self) -> list[tuple[str, str]]:
@@ -192,6 +195,10 @@ class ExportReport:
         if self.intervals:
             facts.append(("seconds", ", ".join(f"{phase} {secs:.3f}" for phase, secs in self.seconds.items())))
         return facts
+
+    def _metric(self, name: str, value: float) -> str:
+        best = f" ({self.metric_modes[name]} is the best)" if name in self.metric_modes else ""
+        return f"{name} {value:.6g}{best}"
 
     def to_json(self) -> str:
         """The whole report as JSON; :meth:`from_json` reads it back."""

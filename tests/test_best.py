@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.background import BackgroundExports
-from autodist_saved.errors import UsageError
+from autodist_saved.errors import ExportError, SignatureError, UsageError
+from autodist_saved.graph.metric import metric_problems
 from autodist_saved.publish.manifest import read_manifest
 
 PATIENCE_SECS = 60.0
@@ -171,23 +173,109 @@ def test_a_function_of_the_session_may_tell_the_metric(graph: tf.Graph, tmp_path
     hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best)
     with v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]):
         pass
-    assert read_manifest(tmp_path / "1").metrics == {"loss": 0.5}
-    assert ("metrics", "loss 0.5") in read_manifest(tmp_path / "1").facts()
+    manifest = read_manifest(tmp_path / "1")
+    assert manifest.metrics == {"loss": 0.5}
+    assert manifest.metric_modes == {"loss": "min"}
+    assert ("metrics", "loss 0.5 (min is the best)") in manifest.facts()
 
 
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (np.zeros(3), r"the metric 'loss' has the shape \(3,\); give BestBy a scalar"),
+        (None, "the metric 'loss' is None; give BestBy a number"),
+    ],
+)
 def test_a_metric_that_is_no_number_is_told_and_not_tried_again(
-    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture, returned: object, said: str
 ) -> None:
-    losses = v1.get_variable("w", [3], use_resource=True)
-    best = ads.BestBy("loss", losses.read_value(), mode="min")
+    v1.get_variable("w", [3], use_resource=True)
+    best = ads.BestBy("loss", lambda _: returned, mode="min")
     hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best)
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(UsageError, match=r"the metric 'loss' has the shape \(3,\); give BestBy a scalar"),
+        pytest.raises(UsageError, match=said),
         v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]),
     ):
         pass
     assert not [record for record in caplog.records if "Retrying" in record.message]
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        (RuntimeError("validation set is gone"), ExportError, r"\(RuntimeError: validation set is gone\)"),
+        (KeyError("auc"), UsageError, r"\(KeyError: 'auc'\)"),
+    ],
+)
+def test_a_metric_that_fails_is_named(
+    graph: tf.Graph, tmp_path: Path, raised: Exception, kind: type[Exception], said: str
+) -> None:
+    def fail(_: object) -> float:
+        raise raised
+
+    v1.get_variable("w", [3], use_resource=True)
+    schedule = ads.ExportSchedule(retry_secs=0)
+    hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=ads.BestBy("loss", fail), schedule=schedule)
+    with (
+        pytest.raises(kind, match=f"the metric 'loss' cannot be measured {said}") as caught,
+        v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]),
+    ):
+        pass
+    assert caught.value.__cause__ is raised
+
+
+def test_a_tensor_that_can_be_no_metric_is_refused_with_all_else_before_the_first_step(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    words = v1.placeholder(tf.string, [2], name="words")
+    v1.get_variable("w", [3], use_resource=True)
+    best = ads.BestBy("longest", tf.strings.upper(words))
+    signatures: Any = {"f": v1.saved_model.predict_signature_def({"x": words}, {"y": words})}
+    signatures["f"].outputs["y"].name = "gone:0"
+    tags: Any = [3]
+    hook = ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=best, signature_def_map=signatures, tags=tags)
+    with (
+        pytest.raises(SignatureError) as caught,
+        v1.train.MonitoredSession(v1.train.ChiefSessionCreator(), hooks=[hook]),
+    ):
+        pass
+    told = [(problem.place, problem.what) for problem in caught.value.problems]
+    assert told[:4] == [
+        ("tags[0]", "3 is no string"),
+        ("the metric 'longest'", "its value is string, which is no number"),
+        ("the metric 'longest'", "its value has the shape (2,)"),
+        ("the metric 'longest'", "it needs placeholders, and nobody feeds them: words"),
+    ]
+    (other,) = told[4:]
+    assert "gone:0" in other[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["accuracy:0", 0.5, ["w"]])
+def test_what_is_no_tensor_of_the_graph_is_no_metric(graph: tf.Graph, value: object) -> None:
+    (problem,) = metric_problems("accuracy", value, graph)
+    assert "its value is no tensor of the job's graph" in problem.what
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.int64, tf.bool])
+def test_any_number_that_needs_nothing_is_a_metric(graph: tf.Graph, dtype: tf.DType) -> None:
+    variable = v1.get_variable("w", [], dtype, initializer=v1.zeros_initializer(), use_resource=True)
+    unknown = v1.placeholder_with_default(tf.zeros([3], dtype), None)
+    for value in (variable, "w/Read/ReadVariableOp:0", tf.identity(variable), unknown):
+        assert not list(metric_problems("accuracy", value, graph))
+
+
+def test_a_metric_that_never_was_a_number_is_an_error_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Training(tmp_path).run([math.nan, math.inf]) == []
+    (told,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    said = f"no model that was due is in {tmp_path}: the metric 'accuracy' was never a finite number"
+    assert told.getMessage().startswith(said)
+    caplog.clear()
+    Training(tmp_path).run([math.nan, 0.5])
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_what_makes_no_sense_is_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
@@ -199,3 +287,5 @@ def test_what_makes_no_sense_is_refused_at_once(graph: tf.Graph, tmp_path: Path)
         ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=ads.BestBy("auc"))
     with pytest.raises(UsageError, match="the metrics auc, loss are not finite"):
         ads.SavedModelBuilder(tmp_path, metrics={"auc": math.nan, "loss": math.inf, "recall": 0.5})
+    with pytest.raises(UsageError, match=r"BestBy\('auc'\) is 'greatest'"):
+        ads.SavedModelBuilder(tmp_path, metrics={"auc": 0.5}, metric_modes={"auc": wrong})

@@ -57,11 +57,14 @@ def diff(
     """
     import json
 
-    from autodist_saved.cli.output import console
+    from autodist_saved.cli.output import console, warn
     from autodist_saved.models.difference import compare_models
     from autodist_saved.models.saved_model import open_model
 
-    difference = compare_models(open_model(a), open_model(b))
+    models = open_model(a), open_model(b)
+    difference = compare_models(*models)
+    for damage in (*models[0].damage, *models[1].damage):
+        warn(damage.message)
     if as_json:
         typer.echo(json.dumps(_as_dict(difference), indent=2))
     else:

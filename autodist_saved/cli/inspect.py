@@ -34,6 +34,7 @@ def inspect(
     """Show what is in a model, who wrote it and, for a model of this package, of which moment of the job it is.
 
     Works for every SavedModel. Bytes of variables are not read: verify does.
+    Of a model whose manifest is damaged all the rest is shown.
 
     [bold]Examples[/]
 
@@ -43,6 +44,7 @@ def inspect(
     """
     import json
 
+    from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.cli.output import console, plain
     from autodist_saved.models.place import versions
     from autodist_saved.models.saved_model import open_model
@@ -51,6 +53,8 @@ def inspect(
     opened = open_model(found[-1] if found else model)
     if as_json:
         typer.echo(json.dumps(_as_dict(opened, found), indent=2))
+        if opened.damage:  # which the JSON tells
+            raise typer.Exit(exit_status(opened.damage[0]))
         return
     printer = console()
     if found:
@@ -59,6 +63,8 @@ def inspect(
     variables = [_variables(opened.variables, opened.manifest)] if opened.variables is not None else []
     for table in (_facts(opened), *_graphs(opened), *variables, _files(opened)):
         printer.print(table)
+    if opened.damage:
+        raise opened.damage[0]
 
 
 def _facts(model: SavedModel) -> Table:
@@ -146,4 +152,5 @@ def _as_dict(model: SavedModel, versions: list[Path]) -> dict[str, Any]:
         },
         "files": model.sizes,
         "manifest": model.manifest.as_dict() if model.manifest is not None else None,
+        "damage": [damage.message for damage in model.damage],
     }

@@ -21,6 +21,14 @@ def console() -> Console:
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
+def warn(message: str) -> None:
+    """Say on standard error what is wrong, and does not end the command."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True)
+
+
 def plain(name: str, style: str = "") -> Text:
     """Text of users, in which brackets are brackets and nothing is obeyed; folded, never cut."""
     from rich.text import Text

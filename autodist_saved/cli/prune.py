@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from autodist_saved.paths import path_of
 from autodist_saved.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autodist_saved.best import BestBy
+    from autodist_saved.publish.version import Version
 
 
 class Mode(Enum):
@@ -39,7 +45,10 @@ def prune(
             metavar="METRIC", help="The best one by this metric of the manifests stays too.", show_default=False
         ),
     ] = None,
-    best_is: Annotated[Mode, typer.Option(help="Which value of METRIC is the best.")] = Mode.MAX,
+    best_is: Annotated[
+        Mode | None,
+        typer.Option(help="Which value of METRIC is the best; needed where no manifest tells.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only show what would be.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is removed and what stays as JSON.")] = False,
 ) -> None:
@@ -54,12 +63,13 @@ def prune(
 
       autodist-saved prune --keep 1 --keep-days 30 --keep-every 100 /models/flights
 
+      autodist-saved prune --keep 1 --keep-best error /models/flights
+
       autodist-saved prune --keep 1 --keep-best error --best-is min /models/flights
     """
     import json
     import time
 
-    from autodist_saved.best import BestBy
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import TargetUnwritableError, UsageError
     from autodist_saved.foreign import translated
@@ -67,8 +77,8 @@ def prune(
     from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
 
-    best = None if keep_best is None else BestBy(keep_best, mode=best_is.value)
-    retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
+    if best_is is not None and keep_best is None:
+        raise UsageError("--best-is says which value of a metric is the best; give --keep-best METRIC, too")
     with translated("prune"):
         if not base.is_dir():
             raise UsageError(f"{base} is no directory; name the one that holds the versions")
@@ -77,6 +87,8 @@ def prune(
         if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
             what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
             raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
+        best = _best_by(keep_best, best_is, versions, base) if keep_best is not None and versions else None
+        retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
         expired = retention.expired(versions, time.time())
     removed = expired if dry_run else remove(place, expired)
     stays = [version for version in versions if version not in removed]
@@ -85,7 +97,7 @@ def prune(
         typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
     elif expired:
         for version in removed:
-            typer.echo(visible(str(version.path)))
+            typer.echo(visible(f"{'would remove ' if dry_run else ''}{version.path}"))
     else:
         found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
         typer.echo(visible(f"nothing to remove from {base}: {found}"))
@@ -96,3 +108,28 @@ def prune(
         if as_json:  # which says what stays
             raise typer.Exit(exit_status(error))
         raise error
+
+
+def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: Path) -> BestBy:
+    """What is the best, as the newest version says that tells: a rule that fits no version would keep none."""
+    from autodist_saved.best import BestBy
+    from autodist_saved.errors import UsageError
+
+    reports = [version.report for version in versions if version.is_model and version.report is not None]
+    measured = sorted({name for report in reports for name in report.metrics})
+    if metric not in measured:
+        raise UsageError(
+            f"no version in {base} has the metric {metric!r}; give --keep-best one that they have: "
+            f"{', '.join(measured) or 'none'}"
+        )
+    told = next((report.metric_modes[metric] for report in reversed(reports) if metric in report.metric_modes), None)
+    asked: Literal["max", "min"] | None = None if mode is None else mode.value
+    best = told or asked
+    if best is None:
+        raise UsageError(f"no version in {base} tells which {metric!r} is the best; give --best-is max or min")
+    if asked not in (None, best):
+        raise UsageError(
+            f"--best-is {asked} is not what the job meant: in {base} the newest version that tells has the {best} of "
+            f"{metric!r} for the best; leave --best-is out"
+        )
+    return BestBy(metric, mode=best)

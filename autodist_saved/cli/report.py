@@ -24,7 +24,8 @@ def report(
     """Write one HTML page about a model: how it was exported, where its variables were, what is in it.
 
     Works for every SavedModel. The page needs no other file and runs no
-    script. Bytes of variables are not read: verify does.
+    script. Bytes of variables are not read: verify does. Of a model whose
+    manifest or variables are damaged the page tells that, and all the rest.
 
     [bold]Examples[/]
 
@@ -35,14 +36,18 @@ def report(
     import json
 
     from autodist_saved.cli.output import console
+    from autodist_saved.errors import ModelError
     from autodist_saved.foreign import translated
     from autodist_saved.models.saved_model import open_model
     from autodist_saved.report import facts_table
     from autodist_saved.report_page.page import render
 
-    opened = open_model(model)
+    opened = open_model(model, partly=True)
     with translated("report"):
         page.write_bytes(render(opened))
+    if opened.damage:
+        what = "; ".join(damage.message for damage in opened.damage)
+        raise ModelError(f"{what}; what can be read is in {page}", path=str(model))
     manifest = opened.manifest
     if as_json:
         told = manifest.as_dict() if manifest is not None else None

@@ -67,7 +67,8 @@ class MetaGraphRequest:
         for name in ARGUMENTS:
             value, problems = taken(name, getattr(self, name))
             object.__setattr__(self, name, value)
-            object.__setattr__(self, "known_problems", (*self.known_problems, *problems))
+            new = [problem for problem in problems if problem not in self.known_problems]  # a copy has them
+            object.__setattr__(self, "known_problems", (*self.known_problems, *new))
         for name in ("main_op", "init_op", "train_op"):
             object.__setattr__(self, name, tensorflow_private.unwrap_resource_assign(getattr(self, name)))
 

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from autodist_saved.bundle import BundleReader
 from autodist_saved.bundle.files import index_path
-from autodist_saved.errors import ModelError
+from autodist_saved.errors import BundleError, ModelError
 from autodist_saved.foreign import reading
 from autodist_saved.models import saved_model_pb2
 from autodist_saved.models.meta_graph import MetaGraph
@@ -28,12 +28,14 @@ class SavedModel:
         graphs: in the order in which they were added.
         variables: None where the model has none.
         manifest: None where the model is not ours.
+        damage: why what is None could not be read.
     """
 
     files: SavedModelFiles
     graphs: tuple[MetaGraph, ...]
     variables: BundleReader | None
     manifest: ExportReport | None
+    damage: tuple[BundleError | ModelError, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -42,20 +44,35 @@ class SavedModel:
             return {name: path.stat().st_size for name, path in self.files.all().items()}
 
 
-def open_model(path: Path) -> SavedModel:
-    """Read the model in the directory ``path``, without the bytes of its variables.
+def open_model(path: Path, *, partly: bool = False) -> SavedModel:
+    """Read the model in the directory ``path``, without the bytes of its variables. It may have a damaged manifest.
+
+    Args:
+        path: of the model.
+        partly: it may have damaged variables, too.
 
     Raises:
         UsageError: there is no model.
         ModelError: its files are missing, damaged, or cannot be read.
         BundleError: those of its variables are.
     """
+    variables: BundleReader | None = None
+    manifest: ExportReport | None = None
+    damage: list[BundleError | ModelError] = []
     with reading(path):
         files = find_model(path)
         graphs = read_graphs(files)
-        variables = BundleReader(files.variables_prefix) if has_variables(files, graphs) else None
-        manifest = read_manifest(path) if files.manifest.exists() else None
-    return SavedModel(files, graphs, variables, manifest)
+        try:
+            variables = BundleReader(files.variables_prefix) if has_variables(files, graphs) else None
+        except BundleError as error:
+            if not partly:
+                raise
+            damage.append(error)
+        try:
+            manifest = read_manifest(path) if files.manifest.exists() else None
+        except ModelError as error:
+            damage.append(error)
+    return SavedModel(files, graphs, variables, manifest, tuple(damage))
 
 
 def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:

@@ -19,7 +19,7 @@ def writer_of(model: SavedModel) -> str:
 
 def _program(model: SavedModel, graph: MetaGraph) -> str:
     objects = graph.proto.object_graph_def.nodes
-    if model.manifest is not None:
+    if model.files.manifest.exists():
         return "autodist_saved"
     if model.files.keras_metadata.exists() or any(one.user_object.identifier.startswith(_KERAS_2) for one in objects):
         return "Keras 2"

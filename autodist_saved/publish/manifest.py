@@ -47,6 +47,14 @@ def read_manifest_file(path: Path) -> ExportReport:
     try:
         return ExportReport.from_json(text)
     except pydantic.ValidationError as error:
-        count = error.error_count()
-        damage = f"{path}: the manifest is damaged ({count} problem{'s' if count != 1 else ''}); copy it again"
-        raise ModelError(damage, path=str(path)) from error
+        raise ModelError(
+            f"{path}: the manifest is damaged ({_first(error)}); copy it again", path=str(path)
+        ) from error
+
+
+def _first(error: pydantic.ValidationError) -> str:
+    """The first problem of a manifest, and how many more there are."""
+    first, *others = error.errors(include_url=False, include_input=False, include_context=False)
+    place = ".".join(map(str, first["loc"]))
+    more = f", and {len(others)} more" if others else ""
+    return f"{place}: {first['msg']}{more}" if place else f"{first['msg']}{more}"

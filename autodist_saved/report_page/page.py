@@ -51,9 +51,10 @@ def render(model: SavedModel) -> bytes:
     Its size does not grow with the model: of long lists the largest are shown, and the rest is summed up.
     """
     entries = model.variables.entries.values() if model.variables is not None else ()
-    stored = {entry.name: entry.nbytes for entry in entries}
     report = model.manifest
     plan = report.plan if report is not None else None
+    planned = plan.variables if plan is not None and model.variables is None else ()
+    stored = {one.name: one.nbytes for one in (*entries, *planned)}
     sizes = model.sizes
     page = _environment().get_template("page.html.j2").render(
         model=model,

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import ExportError
+from autodist_saved.errors import Problem, VerifyError
 from autodist_saved.foreign import first_line
 from autodist_saved.graph_writes import GraphWrites
 from autodist_saved.verification.comparison import Array
@@ -28,11 +28,12 @@ class LiveJob:
         Args:
             session: a plain one of the job's.
             signatures: ``SignatureDef`` by name, of tensors of its graph.
-            timeout_secs: for each answer.
+            timeout_secs: for each answer; training may stand still for so long.
         """
         self._session = session
         self._signatures = signatures
         self._writes = GraphWrites(session.graph)
+        self._timeout_secs = timeout_secs
         self._options = v1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
         self.has_gpus = any(device.device_type == "GPU" for device in session.list_devices())
 
@@ -44,7 +45,7 @@ class LiveJob:
         """What a signature's outputs are, by their labels. The first time takes longer: TensorFlow prepares the run.
 
         Raises:
-            ExportError: it cannot answer.
+            VerifyError: it cannot answer, or not in time; one problem.
             tf.errors.OpError: the job is gone.
         """
         signature = self._signatures[question.signature]
@@ -53,10 +54,20 @@ class LiveJob:
             values = self._session.run(fetches(signature), feeds, options=self._options)
         except _LOST:
             raise
+        except tf.errors.DeadlineExceededError as error:
+            what = f"the job has not answered {question} within {self._timeout_secs:g} s, and training waits for it"
+            raise _failure(
+                question, what, "raise ExportOptions.cut_timeout_secs, or give smaller examples"
+            ) from error
         except (tf.errors.OpError, TypeError, ValueError) as error:
             text = first_line(str(getattr(error, "message", error)))
-            raise ExportError(f"the job cannot answer {question} ({type(error).__name__}: {text})") from error
+            what = f"the job cannot answer {question} ({type(error).__name__}: {text})"
+            raise _failure(question, what, question.fix) from error
         return {label: _array(value) for label, value in values.items() if value is not None}  # not of an operation
+
+
+def _failure(question: Question, what: str, fix: str) -> VerifyError:
+    return VerifyError("the job cannot answer", problems=[Problem(question.signature, what, fix)])
 
 
 def _array(value: Any) -> Array:

@@ -43,6 +43,11 @@ class Question:
         )
         return f"made-up inputs ({', '.join(inputs)})"
 
+    @property
+    def fix(self) -> str:
+        """What to do where nothing answers it."""
+        return "give examples" if self.number is None else "give what a request for this signature would hold"
+
     def feeds(self, signature: Any) -> dict[str, Any]:
         """The inputs by the names of tensors, in the graph that a ``SignatureDef`` is of."""
         return {signature.inputs[name].name: value for name, value in self.inputs.items()}

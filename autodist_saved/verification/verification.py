@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import ExportError, Problem, SignatureError, VerifyError
+from autodist_saved.errors import Problem, SignatureError, VerifyError
 from autodist_saved.graph.describe import MetaGraph
 from autodist_saved.graph.doubts import doubts
 from autodist_saved.graph.reach import is_for_users
@@ -80,7 +80,7 @@ class Verification:
         """Have the job answer. Called while its variables are as they are captured.
 
         Raises:
-            ExportError: it does not answer what it has answered before.
+            VerifyError: it does not answer what it has answered before.
             tf.errors.OpError: it is gone.
         """
         if self._job is None:
@@ -149,12 +149,14 @@ class Verification:
             try:
                 if not one.doubt and self._job is not None:
                     self._job.answer(one.question)
-            except ExportError as error:
+            except VerifyError as error:
+                (problem,) = error.problems
                 if one.question.number is None:
-                    self._outcomes[_place(tags, one.question.signature)] = f"not checked: {error}; give examples"
+                    outcome = f"not checked: {problem.what}; {problem.fix}"
+                    self._outcomes[_place(tags, one.question.signature)] = outcome
                     continue
                 place = f"examples[{one.question.signature!r}][{one.question.number}]"
-                problems.append(Problem(place, error.message, "give what a request for this signature would hold"))
+                problems.append(Problem(place, problem.what, problem.fix))
             answerable.append(one)
         if problems:
             raise SignatureError("the examples cannot be answered", problems=problems)
@@ -165,7 +167,9 @@ class Verification:
         place, with_what = _place(tags, one.question.signature), one.question.kind_of_inputs
         if loaded.error is not None:
             if one.doubt and one.question.number is None:  # and nobody knows whether the job could
-                self._outcomes[place] = f"not checked: it cannot answer {with_what}: {loaded.error}; give examples"
+                self._outcomes[place] = (
+                    f"not checked: it cannot answer {with_what}: {loaded.error}; {one.question.fix}"
+                )
             else:
                 yield Problem(one.call.what, f"the loaded model cannot answer it: {loaded.error}", _FIX)
         elif one.doubt:

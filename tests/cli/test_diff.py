@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
+from tests.cli.command_line import run
 from tests.saved_models import write_ours
 
 
@@ -55,6 +58,16 @@ def test_as_json_it_is_all_of_it(two: tuple[str, str]) -> None:
     assert [one["name"] for one in told["variables"]["values"]] == ["z", "m2", "m1"]
     assert told["variables"]["values"][0]["relative"] is None, "JSON has no infinity"
     assert told["graphs"][0]["ops"]["changed"] == ["Const"]
+
+
+def test_a_damaged_manifest_makes_no_difference_and_is_said(tmp_path: Path) -> None:
+    a = write_ours(tmp_path / "1")
+    b = shutil.copytree(a, tmp_path / "2")
+    manifest = b / "assets.extra/autodist_saved/manifest.json"
+    manifest.write_text("{")
+    done = run("diff", a, b)
+    assert (done.status, done.stdout) == (0, "no difference\n")
+    assert done.stderr.startswith(f"warning: {manifest}: the manifest is damaged (Invalid JSON: EOF")
 
 
 def test_a_model_is_no_different_from_itself(two: tuple[str, str]) -> None:

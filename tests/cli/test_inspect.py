@@ -16,6 +16,7 @@ from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
+from tests.cli.command_line import run
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut
 from tests.saved_models import write_ours, write_v1
@@ -76,9 +77,18 @@ def test_names_are_shown_as_they_are_and_in_full(tmp_path: Path) -> None:
     assert f" {name} " in shown.stdout
 
 
-def test_a_damaged_manifest_is_said(tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_said_and_all_the_rest_is_shown(tmp_path: Path) -> None:
     place = write_ours(tmp_path / "1")
-    (place / "assets.extra/autodist_saved/manifest.json").write_text("{")
-    caught = CliRunner().invoke(app, ["inspect", str(place)]).exception
-    assert isinstance(caught, ModelError)
-    assert "manifest.json: the manifest is damaged (1 problem)" in str(caught)
+    manifest = place / "assets.extra/autodist_saved/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"nbytes": 8,', '"nbytes": "many",', 1))
+    done = CliRunner().invoke(app, ["inspect", str(place)])
+    assert isinstance(done.exception, ModelError)
+    said = f"{manifest}: the manifest is damaged (nbytes: Input should be a valid integer, unable to parse string"
+    assert said in str(done.exception)
+    assert "written by autodist_saved" in " ".join(done.stdout.split())
+    assert "serving_default" in done.stdout
+    as_json = run("inspect", "--json", place)
+    assert as_json.status == 6
+    assert as_json.told["manifest"] is None
+    assert said in as_json.told["damage"][0]
+    assert as_json.told["variables"].keys() == {"w"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from autodist_saved.best import Mode
 from autodist_saved.cli.main import app
 from autodist_saved.errors import OptionsError, TargetUnwritableError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
@@ -50,17 +51,56 @@ def test_the_rules_are_those_of_retention(base: Path, rules: list[object], left:
     assert numbers(base) == left
 
 
-@pytest.mark.parametrize(("best_is", "left"), [("max", [1, 12]), ("min", [3, 12])])
-def test_the_best_stays_if_it_is_asked_for(base: Path, best_is: str, left: list[int]) -> None:
+def measure(base: Path, **modes: Mode) -> None:
+    """Three versions have an error and an accuracy, and tell the modes, as far as these are given."""
     for number, error in ((1, 0.9), (2, 0.5), (3, 0.1)):
         files = SavedModelFiles(base / str(number))
-        write_manifest(files, replace(read_manifest(files.root), metrics={"error": error}))
+        metrics = {"error": error, "accuracy": 1 - error}
+        write_manifest(files, replace(read_manifest(files.root), metrics=metrics, metric_modes=modes))
+
+
+@pytest.mark.parametrize(("best_is", "left"), [("max", [1, 12]), ("min", [3, 12])])
+def test_the_best_stays_if_it_is_asked_for(base: Path, best_is: str, left: list[int]) -> None:
+    measure(base)
     assert prune(base, "--keep", 1, "--keep-best", "error", "--best-is", best_is).exit_code == 0
     assert numbers(base) == left
 
 
-def test_a_dry_run_removes_nothing(base: Path) -> None:
-    assert prune(base, "--keep", 10, "--dry-run").stdout == f"{base}/1\n{base}/2\n"
+@pytest.mark.parametrize("best_is", [[], ["--best-is", "min"]])
+def test_the_best_is_what_the_job_has_meant(base: Path, best_is: list[str]) -> None:
+    measure(base, error="min")
+    assert prune(base, "--keep", 1, "--keep-best", "error", *best_is).exit_code == 0
+    assert numbers(base) == [3, 12]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (
+            ["--keep-best", "acuracy"],
+            "has the metric 'acuracy'; give --keep-best one that they have: accuracy, error",
+        ),
+        (["--keep-best", "error", "--best-is", "max"], "the min of 'error' for the best; leave --best-is out"),
+        (["--keep-best", "accuracy"], "tells which 'accuracy' is the best; give --best-is max or min"),
+        (["--best-is", "min"], "give --keep-best METRIC, too"),
+    ],
+)
+def test_where_the_best_is_not_known_nothing_is_removed(base: Path, rules: list[str], said: str) -> None:
+    measure(base, error="min")
+    caught = prune(base, "--keep", 1, *rules).exception
+    assert isinstance(caught, UsageError)
+    assert said in str(caught)
+    assert numbers(base) == list(range(1, 13))
+
+
+def test_versions_that_were_never_measured_have_no_best(base: Path) -> None:
+    caught = prune(base, "--keep", 1, "--keep-best", "error").exception
+    assert "one that they have: none" in str(caught)
+    assert numbers(base) == list(range(1, 13))
+
+
+def test_a_dry_run_removes_nothing_and_says_that_it_would(base: Path) -> None:
+    assert prune(base, "--keep", 10, "--dry-run").stdout == f"would remove {base}/1\nwould remove {base}/2\n"
     assert numbers(base) == list(range(1, 13))
 
 

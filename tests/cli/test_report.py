@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import TargetUnwritableError, UsageError
+from tests.cli.command_line import run
 from tests.saved_models import KINDS, write_ours
 
 ROOT = Path(__file__).parent.parent.parent
@@ -87,6 +88,28 @@ def test_names_that_are_no_text_are_shown(tmp_path: Path) -> None:
     (model / "assets.extra" / "caf\udce9").touch()
     assert report(model, "-o", tmp_path / "page.html").exit_code == 0
     assert "assets.extra/ caf\\udce9" in text_of(tmp_path / "page.html")
+
+
+def test_a_page_tells_of_damaged_variables_and_what_the_manifest_knows(tmp_path: Path) -> None:
+    model, page = write_ours(tmp_path / "1"), tmp_path / "page.html"
+    (data,) = (model / "variables").glob("*.data-*")
+    data.write_bytes(b"")
+    done = run("report", model, "-o", page)
+    assert done.status == 6
+    assert f"{data}: it has 0 bytes" in done.stderr
+    assert f"what can be read is in {page}" in done.stderr
+    text = text_of(page)
+    for told in ("Damaged:", "it has 0 bytes", "Global step 7", "Variables 1 8 bytes", "No variables can be read"):
+        assert told in text, text
+
+
+def test_a_page_tells_of_a_damaged_manifest_and_what_the_files_know(tmp_path: Path) -> None:
+    model, page = write_ours(tmp_path / "1"), tmp_path / "page.html"
+    (model / "assets.extra/autodist_saved/manifest.json").write_text("{")
+    assert run("report", model, "-o", page).status == 6
+    text = text_of(page)
+    for told in ("the manifest is damaged", "The manifest of this model cannot be read", "w float32 [2, 1] 8 bytes"):
+        assert told in text, text
 
 
 def test_where_there_is_no_model_there_is_no_page(tmp_path: Path) -> None:

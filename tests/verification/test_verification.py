@@ -19,6 +19,8 @@ from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
+from autodist_saved.verification.live import LiveJob
+from autodist_saved.verification.question import Question
 
 FULL = ads.ExportOptions(verify="full")
 predict = v1.saved_model.predict_signature_def
@@ -145,7 +147,20 @@ def test_examples_that_the_job_cannot_answer_are_refused_before_anything_is_writ
         f"examples['serving_default'][{number}]" for number in (1, 2)
     ]
     assert "InvalidArgumentError" in caught.value.problems[0].what
+    assert caught.value.problems[0].fix == "give what a request for this signature would hold"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signature_that_takes_longer_than_training_may_stand_still_is_told_with_the_cure(graph: tf.Graph) -> None:
+    x = v1.placeholder(tf.float32, [], "x")
+    waits = v1.FIFOQueue(1, [tf.float32], [[]]).dequeue()
+    signatures = {"endless": predict({"x": x}, {"y": x + waits})}
+    question = Question("endless", None, {"x": tf.make_tensor_proto(1.0)})
+    with v1.Session() as session, pytest.raises(VerifyError) as caught:
+        LiveJob(session, signatures, 0.05).answer(question)
+    (problem,) = caught.value.problems
+    assert "has not answered signature 'endless', made-up inputs (x float32 ()) within 0.05 s" in problem.what
+    assert problem.fix == "raise ExportOptions.cut_timeout_secs, or give smaller examples"
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +231,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("assigns", "not compared: the job cannot be asked, because it would change variables"),
         ("flagged", "not compared: the main op gives a value to 'flag', which it reads"),
         ("checked", "not checked: the job cannot answer signature 'checked', made-up inputs"),
+        ("checked", "; give examples"),
         ("batches", "not checked: it cannot answer made-up inputs (x float32 (1, 2)): FailedPreconditionError"),
         ("sparse", "not checked: inputs that are no dense tensors are not made up"),
     ],

@@ -1,0 +1,53 @@
+"""What of a metric can be known before a job trains: whether its tensor will be a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from autodist_saved.errors import Problem
+
+_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+
+
+def metric_problems(name: str, value: Any, graph: tf.Graph) -> Iterator[Problem]:
+    """Why a tensor cannot be measured. What a function will return, nobody knows before.
+
+    Args:
+        name: of the metric.
+        value: a tensor, what ``Session.run`` takes for one, or a function.
+        graph: of the job; only read.
+    """
+    place = f"the metric {name!r}"
+    if callable(value):
+        return
+    try:
+        tensor = graph.as_graph_element(value, allow_operation=False)
+    except (KeyError, TypeError, ValueError) as error:
+        yield Problem(
+            place, f"its value is no tensor of the job's graph ({error.args[0]})", "give BestBy one that is"
+        )
+        return
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
+        yield Problem(place, f"its value is {tensor.dtype.name}, which is no number", "give BestBy a number")
+    if tensor.shape.rank:
+        yield Problem(place, f"its value has the shape {tensor.shape}", "give BestBy a scalar, such as its mean")
+    if unfed := sorted(operation.name for operation in _behind(tensor) if operation.type in _PLACEHOLDERS):
+        yield Problem(
+            place,
+            f"it needs placeholders, and nobody feeds them: {', '.join(unfed)}",
+            "give BestBy a function of the session instead, which runs the tensor and feeds them",
+        )
+
+
+def _behind(tensor: tf.Tensor) -> set[tf.Operation]:
+    """All ops that computing a tensor takes."""
+    waiting, seen = [tensor.op], {tensor.op}
+    while waiting:
+        operation = waiting.pop()
+        before = {one.op for one in operation.inputs} | set(operation.control_inputs)
+        waiting.extend(before - seen)
+        seen |= before
+    return seen
