@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief import ControlServer
 from autodist_saved.control.member import Membership
+from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.control.roster import MemberState, NoWorkers
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
@@ -44,6 +45,7 @@ class Job:
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
+        self._signals: MemberSignals | None = None
         self._meeting: Meeting | None = None
         self._ended = threading.Event()
         self._running: tuple[GatedSession, tf.train.Coordinator] | None = None
@@ -61,6 +63,7 @@ class Job:
                 self.cluster, self._options, self._cancel, gate=self.gate, on_failure=self._give_up
             )
             self._membership.join()
+            self._signals = MemberSignals(self.cluster, self._membership, self._options.sigterm_secs)
 
     def meet_at(self, target: str) -> None:
         """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
@@ -71,8 +74,10 @@ class Job:
             self._meeting.register(target)
 
     def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
-        """Note the session that a lost parameter server would leave hanging."""
+        """Note the session that a lost parameter server would leave hanging. Called in the thread that trains."""
         self._running = session, coordinator
+        if self._signals is not None:
+            self._signals.heed()
 
     def _cancel(self, parameter_server: str) -> None:
         """End the step under way, which may wait for ever for what the parameter server held.
@@ -137,7 +142,12 @@ class Job:
             self._server.console.export_with(exporter)
 
     def is_over(self) -> bool:
-        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""
+        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief.
+
+        After SIGTERM it ends this process where the chief needs it no more. Called in the thread that trains.
+        """
+        if self._signals is not None:
+            self._signals.end_if_told()
         return self._membership is not None and self._membership.is_over()
 
     def wait_for_parameter_servers(self) -> None:
@@ -178,6 +188,8 @@ class Job:
         if self._server is not None:
             reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])
+        if self._signals is not None:
+            self._signals.forget()
         if self._membership is not None:
             self._membership.leave(failed=error is not None)
 
