@@ -38,6 +38,9 @@ def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., ForkedJob]
 
 def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., ForkedJob]) -> None:
     job = start()
+    for task in MEMBERS:
+        job.kill(task, signal.SIGUSR1)
+        job.wait_for_log(task, f"{task} ignores SIGUSR1: for an export send it to chief:0")
     job.pause_when_at("cut")
     for task in job.processes:
         job.kill(task, signal.SIGTERM)

@@ -44,7 +44,7 @@ def launch(
     each line behind the task's name. When one task fails, the others are
     stopped, and its exit status is returned. Ctrl-C and SIGTERM are passed
     on to the chief, and to the others when it has ended; a second one kills
-    them all.
+    them all. SIGUSR1 is passed on to the chief, which exports.
 
     [bold]Examples[/]
 

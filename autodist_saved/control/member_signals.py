@@ -65,7 +65,8 @@ class MemberSignals:
         """In the thread that watches for signals."""
         task, chief = self._cluster.task, self._cluster.chief
         if name == signal.SIGUSR1.name:
-            log.warning("%s ignores SIGUSR1: for an export send it to %s", task, chief)
+            address = self._cluster.address(chief)
+            log.warning("%s ignores SIGUSR1: for an export send it to %s (%s)", task, chief, address)
             return
         self._until = time.monotonic() + self._sigterm_secs
         log.warning(

@@ -37,14 +37,15 @@ def launch(
 ) -> int:
     """Run ``command`` once for every task of the cluster that belongs to this machine, until the job is over.
 
-    Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM and SIGHUP.
+    Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     Every task gets its ``TF_CONFIG``, an empty standard input and a process group of its own.
 
     The job is over when all tasks have ended. Parameter servers, and whatever a task left running in the
     background, are stopped ``grace_secs`` after all other tasks have ended well. When a task fails, the
     others are stopped a second later: those that fail by themselves until then may be the cause. A signal is
     passed on to the chief, which may export once more, and to the other tasks when it has ended; to all at once
-    where the chief is on another machine. A second one kills them.
+    where the chief is on another machine. A second one kills them. SIGUSR1, which asks for an export, is passed on
+    to the chief.
 
     Args:
         cluster: the job; ports 0 in it are chosen here.

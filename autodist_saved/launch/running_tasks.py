@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from autodist_saved.cluster import Task
 from autodist_saved.launch.process_group import ProcessGroup
-from autodist_saved.launch.signals import PASSED_ON
+from autodist_saved.launch.signals import FOR_THE_CHIEF, PASSED_ON
 from autodist_saved.launch.streams import Streams
 from autodist_saved.launch.task_output import TaskOutput
 
@@ -126,6 +126,8 @@ class RunningTasks:
                 self._children_ended()
             elif signum in PASSED_ON:
                 self._pass_on(signal.Signals(signum))
+            elif signum == FOR_THE_CHIEF:
+                self._ask_chief()
 
     def _children_ended(self) -> None:
         for group in self._groups:
@@ -156,6 +158,15 @@ class RunningTasks:
             self._output.say(f"{signum.name} passed on to {whom}; once more kills them")
         elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
             self._kill(self._groups, f"{signum.name} again")
+
+    def _ask_chief(self) -> None:
+        chief = [group for group in self._groups if group.task == self._chief]
+        if not chief:
+            self._output.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which is on another machine")
+        elif chief[0].ask(FOR_THE_CHIEF):
+            self._output.say(f"{FOR_THE_CHIEF.name} passed on to {self._chief}")
+        else:
+            self._output.say(f"{FOR_THE_CHIEF.name} would end {self._chief}, which does not handle it at this moment")
 
     def _deadline_passed(self) -> None:
         if self._is_stopped:

@@ -433,6 +433,27 @@ print('ready'); time.sleep(1000)"""
     assert sorted(names) == ["chief:0", "ps:0", "ps:1", "worker:0"]
 
 
+def test_what_asks_for_an_export_reaches_the_chief_alone_and_ends_nobody(start, config):
+    script = f"""{sys.executable} -c "{WHO}
+kind == 'chief' or sys.exit()
+print('waits'); open(os.environ['FIFO']).read()
+signal.signal(signal.SIGUSR1, lambda *_: (print('exports'), sys.exit()))
+print('trains'); time.sleep(1000)"; true"""
+    path = config(chief=1, worker=1)
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    job = start(path, "--", "sh", "-c", script, environ={"FIFO": str(fifo)})
+    job.read_until("waits")
+    job.process.send_signal(signal.SIGUSR1)
+    job.read_until("SIGUSR1 would end chief:0, which does not handle it at this moment")
+    fifo.write_text("go on")
+    job.read_until("trains")
+    job.process.send_signal(signal.SIGUSR1)
+    assert job.finish() == 0
+    assert "SIGUSR1 passed on to chief:0" in job.of("launch")
+    assert job.of("chief:0")[-1] == "exports"
+
+
 def test_where_the_chief_is_elsewhere_all_have_the_time_of_its_last_export(start, config):
     path = config(ps=1)
     path.write_text(json.dumps({"cluster": {"ps": ["127.0.0.1:42001"], "worker": ["192.0.2.7:42001"]}}))
@@ -444,6 +465,8 @@ print('ready'); time.sleep(1000)"""
     os.mkfifo(fifo)
     job = start(path, "--grace-secs", "0", *python(code), environ={"FIFO": str(fifo)})
     job.read_until("ready")
+    job.process.send_signal(signal.SIGUSR1)
+    job.read_until("SIGUSR1 is for worker:0, which is on another machine")
     job.process.terminate()
     job.read_until("SIGTERM passed on to all tasks; once more kills them")
     fifo.write_text("the last export is done")
