@@ -81,6 +81,8 @@ def launch(
         elsewhere = len(cluster.tasks) - len(tasks)
         rest = f"; {elsewhere} more belong to other machines" if elsewhere else ""
         output.say(f"starting {', '.join(map(str, tasks))}{rest}")
+        if not cluster.is_single:
+            output.say(f"how it goes: autodist-saved status {cluster.control_address}")
         for task in tasks:
             running.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
         return running.supervise()

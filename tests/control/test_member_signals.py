@@ -24,4 +24,5 @@ def test_what_the_program_does_on_sigusr1_stays_so(own: Any) -> None:
         assert signal.getsignal(signal.SIGUSR1) is own
         assert signal.getsignal(signal.SIGTERM) is before[1]
     finally:
+        signals.forget()
         signal.signal(signal.SIGUSR1, before[0])

@@ -360,7 +360,7 @@ sys.exit(5)"""
     (found,) = job.read_until(r"pid (\d+)")
     fifo.write_text("fail")
     assert job.finish() == 5
-    assert job.of("launch")[1:] == [
+    assert job.of("launch")[2:] == [
         "worker:0 failed with exit status 5",
         "stopping ps:0, still running",
         "not ended within 0.3 s: killed ps:0",
@@ -548,7 +548,7 @@ def test_parameter_servers_that_never_return_are_stopped_when_the_work_is_done(s
     job = start(config(chief=1, worker=1, ps=2), "--grace-secs", "0.3", *python(code))
     pids = [int(match[1]) for match in job.read_until(r"pid (\d+)", times=4)]
     assert job.finish() == 0
-    assert job.of("launch")[1:] == ["the work is done; stopping ps:0, ps:1, still running"]
+    assert job.of("launch")[2:] == ["the work is done; stopping ps:0, ps:1, still running"]
     wait_until_gone(pids)
 
 
@@ -564,7 +564,7 @@ else:
     job = start(config(worker=1, ps=1), "--grace-secs", "60", *python(code), environ={"FIFO": str(fifo)})
     assert job.finish() == 0
     assert job.of("ps:0") == ["returned"]
-    assert len(job.of("launch")) == 1
+    assert len(job.of("launch")) == 2
 
 
 def test_a_parameter_server_that_fails_at_the_end_fails_the_job(start, config):
@@ -582,7 +582,10 @@ def test_a_machine_with_parameter_servers_only_waits_for_them(start, config):
     job = start(path, "--grace-secs", "0", *python(code))
     assert job.finish() == 0
     assert job.of("ps:0") == job.of("ps:1") == ["returned"]
-    assert job.of("launch") == ["starting ps:0, ps:1; 1 more belong to other machines"]
+    assert job.of("launch") == [
+        "starting ps:0, ps:1; 1 more belong to other machines",
+        "how it goes: autodist-saved status 192.0.2.7:42002",
+    ]
 
 
 # ---- bad input -------------------------------------------------------------------------------------------
