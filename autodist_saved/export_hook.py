@@ -113,7 +113,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._session: v1.Session | None = None
         self._job_cluster: Cluster | None = None
         self._exports: BackgroundExports | None = None
-        self._ending = threading.Event()
+        self._given_up = threading.Event()
         self._turn = threading.Lock()
         self._exporter: Exporter | None = None
         self._closing: threading.Thread | None = None
@@ -201,7 +201,6 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._exports = self._exports.living()  # SIGTERM has ended it before the last steps
             self._exports.ask("the end of the training")
         self._exports.end()
-        self._ending.set()
         try:
             in_time = self._exports.wait(self._schedule.last_export_secs)
             failure = self._exports.last_failure if in_time else self._exports.give_up(self._too_late())
@@ -232,14 +231,14 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._exporter is not None:
             EXPORT_SIGNALS.remove(self._exporter)
         exports.end()
-        self._ending.set()
+        self._given_up.set()
         if exports.wait():
             self._target.close()
         else:  # what holds the export up may hold this up as well, such as a store that does not answer
             self._closing = threading.Thread(target=self._target.close, name="closing", daemon=True)
             self._closing.start()
         self._exports = self._exporter = None
-        self._ending = threading.Event()
+        self._given_up = threading.Event()
 
     def _on_signals(self) -> Exporter:
         def ask(name: str) -> None:
@@ -268,7 +267,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if reasons == [THE_TIME] and self._session is not None and is_gone(self._session):
             return  # it was lost, or the training has failed
         always = not _ALWAYS.isdisjoint(reasons)
-        attempts(self._schedule, self._ending)(self._publish, ", ".join(reasons), always)
+        attempts(self._schedule, self._target.path, self._given_up)(self._publish, ", ".join(reasons), always)
 
     def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
         """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""

@@ -109,7 +109,7 @@ class ExportSchedule(Options):
             tried again.
         attempts: for ``retry``.
         retry_secs: seconds before the second attempt; the time doubles with each.
-        last_export_secs: how long the last export may take, at the end or after SIGTERM.
+        last_export_secs: how long the last export may take, at the end or after SIGTERM, with all its attempts.
         signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
     """
 
