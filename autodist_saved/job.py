@@ -19,6 +19,7 @@ from autodist_saved.control.roster import MemberState, NoWorkers
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
 from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
+from autodist_saved.export_signals import EXIT_STATUS_TERMINATED
 from autodist_saved.gate import Gate
 from autodist_saved.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.journal import Journal
@@ -186,7 +187,7 @@ class Job:
         if self._meeting is not None:
             self._meeting.unregister()
         if self._server is not None:
-            reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
+            reason = "" if error is None else f"{self.cluster.task}: {_told(error)}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])
         if self._signals is not None:
             self._signals.forget()
@@ -214,6 +215,11 @@ class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
 def _stop(coordinator: tf.train.Coordinator, error: BaseException) -> None:
     if not coordinator.joined:  # it would raise the error here
         coordinator.request_stop((type(error), error, None))
+
+
+def _told(error: BaseException) -> str:
+    is_sigterm = isinstance(error, SystemExit) and error.code == EXIT_STATUS_TERMINATED
+    return "it was told to end by SIGTERM" if is_sigterm else f"{type(error).__name__}: {error}"
 
 
 def _answers(address: str, wait_secs: float) -> bool:
