@@ -7,25 +7,35 @@ import threading
 
 import tenacity
 
-from autodist_saved.errors import MISTAKES
+from autodist_saved.errors import MISTAKES, ExportError
 from autodist_saved.options import ExportSchedule
 
 log = logging.getLogger(__name__)
 
 
-def attempts(schedule: ExportSchedule, ending: threading.Event) -> tenacity.Retrying:
+def attempts(schedule: ExportSchedule, path: str, given_up: threading.Event) -> tenacity.Retrying:
     """Calls what it is given until that goes well, as often as the schedule says; mistakes of the program once.
 
     Args:
         schedule: of the exports.
-        ending: once it is set, nobody waits between two attempts.
+        path: where they go to.
+        given_up: once it is set, nothing is tried again.
     """
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        error, secs = state.outcome and state.outcome.exception(), state.upcoming_sleep
+        log.warning("an export to %s has failed, and is tried again in %g s: %s", path, secs, error)
+
+    def rest(secs: float) -> None:
+        if given_up.wait(secs):
+            raise ExportError("an export that has failed is given up before it is tried again", path=path)
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_go_well_next_time),
         stop=tenacity.stop_after_attempt(schedule.attempts if schedule.on_error == "retry" else 1),
         wait=tenacity.wait_exponential(multiplier=schedule.retry_secs, max=60),
-        sleep=tenacity.sleep_using_event(ending),
-        before_sleep=tenacity.before_sleep_log(log, logging.WARNING),
+        sleep=rest,
+        before_sleep=tell,
         reraise=True,
     )
 

@@ -115,7 +115,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         self._session: v1.Session | None = None
         self._job_cluster: Cluster | None = None
         self._exports: BackgroundExports | None = None
-        self._ending = threading.Event()
+        self._given_up = threading.Event()
         self._turn = threading.Lock()
         self._exporter: Exporter | None = None
         self._closing: threading.Thread | None = None
@@ -204,7 +204,6 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._exports = self._exports.living()  # SIGTERM has ended it before the last steps
             self._exports.ask(_THE_END)
         self._exports.end()
-        self._ending.set()
         try:
             in_time = self._exports.wait(self._schedule.last_export_secs)
             failure = self._exports.last_failure if in_time else self._exports.give_up(self._too_late())
@@ -237,14 +236,14 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if self._exporter is not None:
             EXPORT_SIGNALS.remove(self._exporter)
         exports.end()
-        self._ending.set()
+        self._given_up.set()
         if exports.wait():
             self._target.close()
         else:  # what holds the export up may hold this up as well, such as a store that does not answer
             self._closing = threading.Thread(target=self._target.close, name="closing", daemon=True)
             self._closing.start()
         self._exports = self._exporter = None
-        self._ending = threading.Event()
+        self._given_up = threading.Event()
 
     def _on_signals(self) -> Exporter:
         def ask(name: str) -> None:
@@ -276,7 +275,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             log.info("nobody has trained since version %s, so it is the last one", self.published[-1])
             return
         always = not _ALWAYS.isdisjoint(reasons)
-        attempts(self._schedule, self._ending)(self._publish, ", ".join(reasons), always)
+        attempts(self._schedule, self._target.path, self._given_up)(self._publish, ", ".join(reasons), always)
 
     def _is_published(self) -> bool:
         """Whether the last version is known to be the state that there is."""

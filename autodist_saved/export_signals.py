@@ -1,4 +1,4 @@
-"""What a training process does on SIGUSR1 and SIGTERM, as long as it trains."""
+"""What a process of a job does on SIGUSR1 and SIGTERM, as long as it takes part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -31,14 +31,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Exporter:
-    """Whoever exports on signals.
+    """Whoever exports on signals, or waits for another process that does.
 
     Attributes:
         ask: called with the name of the signal that has come, in a thread or by its handler; returns at once.
-        is_done: whether all exports have ended that SIGTERM has asked for.
+        is_done: whether all has ended that SIGTERM has asked for.
         tell: called in the main thread, to raise or log what has gone wrong, right before the process ends.
         limit_secs: how long after SIGTERM the process goes on at the most.
         is_over: whether the training has ended in whatever way; signals then do what they did before.
+        signals: that it is told of.
     """
 
     ask: Callable[[str], None]
@@ -46,6 +47,7 @@ class Exporter:
     tell: Callable[[], None]
     limit_secs: float
     is_over: Callable[[], bool]
+    signals: Sequence[signal.Signals] = (signal.SIGUSR1, signal.SIGTERM)
 
 
 @dataclass(eq=False)
@@ -82,13 +84,13 @@ class ExportSignals:
     def add(self, exporter: Exporter) -> None:
         """Ask it from now on, and no one whose training is over. May be called again, in a session made anew."""
         if threading.current_thread() is not threading.main_thread():
-            log.warning("the session was made in a thread, where no signals can be handled: SIGTERM exports nothing")
+            log.warning("no signals can be handled in a thread: SIGTERM ends this process without a last export")
             return
         is_new = exporter not in self._exporters
         self._exporters = [one for one in self._exporters if one is not exporter and not one.is_over()] + [exporter]
         if self._watch is None:
             self._watch = SignalWatch(lambda number: self._hear(number) if self._handles(number) else None)
-            for number in (signal.SIGUSR1, signal.SIGTERM):
+            for number in exporter.signals:
                 self._before[number] = signal.signal(number, self._handle)
         elif is_new and self.is_stopping:
             exporter.ask(signal.SIGTERM.name)
@@ -177,11 +179,11 @@ class ExportSignals:
             if stopping.is_over:
                 return
         if stopping.is_impatient:
-            log.error("a second SIGTERM: the last export is given up")
+            log.error("a second SIGTERM: nothing is waited for any more")
         elif steps_until is None:
             log.error("the last export has not ended %g s after SIGTERM, and is given up", end - stopping.since)
         else:
-            log.warning("the last export is done and training has not come to a step: the process ends all the same")
+            log.warning("training does not come to a step: the process ends all the same")
         if steps_until is None or stopping.is_impatient:
             self._end_here(stopping, lambda: self._give_way(signal.SIGTERM), IMPATIENT_SECS)
         else:

@@ -14,10 +14,12 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief import ControlServer
 from autodist_saved.control.member import Membership
+from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.control.roster import MemberState, NoWorkers
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gates import GateCut
 from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
+from autodist_saved.export_signals import EXIT_STATUS_TERMINATED
 from autodist_saved.gate import Gate
 from autodist_saved.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.journal import Journal
@@ -44,6 +46,7 @@ class Job:
         self._options = options
         self._server: ControlServer | None = None
         self._membership: Membership | None = None
+        self._signals: MemberSignals | None = None
         self._meeting: Meeting | None = None
         self._ended = threading.Event()
         self._running: tuple[GatedSession, tf.train.Coordinator] | None = None
@@ -61,6 +64,7 @@ class Job:
                 self.cluster, self._options, self._cancel, gate=self.gate, on_failure=self._give_up
             )
             self._membership.join()
+            self._signals = MemberSignals(self.cluster, self._membership, self._options.sigterm_secs)
 
     def meet_at(self, target: str) -> None:
         """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
@@ -71,8 +75,10 @@ class Job:
             self._meeting.register(target)
 
     def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
-        """Note the session that a lost parameter server would leave hanging."""
+        """Note the session that a lost parameter server would leave hanging. Called in the thread that trains."""
         self._running = session, coordinator
+        if self._signals is not None:
+            self._signals.heed()
 
     def _cancel(self, parameter_server: str) -> None:
         """End the step under way, which may wait for ever for what the parameter server held.
@@ -137,7 +143,12 @@ class Job:
             self._server.console.export_with(exporter)
 
     def is_over(self) -> bool:
-        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief."""
+        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief.
+
+        After SIGTERM it ends this process where the chief needs it no more. Called in the thread that trains.
+        """
+        if self._signals is not None:
+            self._signals.end_if_told()
         return self._membership is not None and self._membership.is_over()
 
     def wait_for_parameter_servers(self) -> None:
@@ -184,8 +195,10 @@ class Job:
         if self._meeting is not None:
             self._meeting.unregister()
         if self._server is not None:
-            reason = "" if error is None else f"{self.cluster.task}: {type(error).__name__}: {error}"
+            reason = "" if error is None else f"{self.cluster.task}: {_told(error)}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])
+        if self._signals is not None:
+            self._signals.forget()
         if self._membership is not None:
             self._membership.leave(failed=error is not None)
 
@@ -210,6 +223,11 @@ class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
 def _stop(coordinator: tf.train.Coordinator, error: BaseException) -> None:
     if not coordinator.joined:  # it would raise the error here
         coordinator.request_stop((type(error), error, None))
+
+
+def _told(error: BaseException) -> str:
+    is_sigterm = isinstance(error, SystemExit) and error.code == EXIT_STATUS_TERMINATED
+    return "it was told to end by SIGTERM" if is_sigterm else f"{type(error).__name__}: {error}"
 
 
 def _answers(address: str, wait_secs: float) -> bool:

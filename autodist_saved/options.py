@@ -111,7 +111,7 @@ class ExportSchedule(Options):
             tried again.
         attempts: for ``retry``.
         retry_secs: seconds before the second attempt; the time doubles with each.
-        last_export_secs: how long the last export may take, at the end or after SIGTERM.
+        last_export_secs: how long the last export may take, at the end or after SIGTERM, with all its attempts.
         signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
     """
 
@@ -138,8 +138,12 @@ class SessionOptions(Options):
         start_timeout_secs: how long a task waits at the start until the tasks that it needs can be reached.
         chief_timeout_secs: how long a task goes on without a word from the chief before it gives the chief up.
         worker_timeout_secs: how long the chief, when it ends, waits for workers that are still training.
+        sigterm_secs: how long a worker or parameter server goes on after SIGTERM, unless the chief has ended the job
+            before, or is gone: as long as the chief may need for its last export, where all are told at once. It
+            should be somewhat shorter than what comes before SIGKILL, such as Kubernetes' 30 s.
     """
 
     start_timeout_secs: float = Field(default=300.0, gt=0)
     chief_timeout_secs: float = Field(default=15.0, gt=0)
     worker_timeout_secs: float = Field(default=300.0, ge=0)
+    sigterm_secs: float = Field(default=25.0, ge=0)

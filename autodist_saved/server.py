@@ -9,11 +9,14 @@ import tensorflow as tf
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.member import Membership
+from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.errors import ClusterConfigError, Problem, WrongTaskError
 from autodist_saved.options import SessionOptions
 from autodist_saved.sources.held_variables import HeldVariables
 from autodist_saved.transport.holder import hold
 from autodist_saved.transport.staging_memory import StagingMemory
+
+_LOOK_SECS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,9 @@ _running: dict[str, tf.distribute.Server] = {}
 def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
     """Hold variables for the job until it is over. Called by every ``ps`` task instead of training.
 
+    SIGTERM may come to all tasks at once: it ends the process when the chief has ended the job, is gone, or has had
+    ``options.sigterm_secs`` for its last export.
+
     Raises:
         WrongTaskError: this process is no parameter server.
         ClusterConfigError: the task's address is taken, or not this machine's; or the control service's files are
@@ -32,6 +38,7 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
         TaskUnreachableError: the chief did not appear within ``options.start_timeout_secs``.
         ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
         JobFailedError: the chief has failed.
+        SystemExit: after SIGTERM, with status 143, unless there was a handler for it, which is called instead.
     """
     if cluster.task is None or cluster.task.type != "ps":
         raise WrongTaskError(
@@ -39,16 +46,24 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
             "call create_distributed_session() here",
             task=str(cluster.task),
         )
+    options = options or SessionOptions()
     memory = StagingMemory()
 
     def give_copies(address: tuple[str, int], token: bytes) -> None:
         wanted = (address, token, variables.open, memory, membership.tls)
         threading.Thread(target=hold, args=wanted, name="copies", daemon=True).start()
 
-    membership = Membership(cluster, options or SessionOptions(), give_copies=give_copies)
+    membership = Membership(cluster, options, give_copies=give_copies)
     variables = HeldVariables(start_tensorflow_server(cluster), cluster.task.device)
     membership.join()
-    membership.wait_until_over()
+    signals = MemberSignals(cluster, membership, options.sigterm_secs)
+    signals.heed()
+    try:
+        while not membership.wait_until_over(_LOOK_SECS):
+            signals.end_if_told()
+    finally:
+        signals.end_if_told()
+        signals.forget()
     log.info("%s: the job is over", cluster.task)
 
 

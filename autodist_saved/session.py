@@ -44,6 +44,10 @@ def create_distributed_session(
     The chief initializes the variables, or restores them from the newest checkpoint, and writes checkpoints and
     summaries; workers wait for that. In a process without a cluster it is an ordinary monitored session.
 
+    SIGTERM may come to all tasks at once: a worker trains on until the chief has ended the job, is gone, or has had
+    ``options.sigterm_secs`` for its last export, and then ends with ``SystemExit(143)``, or goes on to the handler
+    that was there before.
+
     Args:
         cluster: the job, and which of its tasks this process is.
         saver: an ``autodist_saved.Saver`` made before; without one the job cannot be exported.

@@ -19,8 +19,12 @@ class ForkedJob(Job):
 
     def pause_at(self, moment: str) -> None:
         """Until the next export has come there. See ``tests/jobs/paused.py``."""
-        leave(self.results, "pause", moment)
+        self.pause_when_at(moment)
         self.wait_for("paused")
+
+    def pause_when_at(self, moment: str) -> None:
+        """As :meth:`pause_at`, but does not wait for that."""
+        leave(self.results, "pause", moment)
 
     def go_on(self) -> None:
         for name in ("paused", "pause"):

@@ -206,10 +206,27 @@ def test_training_goes_on_after_a_failure_which_is_told(
 def test_a_failure_is_tried_again(graph: tf.Graph, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     schedule = {"on_error": "retry", "attempts": 3, "retry_secs": 0}
     training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(3))
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING, "autodist_saved"):
         training.run(1)
     assert training.steps_of_versions() == [1]
-    assert not caplog.records
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    told = f"an export to {tmp_path / 'base'} has failed, and is tried again in 0 s: injected"
+    assert sum(told in record.getMessage() for record in caplog.records) == 2
+
+
+def test_at_the_end_as_well_an_export_is_tried_again_after_a_while_and_within_its_time(
+    graph: tf.Graph, tmp_path: Path
+) -> None:
+    schedule = {"on_error": "retry", "retry_secs": 3600, "last_export_secs": 0.5}
+    training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(2))
+    publishing, given_up = [], threading.Event()
+    training.hook._publish = _finally(training.hook._publish, lambda: publishing.append(1))
+    training.hook._export = _finally(training.hook._export, given_up.set)
+    with pytest.raises(ExportError, match="has not ended within 0.5 s"):
+        training.run(1)
+    assert given_up.wait(PATIENCE_SECS)
+    assert publishing == [1]
+    assert training.steps_of_versions() == []
 
 
 def test_a_failure_ends_the_training_where_that_is_asked_for(graph: tf.Graph, tmp_path: Path) -> None:

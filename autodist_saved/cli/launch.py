@@ -29,13 +29,22 @@ def launch(
             help="Time that tasks have to end, before they are told to and before they are killed.",
         ),
     ] = 5.0,
+    last_export_secs: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="More time that the chief has after Ctrl-C or SIGTERM: that of its last export.",
+        ),
+    ] = 300.0,
 ) -> None:
     """Start every task of a cluster that belongs to this machine.
 
     Each task runs COMMAND with its own TF_CONFIG. Its output appears here,
     each line behind the task's name. When one task fails, the others are
-    stopped, and its exit status is returned. Ctrl-C is passed on to all
-    tasks; a second one kills them.
+    stopped, and its exit status is returned. Ctrl-C and SIGTERM are passed
+    on to the chief, and to the others when it has ended; a second one kills
+    them all. SIGUSR1 is passed on to the chief, which exports.
 
     [bold]Examples[/]
 
@@ -48,4 +57,6 @@ def launch(
     from autodist_saved.cluster import Cluster
     from autodist_saved.launch import launch as launch_tasks
 
-    raise typer.Exit(launch_tasks(Cluster.from_yaml(config), command, grace_secs=grace_secs))
+    cluster = Cluster.from_yaml(config)
+    status = launch_tasks(cluster, command, grace_secs=grace_secs, last_export_secs=last_export_secs)
+    raise typer.Exit(status)

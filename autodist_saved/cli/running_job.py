@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from autodist_saved.control.control_pb2 import ExportStatus
     from autodist_saved.control.visitor import Visitor
 
+_ADDRESS_FIX = "name the address that `autodist-saved launch` tells at its start, HOST:PORT"
+
 Job = Annotated[
     str,
     typer.Argument(
@@ -48,7 +50,11 @@ def visit(
         if cluster.is_single:
             place = Problem(job, "its cluster is one task, and has no control service", "look at the task itself")
             raise ClusterConfigError("nobody can be asked", problems=[place])
-        files, address = cluster.control_files, str(cluster.control_address)
+        try:
+            files, address = cluster.control_files, str(cluster.control_address)
+        except ClusterConfigError as error:
+            place = Problem(job, "its ports are chosen anew whenever it is launched", _ADDRESS_FIX)
+            raise ClusterConfigError("nobody knows whom to ask", problems=[place]) from error
     elif isinstance(problem := read_address("ADDRESS", job), Problem):
         raise ClusterConfigError("that is no job's address", problems=[problem])
     given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}

@@ -18,7 +18,7 @@ from autodist_saved.control.lobby import Lobby
 from autodist_saved.control.refusals import Refusals
 from autodist_saved.control.roster import Member, MemberState, Parking, Workers
 from autodist_saved.control.server import make_server
-from autodist_saved.control.wire import job_digest
+from autodist_saved.control.wire import job_digest, peer_of
 from autodist_saved.errors import ClusterConfigError, Problem
 from autodist_saved.gate import Gate
 from autodist_saved.journal import Journal
@@ -190,7 +190,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
                 reason = f"{hello.task} has another description of the cluster than the chief"
             else:
                 reason = f"another process has taken the place of this {hello.task}"
-            self._refusals.note(context.peer(), reason)
+            self._refusals.note(peer_of(context), reason)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
             return  # abort() raises; type checkers do not know
         with self._changed:
@@ -252,7 +252,7 @@ class ControlServer(Workers, control_pb2_grpc.ControlServicer):
                     case "progress":
                         self._hear(task, context, message.progress)
                     case None:
-                        self._refusals.note(context.peer(), f"{task} sent what is no message of this version")
+                        self._refusals.note(peer_of(context), f"{task} sent what is no message of this version")
                         context.cancel()
         except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
             log.debug("stream of %s ended: %s", task, error)

@@ -14,6 +14,7 @@ import grpc
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.rate import Rate
 from autodist_saved.control.roster import Member, Workers
+from autodist_saved.control.wire import peer_of
 from autodist_saved.gate import Gate
 from autodist_saved.journal import Entry, Journal
 
@@ -85,7 +86,7 @@ class Console(control_pb2_grpc.ConsoleServicer):
             context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, "an export that was asked for before is still under way"
             )
-        log.info("%s asks for an export to %s", context.peer(), request.target)
+        log.info("%s asks for an export to %s", peer_of(context), request.target)
         outcome: Future[None] = Future()
         before = max((entry.number for entry in self._journal.entries()), default=0)
         thread = threading.Thread(target=self._export, args=(exporter, request.target, outcome), daemon=True)

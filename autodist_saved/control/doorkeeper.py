@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from autodist_saved.control import control_pb2
 from autodist_saved.control.refusals import Refusals
+from autodist_saved.control.wire import peer_of
 
 # Calls at once that are no members', with a token and without. Those beyond are told nothing but that.
 CALLS_MAX = 64
@@ -53,7 +54,7 @@ class Doorkeeper(grpc.ServerInterceptor):  # type: ignore[misc]
 
     def _denial(self, reason: str) -> grpc.RpcMethodHandler:
         def deny(_: Iterator[bytes], context: grpc.ServicerContext) -> None:
-            self._refusals.note(context.peer(), reason)
+            self._refusals.note(peer_of(context), reason)
             context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
 
         # A stream: gRPC would wait for the message of anything else first.

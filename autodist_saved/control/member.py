@@ -93,6 +93,7 @@ class Membership:
         self._outbox: queue.SimpleQueue[control_pb2.MemberMessage | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._state = _State.JOINING
+        self._hears_chief = False
         self._failure: AutodistSavedError | None = None
         self._leaving = False
         self._thread = threading.Thread(target=self._take_part, name="membership", daemon=True)
@@ -122,11 +123,16 @@ class Membership:
             raise self._failure
         return self._state is _State.ENDED
 
-    def wait_until_over(self) -> None:
-        """Block until the job is over. Raises as :meth:`is_over` does."""
+    @property
+    def has_chief(self) -> bool:
+        """Whether the job goes on, and the chief is connected at this moment."""
+        return self._state is _State.JOINED and self._hears_chief
+
+    def wait_until_over(self, timeout_secs: float | None = None) -> bool:
+        """Block until the job is over, or so long. Returns, and raises, as :meth:`is_over` does."""
         with self._changed:
-            self._changed.wait_for(lambda: self._state is _State.ENDED)
-        self.is_over()
+            self._changed.wait_for(lambda: self._state is _State.ENDED, timeout_secs)
+        return self.is_over()
 
     def leave(self, *, failed: bool = False) -> None:
         """Say goodbye, this task having done its part or ``failed``, and close the stream."""
@@ -200,6 +206,7 @@ class Membership:
             elif heard and not self._leaving:
                 log.warning("%s lost its connection to %s and tries again", self._task, self._chief)
         finally:
+            self._hears_chief = False
             timer.cancel()
             outbox.put(None)
         return heard
@@ -241,7 +248,7 @@ class Membership:
 
     def _welcomed(self) -> None:
         with self._changed:
-            self._state = _State.JOINED
+            self._state, self._hears_chief = _State.JOINED, True
             self._changed.notify_all()
 
     def _end(self, failure: AutodistSavedError | None) -> None:

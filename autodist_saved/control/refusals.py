@@ -22,7 +22,7 @@ class Refusals:
         self._untold = 0
 
     def note(self, peer: str, reason: str) -> None:
-        """Somebody was turned away. ``peer`` is as gRPC has it, such as ``ipv4:10.0.0.7:4711``."""
+        """Somebody was turned away. ``peer`` is such as ``ipv4:10.0.0.7:4711``."""
         with self._lock:
             now = time.monotonic()
             if now >= self._period_ends:

@@ -17,6 +17,10 @@ from autodist_saved.control.wire import CHANNEL_OPTIONS
 from autodist_saved.errors import ExportError, JobError, TaskUnreachableError
 
 ANSWER_SECS = 10.0
+_LISTENS = (
+    "listens, while its job runs, where `control:` of the cluster says, or else at the first port above all of the "
+    "cluster's; `autodist-saved launch` tells the address at its start"
+)
 
 
 class Visitor:
@@ -81,13 +85,15 @@ class Visitor:
             match error.code():
                 case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
                     why = connection_failure(self._channel, tls=self._credentials.certificate is not None)
-                    raise TaskUnreachableError(
-                        f"no chief answers at {self._address}{why}; it listens while its job runs, where `control:` "
-                        "of the cluster says, or else at the first port above all of the cluster's"
-                    ) from error
+                    raise TaskUnreachableError(f"no chief answers at {self._address}{why}; it {_LISTENS}") from error
                 case grpc.StatusCode.UNAUTHENTICATED:
                     raise JobError(
                         f"the chief turned this call away: {error.details()}; name the job's token file"
                     ) from error
-                case _:
-                    raise JobError(f"the chief refuses: {error.details()}") from error
+                case grpc.StatusCode.UNIMPLEMENTED:
+                    raise TaskUnreachableError(
+                        f"what answers at {self._address} is no control service, perhaps the TensorFlow server of a "
+                        f"task; the chief {_LISTENS}"
+                    ) from error
+                case code:
+                    raise JobError(f"the chief refuses: {error.details() or code.name}") from error

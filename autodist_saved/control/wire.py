@@ -1,9 +1,12 @@
-"""What both ends of the control service agree on: channel settings and the job's digest."""
+"""What both ends of the control service agree on: channel settings, the job's digest, how a peer is named."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from urllib.parse import unquote
+
+import grpc
 
 from autodist_saved.cluster import Cluster
 
@@ -36,3 +39,8 @@ def job_digest(cluster: Cluster) -> str:
     """A short digest of the cluster's addresses, the same on every task of a job."""
     addresses = json.dumps({job: list(hosts) for job, hosts in sorted(cluster.addresses.items())})
     return hashlib.sha256(addresses.encode()).hexdigest()[:16]
+
+
+def peer_of(context: grpc.ServicerContext) -> str:
+    """The other end of a call, such as ``ipv6:[::1]:4711``. gRPC itself has the brackets as in URLs."""
+    return unquote(context.peer())

@@ -32,23 +32,28 @@ def launch(
     *,
     console: Console | None = None,
     grace_secs: float = 5.0,
+    last_export_secs: float = 300.0,
     environ: Mapping[str, str] | None = None,
 ) -> int:
     """Run ``command`` once for every task of the cluster that belongs to this machine, until the job is over.
 
-    Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM and SIGHUP.
+    Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     Every task gets its ``TF_CONFIG``, an empty standard input and a process group of its own.
 
     The job is over when all tasks have ended. Parameter servers, and whatever a task left running in the
     background, are stopped ``grace_secs`` after all other tasks have ended well. When a task fails, the
     others are stopped a second later: those that fail by themselves until then may be the cause. A signal is
-    passed on to all tasks; a second one kills them.
+    passed on to the chief, which may export once more, and to the other tasks when it has ended; to all at once
+    where the chief is on another machine. A second one kills them. SIGUSR1, which asks for an export, is passed on
+    to the chief.
 
     Args:
         cluster: the job; ports 0 in it are chosen here.
         command: program and arguments.
         console: where the tasks' output goes, standard output by default.
         grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
+        last_export_secs: seconds more that those have to which a signal is passed on first;
+            ``ExportSchedule.last_export_secs`` is as long.
         environ: environment of the tasks, this process's own by default.
 
     Returns:
@@ -69,11 +74,15 @@ def launch(
         output,
         signal_numbers() as signals,
         inherited_orphans(),
-        RunningTasks(output, signals, chief=cluster.chief, grace_secs=grace_secs) as running,
+        RunningTasks(
+            output, signals, chief=cluster.chief, grace_secs=grace_secs, last_export_secs=last_export_secs
+        ) as running,
     ):
         elsewhere = len(cluster.tasks) - len(tasks)
         rest = f"; {elsewhere} more belong to other machines" if elsewhere else ""
         output.say(f"starting {', '.join(map(str, tasks))}{rest}")
+        if not cluster.is_single:
+            output.say(f"how it goes: autodist-saved status {cluster.control_address}")
         for task in tasks:
             running.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
         return running.supervise()

@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from autodist_saved.cluster import Task
@@ -111,6 +112,23 @@ class ProcessGroup:
         if not self.is_empty:
             os.killpg(self._leader.pid, signum)
 
+    def ask(self, signum: int) -> bool:
+        """Send a signal to those that have a handler for it, and would not be ended by it. Whether there are any.
+
+        A shell that waits for its program has none, nor has a program that does not train yet.
+        """
+        handling = [pid for pid in self._pids() if _handles(pid, signum)]
+        for pid in handling:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+        return bool(handling)
+
+    def _pids(self) -> Iterator[int]:
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(int(entry.name)) == self._leader.pid:
+                    yield int(entry.name)
+
 
 @contextlib.contextmanager
 def inherited_orphans() -> Iterator[None]:
@@ -120,6 +138,14 @@ def inherited_orphans() -> Iterator[None]:
         yield
     finally:
         _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _handles(pid: int, signum: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
 
 
 def _before_exec(launcher_pid: int) -> None:

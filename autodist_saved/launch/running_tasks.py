@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from autodist_saved.cluster import Task
 from autodist_saved.launch.process_group import ProcessGroup
-from autodist_saved.launch.signals import PASSED_ON
+from autodist_saved.launch.signals import FOR_THE_CHIEF, PASSED_ON
 from autodist_saved.launch.streams import Streams
 from autodist_saved.launch.task_output import TaskOutput
 
@@ -45,19 +45,32 @@ class RunningTasks:
     Args:
         output: where the tasks' output goes.
         signals: yields the number of every signal, one byte each.
-        chief: the task whose failure explains that of others.
+        chief: the task whose failure explains that of others, and whose end they wait for after a signal.
         grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
+        last_export_secs: seconds more that the chief has after a signal.
     """
 
-    def __init__(self, output: TaskOutput, signals: socket.socket, *, chief: Task, grace_secs: float) -> None:
+    def __init__(
+        self,
+        output: TaskOutput,
+        signals: socket.socket,
+        *,
+        chief: Task,
+        grace_secs: float,
+        last_export_secs: float,
+    ) -> None:
         self._output = output
         self._signals = signals
         self._chief = chief
         self._grace_secs = grace_secs
+        self._last_export_secs = last_export_secs
         self._groups: list[ProcessGroup] = []
         self._failed: list[ProcessGroup] = []  # by themselves, in this order
         self._stage = _Stage.RUNNING
         self._stopped_at = 0.0
+        self._signum = signal.SIGTERM
+        self._told: list[ProcessGroup] = []  # to end, the chief perhaps before all others
+        self._patience_secs = 0.0
         self._deadline: float | None = None
         self._exit_status = 0
         self._selector = selectors.DefaultSelector()
@@ -113,11 +126,15 @@ class RunningTasks:
                 self._children_ended()
             elif signum in PASSED_ON:
                 self._pass_on(signal.Signals(signum))
+            elif signum == FOR_THE_CHIEF:
+                self._ask_chief()
 
     def _children_ended(self) -> None:
         for group in self._groups:
             group.reap()
         if self._is_stopped:
+            if self._others_wait and all(group.is_empty for group in self._told):
+                self._stop(self._groups, self._grace_secs)
             return
         for group in self._groups:
             if group.status and group not in self._failed:
@@ -134,18 +151,30 @@ class RunningTasks:
     def _pass_on(self, signum: signal.Signals) -> None:
         if not self._is_stopped:
             self._exit_status = 128 + signum
-            self._stop(signum)
-            self._output.say(f"{signum.name} passed on to all tasks; once more kills them")
+            self._signum = signum
+            chief = [group for group in self._groups if group.task == self._chief and not group.is_empty]
+            self._stop(chief or self._groups, self._last_export_secs + self._grace_secs)
+            whom = f"{self._chief}, and to the others when it has ended" if chief else "all tasks"
+            self._output.say(f"{signum.name} passed on to {whom}; once more kills them")
         elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
-            self._kill(f"{signum.name} again")
+            self._kill(self._groups, f"{signum.name} again")
+
+    def _ask_chief(self) -> None:
+        chief = [group for group in self._groups if group.task == self._chief]
+        if not chief:
+            self._output.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which is on another machine")
+        elif chief[0].ask(FOR_THE_CHIEF):
+            self._output.say(f"{FOR_THE_CHIEF.name} passed on to {self._chief}")
+        else:
+            self._output.say(f"{FOR_THE_CHIEF.name} would end {self._chief}, which does not handle it at this moment")
 
     def _deadline_passed(self) -> None:
         if self._is_stopped:
-            self._kill(f"not ended within {self._grace_secs:g} s")
+            self._kill(self._told, f"not ended within {self._patience_secs:g} s")
         else:
             done = "the work is done; " if self._stage is _Stage.LINGERING else ""
-            self._output.say(f"{done}stopping {self._remaining()}, still running")
-            self._stop(signal.SIGTERM)
+            self._output.say(f"{done}stopping {_remaining(self._groups)}, still running")
+            self._stop(self._groups, self._grace_secs)
 
     # ---- consequences ------------------------------------------------------------------------------------
 
@@ -153,25 +182,32 @@ class RunningTasks:
     def _is_stopped(self) -> bool:
         return self._stage in (_Stage.STOPPING, _Stage.KILLED)
 
+    @property
+    def _others_wait(self) -> bool:
+        """Whether the chief alone was told to end."""
+        return self._stage is _Stage.STOPPING and len(self._told) < len(self._groups)
+
     def _wait(self, stage: _Stage, secs: float) -> None:
         self._stage = stage
+        self._patience_secs = secs
         self._deadline = time.monotonic() + secs
 
-    def _stop(self, signum: signal.Signals) -> None:
-        self._wait(_Stage.STOPPING, self._grace_secs)
-        self._stopped_at = time.monotonic()
-        for group in self._groups:
-            group.signal(signum)
+    def _stop(self, groups: list[ProcessGroup], secs: float) -> None:
+        self._wait(_Stage.STOPPING, secs)
+        self._stopped_at = self._stopped_at or time.monotonic()
+        self._told = groups
+        for group in groups:
+            group.signal(self._signum)
 
-    def _kill(self, reason: str) -> None:
-        self._stage = _Stage.KILLED
-        self._deadline = None
-        for group in self._groups:
+    def _kill(self, groups: Sequence[ProcessGroup], reason: str) -> None:
+        for group in groups:
             group.signal(signal.SIGKILL)
-        self._output.say(f"{reason}: killed {self._remaining()}")
-
-    def _remaining(self) -> str:
-        return ", ".join(group.name for group in self._groups if not group.is_empty)
+        self._output.say(f"{reason}: killed {_remaining(groups)}")
+        if len(groups) == len(self._groups):
+            self._stage = _Stage.KILLED
+            self._deadline = None
+        else:
+            self._stop(self._groups, self._grace_secs)
 
     def _blame(self) -> ProcessGroup:
         """Show the last lines of the task that the others failed because of, and return it."""
@@ -183,3 +219,7 @@ class RunningTasks:
         else:
             self._output.say(f"{culprit.name} {culprit.ending} and had written nothing")
         return culprit
+
+
+def _remaining(groups: Sequence[ProcessGroup]) -> str:
+    return ", ".join(group.name for group in groups if not group.is_empty)

@@ -8,12 +8,14 @@ import socket
 from collections.abc import Iterator
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that are meant for the tasks."""
+"""The signals that end tasks."""
+FOR_THE_CHIEF = signal.SIGUSR1
+"""The one that asks for an export."""
 
 
 @contextlib.contextmanager
 def signal_numbers() -> Iterator[socket.socket]:
-    """A socket that yields the number of every signal that arrives, one byte each: PASSED_ON and SIGCHLD.
+    """A socket that yields the number of every signal that arrives, one byte each: PASSED_ON, FOR_THE_CHIEF, SIGCHLD.
 
     Entered by :func:`~autodist_saved.launch.launch`, in the main thread. The handlers there were come back.
     """
@@ -22,7 +24,7 @@ def signal_numbers() -> Iterator[socket.socket]:
     # A job started under nohup goes on when its terminal closes.
     handled = [
         signum
-        for signum in (*PASSED_ON, signal.SIGCHLD)
+        for signum in (*PASSED_ON, FOR_THE_CHIEF, signal.SIGCHLD)
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
     ]
     with receiver, sender, contextlib.ExitStack() as restored:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -167,6 +170,27 @@ def test_nobody_at_the_address_is_told() -> None:
         visitor.status()
 
 
+def test_a_port_of_tensorflow_is_told_from_the_chief() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    address = f"localhost:{server.add_insecure_port('localhost:0')}"
+    server.start()
+    with (
+        Visitor(address, ControlFiles()) as visitor,
+        pytest.raises(TaskUnreachableError, match=f"{address} is no control service, .* TensorFlow server of a task"),
+    ):
+        visitor.status()
+    server.stop(None)
+
+
+def test_the_log_names_who_asks_for_an_export(
+    chief: Chief, visitor: Visitor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    chief.server.console.export_with(chief.export)
+    list(visitor.export(str(tmp_path / "model")))
+    assert re.search(r"(ipv6:\[::1\]|ipv4:127\.0\.0\.1):\d+ asks for an export to", caplog.text)
+
+
 def test_the_last_exports_are_kept() -> None:
     journal = Journal()
     for number in range(KEPT + 3):
@@ -225,3 +249,9 @@ def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(ch
     path.write_text(f"cluster:\n{rows}control: '{chief.address}'\n")
     assert "chief:0" in CliRunner().invoke(app, ["status", str(path)]).stdout
     assert isinstance(CliRunner().invoke(app, ["status", "nowhere"]).exception, ClusterConfigError)
+    path.write_text("cluster: {chief: ['localhost:0'], ps: ['localhost:0']}")
+    refused = CliRunner().invoke(app, ["status", str(path)]).exception
+    assert isinstance(refused, ClusterConfigError)
+    assert "chosen anew whenever it is launched\n    fix: name the address that `autodist-saved launch`" in str(
+        refused
+    )

@@ -2,7 +2,8 @@
 
 The test leaves ``pause``, the name of a moment of an export: the next export that comes there leaves ``paused`` and
 waits as long as ``pause`` is there. In ``steps-TASK`` is a line for every step. The environment holds ``SCHEDULE`` of
-the hook, as JSON, perhaps ``BASE``, the directory of versions, and ``BECOME``, the number of a user.
+the hook, as JSON, perhaps ``BASE``, the directory of versions, ``OPTIONS`` of the session besides :data:`OPTIONS`, as
+JSON, and ``BECOME``, the number of a user.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from autodist_saved.export import Export
 from tests.job import leave
 from tests.jobs.cut import trained_variables
 
-OPTIONS = ads.SessionOptions(chief_timeout_secs=60, worker_timeout_secs=20)
+OPTIONS = {"chief_timeout_secs": 60, "worker_timeout_secs": 20}
 WORK_SECS = 0.01
 LOOK_SECS = 0.02
 
@@ -86,8 +87,9 @@ def main(results: Path) -> None:
         os.setgroups([])
         os.setuid(int(os.environ["BECOME"]))
     cluster = ads.Cluster.from_tf_config()
+    options = ads.SessionOptions(**OPTIONS, **json.loads(os.environ.get("OPTIONS", "{}")))
     if cluster.task.type == "ps":
-        ads.serve(cluster, options=OPTIONS)
+        ads.serve(cluster, options=options)
         return
     pause_where_the_test_wants_it(results)
     with tf.Graph().as_default(), cluster.device_scope():
@@ -109,7 +111,7 @@ def main(results: Path) -> None:
                 save_summaries_steps=None,
                 log_step_count_steps=None,
                 hooks=[hook],
-                options=OPTIONS,
+                options=options,
             ) as sess,
         ):
             leave(results, f"began-{cluster.task}", int(sess.raw_session().run(step)))

@@ -360,7 +360,7 @@ sys.exit(5)"""
     (found,) = job.read_until(r"pid (\d+)")
     fifo.write_text("fail")
     assert job.finish() == 5
-    assert job.of("launch")[1:] == [
+    assert job.of("launch")[2:] == [
         "worker:0 failed with exit status 5",
         "stopping ps:0, still running",
         "not ended within 0.3 s: killed ps:0",
@@ -394,7 +394,7 @@ def test_a_second_signal_kills(start, config):
     job = start(config(worker=1, ps=1), "--grace-secs", "1000", *python(HEEDS_NOT))
     pids = [int(match[1]) for match in job.read_until(r"ready (\d+)", times=2)]
     job.process.send_signal(signal.SIGINT)
-    job.read_until("SIGINT passed on to all tasks; once more kills them")
+    job.read_until("SIGINT passed on to worker:0, and to the others when it has ended; once more kills them")
     time.sleep(SAME_SIGNAL_SECS)  # sooner after the first it does not count
     job.process.send_signal(signal.SIGINT)
     assert job.finish() == 128 + signal.SIGINT
@@ -403,11 +403,75 @@ def test_a_second_signal_kills(start, config):
 
 
 def test_tasks_that_do_not_heed_a_signal_are_killed_after_the_grace(start, config):
-    job = start(config(worker=1), "--grace-secs", "0.3", *python(HEEDS_NOT))
-    job.read_until("ready")
+    secs = ["--last-export-secs", "0.2", "--grace-secs", "0.1"]
+    job = start(config(worker=1, ps=1), *secs, *python(HEEDS_NOT))
+    job.read_until("ready", times=2)
     job.process.terminate()
     assert job.finish() == 128 + signal.SIGTERM
-    assert job.lines[-1] == "launch   | not ended within 0.3 s: killed worker:0"
+    assert job.of("launch")[-2:] == [
+        "not ended within 0.3 s: killed worker:0",
+        "not ended within 0.1 s: killed ps:0",
+    ]
+
+
+def test_the_chief_ends_before_the_tasks_that_it_needs_for_its_last_export(start, config):
+    code = f"""{WHO}
+def stop(*_): kind == 'chief' and open(os.environ['FIFO']).read(); print('stopped'); sys.exit()
+signal.signal(signal.SIGTERM, stop)
+print('ready'); time.sleep(1000)"""
+    path = config(chief=1, worker=1, ps=2)
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    job = start(path, "--grace-secs", "0.1", *python(code), environ={"FIFO": str(fifo)})
+    job.read_until("ready", times=4)
+    job.process.terminate()
+    job.read_until("SIGTERM passed on to chief:0, and to the others when it has ended; once more kills them")
+    fifo.write_text("the last export is done")
+    assert job.finish() == 128 + signal.SIGTERM
+    names = [line.split(" ")[0] for line in job.lines if line.endswith("stopped")]
+    assert names[0] == "chief:0"
+    assert sorted(names) == ["chief:0", "ps:0", "ps:1", "worker:0"]
+
+
+def test_what_asks_for_an_export_reaches_the_chief_alone_and_ends_nobody(start, config):
+    script = f"""{sys.executable} -c "{WHO}
+kind == 'chief' or sys.exit()
+print('waits'); open(os.environ['FIFO']).read()
+signal.signal(signal.SIGUSR1, lambda *_: (print('exports'), sys.exit()))
+print('trains'); time.sleep(1000)"; true"""
+    path = config(chief=1, worker=1)
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    job = start(path, "--", "sh", "-c", script, environ={"FIFO": str(fifo)})
+    job.read_until("waits")
+    job.process.send_signal(signal.SIGUSR1)
+    job.read_until("SIGUSR1 would end chief:0, which does not handle it at this moment")
+    fifo.write_text("go on")
+    job.read_until("trains")
+    job.process.send_signal(signal.SIGUSR1)
+    assert job.finish() == 0
+    assert "SIGUSR1 passed on to chief:0" in job.of("launch")
+    assert job.of("chief:0")[-1] == "exports"
+
+
+def test_where_the_chief_is_elsewhere_all_have_the_time_of_its_last_export(start, config):
+    path = config(ps=1)
+    path.write_text(json.dumps({"cluster": {"ps": ["127.0.0.1:42001"], "worker": ["192.0.2.7:42001"]}}))
+    code = f"""{WHO}
+def stop(*_): open(os.environ['FIFO']).read(); print('stopped'); sys.exit()
+signal.signal(signal.SIGTERM, stop)
+print('ready'); time.sleep(1000)"""
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    job = start(path, "--grace-secs", "0", *python(code), environ={"FIFO": str(fifo)})
+    job.read_until("ready")
+    job.process.send_signal(signal.SIGUSR1)
+    job.read_until("SIGUSR1 is for worker:0, which is on another machine")
+    job.process.terminate()
+    job.read_until("SIGTERM passed on to all tasks; once more kills them")
+    fifo.write_text("the last export is done")
+    assert job.finish() == 128 + signal.SIGTERM
+    assert job.of("ps:0")[-1] == "stopped"
 
 
 def test_a_signal_sent_twice_at_once_is_one_signal(start, config, tmp_path):
@@ -484,7 +548,7 @@ def test_parameter_servers_that_never_return_are_stopped_when_the_work_is_done(s
     job = start(config(chief=1, worker=1, ps=2), "--grace-secs", "0.3", *python(code))
     pids = [int(match[1]) for match in job.read_until(r"pid (\d+)", times=4)]
     assert job.finish() == 0
-    assert job.of("launch")[1:] == ["the work is done; stopping ps:0, ps:1, still running"]
+    assert job.of("launch")[2:] == ["the work is done; stopping ps:0, ps:1, still running"]
     wait_until_gone(pids)
 
 
@@ -500,7 +564,7 @@ else:
     job = start(config(worker=1, ps=1), "--grace-secs", "60", *python(code), environ={"FIFO": str(fifo)})
     assert job.finish() == 0
     assert job.of("ps:0") == ["returned"]
-    assert len(job.of("launch")) == 1
+    assert len(job.of("launch")) == 2
 
 
 def test_a_parameter_server_that_fails_at_the_end_fails_the_job(start, config):
@@ -518,7 +582,10 @@ def test_a_machine_with_parameter_servers_only_waits_for_them(start, config):
     job = start(path, "--grace-secs", "0", *python(code))
     assert job.finish() == 0
     assert job.of("ps:0") == job.of("ps:1") == ["returned"]
-    assert job.of("launch") == ["starting ps:0, ps:1; 1 more belong to other machines"]
+    assert job.of("launch") == [
+        "starting ps:0, ps:1; 1 more belong to other machines",
+        "how it goes: autodist-saved status 192.0.2.7:42002",
+    ]
 
 
 # ---- bad input -------------------------------------------------------------------------------------------
