@@ -154,7 +154,7 @@ class RunningTasks:
             self._signum = signum
             chief = [group for group in self._groups if group.task == self._chief and not group.is_empty]
             self._stop(chief or self._groups, self._last_export_secs + self._grace_secs)
-            whom = f"{self._chief}, and to the others when it has ended" if chief else "all tasks"
+            whom = f"{self._chief}, and to the others when it has ended" if self._others_wait else "all tasks"
             self._output.say(f"{signum.name} passed on to {whom}; once more kills them")
         elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
             self._kill(self._groups, f"{signum.name} again")
