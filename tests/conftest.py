@@ -52,3 +52,10 @@ def signals_are_heard() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def no_signal_stays_ignored() -> Iterator[None]:
+    """After SIGTERM has ended a training SIGUSR1 is ignored, and processes that are started later would inherit it."""
+    yield
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
