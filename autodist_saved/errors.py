@@ -64,6 +64,18 @@ class Problem:
     what: str
     fix: str
 
+    @classmethod
+    def of(cls, error: AutodistSavedError, place: str, fix: str = "") -> Problem:
+        """An error among others. Its message may begin with its path, and says what to do after a semicolon.
+
+        Args:
+            error: what was raised.
+            place: where, for people who see all problems.
+            fix: what to do, where that is not what the message says.
+        """
+        what, _, advice = error.message.removeprefix(f"{error.path}: ").partition("; ")
+        return cls(place, what, fix or advice)
+
     def __str__(self) -> str:
         return f"{self.place}: {self.what}\n    fix: {self.fix}"
 
@@ -162,6 +174,10 @@ class LeaseLostError(TargetError):
 
 class PreflightError(ProblemsError, TargetError):
     """A base directory will not take the models of a job; :attr:`problems` holds all reasons."""
+
+
+class RemovalError(ProblemsError, TargetError):
+    """Versions that have expired could not be removed; :attr:`problems` holds all of them."""
 
 
 class JobError(AutodistSavedError):

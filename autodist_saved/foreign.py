@@ -136,7 +136,7 @@ def translate(error: BaseException) -> AutodistSavedError | None:
     if isinstance(error, OSError):
         number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), 0)
         make, what = OPERATING_SYSTEM.get(
-            number, (TargetError, "the operating system, or the object store, refused it")
+            number, (TargetError, "the operating system, or the object store, refused it; look at what it says")
         )
         path = error.filename2 or error.filename
         return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))

@@ -58,10 +58,11 @@ def prune(
     """
     import json
     import time
+    from dataclasses import asdict
 
     from autodist_saved.best import BestBy
     from autodist_saved.cli.exit_status import exit_status
-    from autodist_saved.errors import TargetUnwritableError, UsageError
+    from autodist_saved.errors import Problem, RemovalError, UsageError
     from autodist_saved.foreign import translated
     from autodist_saved.publish.files import SavedModelFiles
     from autodist_saved.publish.places import base_at
@@ -78,21 +79,22 @@ def prune(
             what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
             raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
         expired = retention.expired(versions, time.time())
-    removed = expired if dry_run else remove(place, expired)
+    refused = {} if dry_run else remove(place, expired)
+    removed = [version for version in expired if version not in refused]
     stays = [version for version in versions if version not in removed]
+    problems = [Problem.of(error, str(version.path)) for version, error in refused.items()]
     if as_json:
         shown = {"removed": removed, "stays": stays}
-        typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
+        told = {name: [str(version.path) for version in each] for name, each in shown.items()}
+        typer.echo(json.dumps({**told, "problems": [asdict(problem) for problem in problems]}))
     elif expired:
         for version in removed:
             typer.echo(visible(str(version.path)))
     else:
         found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
         typer.echo(visible(f"nothing to remove from {base}: {found}"))
-    if len(removed) < len(expired):
-        error = TargetUnwritableError(
-            "not all expired versions could be removed; look at the warnings above", path=str(base)
+    if problems:
+        error = RemovalError(
+            f"not all expired versions in {base} could be removed", problems=problems, path=str(base)
         )
-        if as_json:  # which says what stays
-            raise typer.Exit(exit_status(error))
-        raise error
+        raise typer.Exit(exit_status(error)) if as_json else error  # JSON says already what stays, and why

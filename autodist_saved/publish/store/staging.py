@@ -13,6 +13,7 @@ from autodist_saved.foreign import storing
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.recurring import warn_once
 from autodist_saved.publish.staged_target import Staging
 from autodist_saved.publish.store.claim import Claim, claim_of
 from autodist_saved.publish.store.objects import remove_model
@@ -127,7 +128,7 @@ class StoreStaging(Staging):
             try:
                 self._claim.release()
             except TargetError as error:
-                log.warning("%s stays: %s", claim_of(self._place), error)
+                warn_once(f"what exports have left in {self._place.parent} cannot be removed", error)
             self._claim = None
 
     def _copied(self) -> dict[str, Path]:

@@ -14,6 +14,7 @@ from autodist_saved.bundle.data_file import DataFile
 from autodist_saved.errors import BundleError, TargetError
 from autodist_saved.foreign import storing, translate
 from autodist_saved.paths import hidden_name, store_of
+from autodist_saved.publish.store.objects import remove_object
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ def holds_uploads_back(directory: Path) -> bool:
         is_shown = probe.exists()
         upload.abort()
         if is_shown:
-            probe.unlink()
+            remove_object(probe)
     return not is_shown
 
 
