@@ -8,6 +8,7 @@
 :class:`ExportError`      nothing became visible; the export may be tried again
 :class:`BundleError`      files of variables are damaged or are no tensor bundle
 :class:`ModelError`       files of a SavedModel are missing, damaged or another model's
+:class:`UnreadableError`  look at permissions, the disk and the network: what is there could not be read
 ========================  ====================================================
 
 Where a built-in exception describes the same mistake, it is a parent too, so that ``except ValueError``
@@ -243,8 +244,12 @@ class BundleError(AutodistSavedError, ValueError):
 
 
 class ModelError(ProblemsError, ValueError):
-    """Files of a SavedModel are missing or damaged, or cannot be read."""
+    """Files of a SavedModel are missing or damaged."""
 
 
 class OtherModelError(ModelError):
     """A SavedModel is whole, but not the model that it was compared with."""
+
+
+class UnreadableError(AutodistSavedError, OSError):
+    """A model or a checkpoint may be whole, but nobody could look: its store or disk cannot be reached, or read."""

@@ -20,7 +20,9 @@ from autodist_saved.errors import (
     TargetExistsError,
     TargetUnwritableError,
     TaskUnreachableError,
+    UnreadableError,
 )
+from autodist_saved.paths import ABSENT
 
 _Translation = tuple[Callable[..., AutodistSavedError], str]
 
@@ -173,19 +175,24 @@ def translated(phase: str) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise what the operating system says while a file of a model is read as a :class:`ModelError` that names it."""
+    """Raise what is said while a file of a model is read as an error that names it.
+
+    A :class:`ModelError` where it is not there, or is no file; an :class:`UnreadableError` for anything else.
+    """
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
+    except ABSENT as error:
         raise ModelError(
-            f"{path}: it cannot be read ({reason}); check the path, its permissions and its disk", path=str(path)
+            f"{path}: it cannot be read ({error.strerror or error}); copy the model again", path=str(path)
         ) from error
     except Exception as error:
         ours = translate(error)
         if ours is None or ours is error:
             raise
-        raise ModelError(f"{path}: {ours.message}", path=str(path)) from error
+        what = ours.message
+        if isinstance(error, OSError) and error.errno is not None:
+            what = f"it cannot be read ({error.strerror}); check its permissions and its disk"
+        raise UnreadableError(f"{path}: {what}", path=str(path)) from error
 
 
 @contextmanager

@@ -22,6 +22,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:(?!\d*/)[^@]*@")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""What is raised where there is no such file. Whatever else is raised says nothing of what is there."""
+
 _READ_AHEAD_BYTES = 8 * 2**20
 
 
@@ -69,6 +72,29 @@ def is_remote(path: Path) -> bool:
 def store_of(path: Path) -> Any:
     """The ``fsspec.AbstractFileSystem`` of a path in an object store; it takes the path as a string."""
     return cast("UPath", path).fs
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is there. Raises ``OSError``, and what a store's library does, where that cannot be told."""
+    return _kind(path) is not None if is_remote(path) else path.exists()
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Raises as :func:`exists` does."""
+    return _kind(path) == "file" if is_remote(path) else path.is_file()
+
+
+def is_dir(path: Path) -> bool:
+    """Whether a directory is there. Raises as :func:`exists` does."""
+    return _kind(path) == "directory" if is_remote(path) else path.is_dir()
+
+
+def _kind(path: Path) -> str | None:
+    """What is at a place of a store. Where the store does not answer this raises; fsspec's own questions say no."""
+    try:
+        return str(store_of(path).info(str(path))["type"])
+    except FileNotFoundError:
+        return None
 
 
 def open_to_read(path: Path) -> BufferedReader:

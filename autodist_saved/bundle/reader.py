@@ -44,6 +44,7 @@ class BundleReader:
 
         Raises:
             BundleError: it is missing, damaged, cut short or no tensor bundle.
+            UnreadableError: it cannot be read.
         """
         self.prefix = os.fspath(prefix)
         self._data_prefix = data_prefix or self.prefix

@@ -47,6 +47,8 @@ def diff(
 
       2  there is no model
 
+      3  one cannot be reached or read, and may be whole
+
       6  files are missing or damaged
 
     [bold]Examples[/]
@@ -58,10 +60,12 @@ def diff(
     import json
 
     from autodist_saved.cli.output import console
+    from autodist_saved.foreign import translated
     from autodist_saved.models.difference import compare_models
     from autodist_saved.models.saved_model import open_model
 
-    difference = compare_models(open_model(a), open_model(b))
+    with translated("diff"):
+        difference = compare_models(open_model(a), open_model(b))
     if as_json:
         typer.echo(json.dumps(_as_dict(difference), indent=2))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.paths import is_dir, path_of
 from autodist_saved.visible import visible
 
 
@@ -71,7 +71,7 @@ def prune(
     best = None if keep_best is None else BestBy(keep_best, mode=best_is.value)
     retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
     with translated("prune"):
-        if not base.is_dir():
+        if not is_dir(base):
             raise UsageError(f"{base} is no directory; name the one that holds the versions")
         place = base_at(base)
         versions = place.settled()

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from autodist_saved.best import BestBy
-from autodist_saved.errors import TargetError
+from autodist_saved.errors import TargetError, UnreadableError
 from autodist_saved.foreign import translated
 from autodist_saved.options import Options
 from autodist_saved.publish.base import Base
@@ -85,7 +85,7 @@ class Retention(Options):
         try:
             with translated("commit"):
                 expired = self.expired(base.settled(), time.time())
-        except TargetError as error:
+        except (TargetError, UnreadableError) as error:
             warn_once(f"the versions in {base.path} cannot be looked through, so old ones stay", error)
             return []
         refused = remove(base, expired)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
 from autodist_saved.foreign import storing
-from autodist_saved.paths import hidden_name, modified
+from autodist_saved.paths import exists, hidden_name, modified
 from autodist_saved.publish.base import Base
 from autodist_saved.publish.lease import Lease, NamedLease
 from autodist_saved.publish.preflight import CLOCK_SECS, failure
@@ -42,11 +42,11 @@ class StoreBase(Base[StoreStaging]):
 
     def versions(self) -> list[Version]:
         with storing(self.path):
-            return versions_in(self.path) if self.path.exists() else []
+            return versions_in(self.path) if exists(self.path) else []
 
     def settled(self) -> list[Version]:
         with storing(self.path):
-            claimed = set(claim.claims_in(self.path)) if self.path.exists() else set()
+            claimed = set(claim.claims_in(self.path)) if exists(self.path) else set()
         return [version for version in self.versions() if version.path not in claimed or version.is_model]
 
     def take_lease(self, task: str) -> Lease:
@@ -80,7 +80,7 @@ class StoreBase(Base[StoreStaging]):
 
     def _sweep(self) -> None:
         with storing(self.path):
-            claimed = list(claim.claims_in(self.path)) if self.path.exists() else []
+            claimed = list(claim.claims_in(self.path)) if exists(self.path) else []
         for place in claimed:
             if version_number(place.name) is not None:
                 try:

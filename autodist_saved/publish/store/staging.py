@@ -10,6 +10,7 @@ import numpy as np
 
 from autodist_saved.errors import LeaseLostError, Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.foreign import storing
+from autodist_saved.paths import exists
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
 from autodist_saved.publish.files import SavedModelFiles
@@ -116,7 +117,7 @@ class StoreStaging(Staging):
                 self._place, f"is being exported to by another process, as {claim_of(self._place)} says"
             ) from error
         with storing(self._place):
-            is_free = not self._place.exists()
+            is_free = not exists(self._place)
         if not is_free:
             claim.release()
             raise _taken(self._place, "appeared while it was being exported to")

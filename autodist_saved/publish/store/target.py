@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autodist_saved.errors import TargetExistsError
 from autodist_saved.foreign import storing
+from autodist_saved.paths import exists
 from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.staging import StoreStaging
@@ -28,7 +29,7 @@ class StoreTarget(StagedTarget[StoreStaging]):
 
     def check(self) -> None:
         with storing(self._place):
-            if self._place.exists() and not claim.is_left(self._place):
+            if exists(self._place) and not claim.is_left(self._place):
                 raise TargetExistsError(
                     f"Export directory {self._place} already exists, and isn't empty. It is never overwritten: "
                     "choose another one, or move this one away",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from autodist_saved.bundle.data_file import DataFile
 from autodist_saved.errors import BundleError, TargetError
 from autodist_saved.foreign import storing, translate
-from autodist_saved.paths import hidden_name, store_of
+from autodist_saved.paths import exists, hidden_name, store_of
 from autodist_saved.publish.store.objects import remove_object
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def holds_uploads_back(directory: Path) -> bool:
         upload = Upload(probe)
         upload.write(np.zeros(1, np.uint8), 0)
         upload.send()
-        is_shown = probe.exists()
+        is_shown = exists(probe)
         upload.abort()
         if is_shown:
             remove_object(probe)
