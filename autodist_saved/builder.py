@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved import tensorflow_private
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
-from autodist_saved.export import Export
+from autodist_saved.export import Export, check_target
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
@@ -66,12 +66,13 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             metrics: how good the model is, for its manifest: finite numbers by name.
 
         Raises:
-            UsageError: a metric is not finite.
+            UsageError: a metric is not finite, or no library for this kind of object store is installed.
             TargetExistsError: there is something in ``export_dir``.
-            TargetUnwritableError: ``export_dir`` cannot be made.
-            UsageError: no library for this kind of object store is installed.
+            TargetUnwritableError: ``export_dir`` cannot be made, or the object store lets nothing be written there.
+            TargetError: the object store cannot be reached, or has no such bucket.
+            UsageError: ``verify="full"`` is asked for, and ``export_dir`` is in an object store.
 
-        The first two are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
+        All but the first are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
         session tells who that is.
         """
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
@@ -87,7 +88,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._saver: Saver | None = None
         self._refused: str | None = None
         if self._is_certainly_chief():
-            self._target.check()
+            check_target(self._target, self._options)
 
     @property
     def report(self) -> ExportReport:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autodist_saved.errors import PreflightError
+import autodist_saved as ads
+from autodist_saved.errors import PreflightError, TargetError, TargetUnwritableError, UsageError
 from autodist_saved.paths import path_of
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.cli.command_line import run
-from tests.object_store import keys, models
+from tests.object_store import keys, models, uploads
 from tests.publish.models import publish
 
 WRITING = ("s3:Get*", "s3:List*", "s3:Put*", "s3:Abort*")
@@ -27,6 +30,7 @@ def base(bucket: Path) -> str:
     for _ in range(2):
         publish(target)
     target.close()
+    gc.collect()  # s3fs keeps errors in cycles, and they the lease, which has these rights
     return f"{bucket}base"
 
 
@@ -77,6 +81,24 @@ def test_a_store_in_which_nothing_can_be_removed_is_told_at_the_start(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "objects can be written there, but not removed" in caplog.text
     assert publish(target) == f"{base}/1"
+
+
+@pytest.mark.parametrize("kind", [str, VersionedTarget])
+def test_a_builder_is_not_made_for_a_store_that_takes_nothing(
+    bucket: Path, allow: Callable[..., None], kind: Callable[[str], Any]
+) -> None:
+    """Before the training, not after."""
+    with pytest.raises(TargetError, match=r"^s3://there-is-none/a?: there is no such bucket.*; make the bucket"):
+        ads.SavedModelBuilder(kind("s3://there-is-none/a"))
+    with pytest.raises(UsageError, match=r"verify='full' loads the model from a directory"):
+        ads.SavedModelBuilder(kind(f"{bucket}a"), options=ads.ExportOptions(verify="full"))
+    ads.SavedModelBuilder(kind(f"{bucket}a"))
+    assert (keys(bucket), uploads(bucket)) == ([], [])
+    allow("s3:Get*", "s3:List*")
+    with pytest.raises(TargetUnwritableError, match="permission denied.*Access Denied") as caught:
+        ads.SavedModelBuilder(kind(f"{bucket}a"))
+    assert str(caught.value.path).startswith(str(bucket).rstrip("/"))
+    assert ".probe" not in str(caught.value)
 
 
 def test_who_may_do_all_leaves_nothing_behind(base: str, allow: Callable[..., None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
@@ -17,6 +18,7 @@ from autodist_saved.publish.recurring import warn_once
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.objects import remove_model, remove_object
 from autodist_saved.publish.store.staging import StoreStaging
+from autodist_saved.publish.store.uploads import holds_uploads_back
 from autodist_saved.publish.version import Version, version_number, versions_in
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,12 @@ class StoreBase(Base[StoreStaging]):
 
     def check(self) -> None:
         self.versions()
+        _ = self._streams
+
+    @cached_property
+    def _streams(self) -> bool:
+        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
+        return holds_uploads_back(self.path)
 
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
         probe = hidden_name(self.path, "preflight")
@@ -70,7 +78,7 @@ class StoreBase(Base[StoreStaging]):
             except FileExistsError:
                 continue
             try:
-                return StoreStaging(place, task, held)
+                return StoreStaging(place, task, self._streams, held)
             except BaseException:
                 held.release()
                 raise

@@ -18,7 +18,7 @@ from autodist_saved.publish.recurring import warn_once
 from autodist_saved.publish.staged_target import Staging
 from autodist_saved.publish.store.claim import Claim, claim_of
 from autodist_saved.publish.store.objects import remove_model
-from autodist_saved.publish.store.uploads import Upload, Uploads, holds_uploads_back
+from autodist_saved.publish.store.uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,13 @@ class StoreStaging(Staging):
     Where the store shows what it has of an upload, all grows in the temporary directory.
     """
 
-    def __init__(self, place: Path, task: str, claim: Claim | None = None) -> None:
+    def __init__(self, place: Path, task: str, streams: bool, claim: Claim | None = None) -> None:
         """Make it.
 
         Args:
             place: where the model is to be.
             task: who exports, for messages.
+            streams: whether the store holds uploads back.
             claim: of the place; without one, it is claimed when something appears there.
 
         Raises:
@@ -47,7 +48,6 @@ class StoreStaging(Staging):
         self._place = place
         self._task = task
         self._claim = claim
-        streams = holds_uploads_back(place.parent)
         directory = Path(tempfile.gettempdir())
         sweep(directory)
         self._local = StagingDirectory(directory, place.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import TargetExistsError
@@ -10,6 +11,7 @@ from autodist_saved.paths import exists
 from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.staging import StoreStaging
+from autodist_saved.publish.store.uploads import holds_uploads_back
 
 
 class StoreTarget(StagedTarget[StoreStaging]):
@@ -35,10 +37,16 @@ class StoreTarget(StagedTarget[StoreStaging]):
                     "choose another one, or move this one away",
                     path=self.path,
                 )
+        _ = self._streams
+
+    @cached_property
+    def _streams(self) -> bool:
+        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
+        return holds_uploads_back(self._place.parent)
 
     def _stage(self, task: str) -> StoreStaging:
         claim.sweep(self._place)
-        return StoreStaging(self._place, task)
+        return StoreStaging(self._place, task, self._streams)
 
     def _appear(self, staging: StoreStaging) -> str:
         return str(staging.appear())

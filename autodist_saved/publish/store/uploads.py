@@ -30,15 +30,17 @@ class Upload(DataFile):
     What was written of it takes room in the store, and no reader sees it before :meth:`complete`.
     """
 
-    def __init__(self, place: Path, nbytes: int = 0) -> None:
+    def __init__(self, place: Path, nbytes: int = 0, named: Path | None = None) -> None:
         """Asks the store for nothing yet.
 
         Args:
             place: of the object.
             nbytes: about the size that it will have.
+            named: what errors name instead of ``place``.
         """
         super().__init__()
         self.path = place
+        self._named = named or place
         self._part_bytes = max(_LEAST_MIB, math.ceil(nbytes / _PARTS / _MIB)) * _MIB
         # As transactions of fsspec do it: written, closed, and committed or discarded later.
         self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
@@ -48,7 +50,7 @@ class Upload(DataFile):
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
         if offset != self._stop:
             raise BundleError(f"{self.path} grows in order: byte {self._stop} comes next, and not {offset}")
-        with storing(self.path):
+        with storing(self._named):
             # Parts of equal size: some stores want that, and no more than one is held.
             while data.nbytes:
                 head = self._part_bytes - self._stop % self._part_bytes
@@ -64,7 +66,7 @@ class Upload(DataFile):
     def send(self) -> None:
         """Have the store take the last bytes. May be called again. Raises ``TargetError``."""
         if not self._is_sent:
-            with storing(self.path):
+            with storing(self._named):
                 self._file.close()
             self._is_sent = True
 
@@ -74,7 +76,7 @@ class Upload(DataFile):
         if self._is_complete:
             return
         try:
-            with storing(self.path):
+            with storing(self._named):
                 self._file.commit()
         except TargetError:
             if not self._is_there():  # the answer may be lost, or come too late
@@ -83,7 +85,7 @@ class Upload(DataFile):
 
     def _is_there(self) -> bool:
         try:
-            with storing(self.path):
+            with storing(self._named):
                 return self.path.stat().st_size == self._stop
         except TargetError:
             return False
@@ -137,8 +139,8 @@ def holds_uploads_back(directory: Path) -> bool:
         TargetError: nothing can be written there.
     """
     probe = hidden_name(directory, "probe")
-    with storing(probe):
-        upload = Upload(probe)
+    with storing(directory):
+        upload = Upload(probe, named=directory)
         upload.write(np.zeros(1, np.uint8), 0)
         upload.send()
         is_shown = exists(probe)
