@@ -115,7 +115,13 @@ _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCred
 _STORES = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google"}
 
 # Where such a library raises errors of the operating system it gives them no number.
-_NUMBERS: dict[type[OSError], int] = {FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
+_UNNUMBERED: dict[type[OSError], _Translation] = {
+    FileExistsError: OPERATING_SYSTEM[errno.EEXIST],
+    PermissionError: (
+        TargetUnwritableError,
+        "permission denied by the object store; look at the credentials, and at what they may do there",
+    ),
+}
 
 
 def translate(error: BaseException) -> AutodistSavedError | None:
@@ -136,9 +142,9 @@ def translate(error: BaseException) -> AutodistSavedError | None:
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
-        number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), 0)
-        make, what = OPERATING_SYSTEM.get(
-            number, (TargetError, "the operating system, or the object store, refused it; look at what it says")
+        make, what = OPERATING_SYSTEM.get(error.errno or 0) or next(
+            (known for kind, known in _UNNUMBERED.items() if error.errno is None and isinstance(error, kind)),
+            (TargetError, "the operating system, or the object store, refused it; look at what it says"),
         )
         path = error.filename2 or error.filename
         return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))

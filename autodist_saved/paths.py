@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -51,11 +52,16 @@ def path_of(place: str | os.PathLike[str] | UPath) -> Path:
     protocol = UPath(place).protocol if not isinstance(place, str) else place.partition("://")[0]
     try:
         fsspec.get_filesystem_class(protocol)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
+        fix = "correct what is before ://, such as s3 or gs; a directory of this machine has no such thing"
+        raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
+    except ImportError as error:
         extra = _EXTRAS.get(protocol)
         fix = f"pip install 'autodist-saved[{extra}]'" if extra else "install what the message names"
         raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
     path = UPath(place, use_listings_cache=False)
+    if protocol in _EXTRAS and not path.drive:
+        raise UsageError(f"{place} names no bucket; write it as in {protocol}://bucket/models")
     return Path(path.path) if protocol in _LOCAL else cast(Path, path)
 
 
@@ -87,6 +93,19 @@ def is_file(path: Path) -> bool:
 def is_dir(path: Path) -> bool:
     """Whether a directory is there. Raises as :func:`exists` does."""
     return _kind(path) == "directory" if is_remote(path) else path.is_dir()
+
+
+def absence(path: Path) -> str:
+    """What to say of a place where there is nothing: that it is not there, or not even its bucket.
+
+    Raises as :func:`exists` does.
+    """
+    if is_remote(path) and path.drive:
+        bucket = cast("UPath", path).with_segments(path.anchor)
+        with suppress(PermissionError):  # of the whole bucket; the place itself could be asked for
+            if not exists(cast(Path, bucket)):
+                return f"there is no bucket {path.drive}"
+    return f"there is no {path}"
 
 
 def _kind(path: Path) -> str | None:

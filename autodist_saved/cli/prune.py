@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.paths import is_dir, path_of
+from autodist_saved.paths import absence, exists, is_dir, path_of
 from autodist_saved.visible import visible
 
 
@@ -63,16 +63,17 @@ def prune(
     from autodist_saved.best import BestBy
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import Problem, RemovalError, UsageError
-    from autodist_saved.foreign import translated
+    from autodist_saved.foreign import reading
     from autodist_saved.publish.files import SavedModelFiles
     from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
 
     best = None if keep_best is None else BestBy(keep_best, mode=best_is.value)
     retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
-    with translated("prune"):
+    with reading(base):
         if not is_dir(base):
-            raise UsageError(f"{base} is no directory; name the one that holds the versions")
+            what = f"{base} is no directory" if exists(base) else absence(base)
+            raise UsageError(f"{what}; name the directory that holds the versions")
         place = base_at(base)
         versions = place.settled()
         if not versions and any(not path.name.startswith(".") for path in base.iterdir()):

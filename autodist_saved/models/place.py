@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.foreign import reading
-from autodist_saved.paths import exists, is_dir
+from autodist_saved.paths import absence, exists, is_dir
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.version import versions_in
 
@@ -21,7 +21,7 @@ def find_model(path: Path) -> SavedModelFiles:
         ModelError: there is a part of a model.
     """
     if not exists(path):
-        raise UsageError(f"there is no {path}; name the directory of a SavedModel")
+        raise UsageError(f"{absence(path)}; name the directory of a SavedModel")
     if not is_dir(path):
         raise UsageError(f"{path} is a file; name the directory of a SavedModel, which holds saved_model.pb")
     files = SavedModelFiles(path)

@@ -77,7 +77,7 @@ def test_as_json_it_says_what_stays_too(base: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        (["gone"], UsageError, "gone is no directory; name the one that holds the versions"),
+        (["gone"], UsageError, "/gone; name the directory that holds the versions"),
         (["1/saved_model.pb"], UsageError, "is no directory"),
         (["12"], UsageError, "12 is a model itself; name the directory that holds the versions 1, 2, 3..."),
         (["12/assets.extra"], UsageError, "assets.extra has no versions in it; name the directory"),
