@@ -14,7 +14,7 @@ from autodist_saved.errors import BundleError, TargetUnwritableError, Unreadable
 from autodist_saved.paths import ABSENT
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_RESTORE = "copy the bundle again from where it was written, or use another checkpoint"
+_RESTORE = "copy it again from where it was written, or use another one"
 
 
 class Damage(Exception):  # noqa: N818 - it never leaves this package: reporting() turns it into a BundleError

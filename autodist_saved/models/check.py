@@ -61,11 +61,11 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
     try:
         manifest = read_manifest(files.root) if exists(files.manifest) else None
     except ModelError as error:
-        yield Problem(files.manifest.name, error.message, _COPY)
+        yield Problem.of(error, files.manifest.name, _COPY)
     try:
         graphs = read_graphs(files)
     except ModelError as error:
-        yield Problem(Path(error.path or files.saved_model).name, error.message, _COPY)
+        yield Problem.of(error, Path(error.path or files.saved_model).name, _COPY)
     if manifest is not None:
         yield from sum_problems(files, manifest.files, _COPY)
     for name in sorted({name for graph in graphs for name in graph.assets}):

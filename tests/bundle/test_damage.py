@@ -15,11 +15,11 @@ PATH = Path("/models/7/variables/variables.index")
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (Damage("it is blue"), "it is blue; copy the bundle again"),
+        (Damage("it is blue"), "it is blue; copy it again from where it was written"),
         (Damage("it is blue", "paint it"), "it is blue; paint it"),
         (FileNotFoundError(errno.ENOENT, "x"), "there is no such file; check the path"),
         (IsADirectoryError(errno.EISDIR, "x"), r"cannot be read \(Is a directory\); check the path"),
-        (DecodeError("wire type"), r"cannot be decoded \(wire type\); copy the bundle again"),
+        (DecodeError("wire type"), r"cannot be decoded \(wire type\); copy it again"),
     ],
     ids=repr,
 )
