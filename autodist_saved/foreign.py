@@ -86,6 +86,11 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
         TargetUnwritableError,
         "the file system allows no file of this size; choose another directory",
     ),
+    errno.ENOENT: (
+        TargetUnwritableError,
+        "there is no such file or directory; make the directory, or choose another one",
+    ),
+    errno.EISDIR: (TargetUnwritableError, "a directory is in the way of a file; choose another name"),
     errno.ENOTDIR: (TargetUnwritableError, "a file is in the way of a directory; choose another directory"),
     errno.EBUSY: (
         TargetUnwritableError,
