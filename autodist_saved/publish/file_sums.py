@@ -10,7 +10,7 @@ from pathlib import Path
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import Problem
 from autodist_saved.foreign import reading
-from autodist_saved.paths import is_file, open_to_read
+from autodist_saved.paths import ABSENT, is_file, open_to_read
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import FileSum
 
@@ -42,12 +42,15 @@ def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) 
 
 
 def _difference(path: Path, planned: FileSum) -> str | None:
-    if not is_file(path):
-        return "it is missing"
-    if (nbytes := path.stat().st_size) != planned.nbytes:
-        return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
-    if planned.crc32c is not None and checksum(path) != planned.crc32c:
-        return "its checksum is not that of what was exported"
+    try:
+        if not is_file(path):
+            return "it is missing"
+        if (nbytes := path.stat().st_size) != planned.nbytes:
+            return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
+        if planned.crc32c is not None and checksum(path) != planned.crc32c:
+            return "its checksum is not that of what was exported"
+    except ABSENT:
+        return "it is missing"  # since a moment ago: somebody else removes the model
     return None
 
 
