@@ -17,7 +17,7 @@ from autodist_saved import tensorflow_private
 from autodist_saved.best import BestBy, Mode
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
-from autodist_saved.export import Export
+from autodist_saved.export import Export, check_target
 from autodist_saved.extra_files import ExtraFiles
 from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
@@ -69,12 +69,14 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             metric_modes: of metrics, whether the greatest (``max``) or the least (``min``) is the best.
 
         Raises:
-            UsageError: a metric is not finite, or a mode is none of the two.
+            UsageError: a metric is not finite, a mode is none of the two, or no library for this kind of object store is
+                installed.
             TargetExistsError: there is something in ``export_dir``.
-            TargetUnwritableError: ``export_dir`` cannot be made.
-            UsageError: no library for this kind of object store is installed.
+            TargetUnwritableError: ``export_dir`` cannot be made, or the object store lets nothing be written there.
+            TargetError: the object store cannot be reached, or has no such bucket.
+            UsageError: ``verify="full"`` is asked for, and ``export_dir`` is in an object store.
 
-        The first two are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
+        All but the first are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
         session tells who that is.
         """
         # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
@@ -91,7 +93,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._saver: Saver | None = None
         self._refused: str | None = None
         if self._is_certainly_chief():
-            self._target.check()
+            check_target(self._target, self._options)
 
     @property
     def report(self) -> ExportReport:

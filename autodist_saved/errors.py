@@ -8,6 +8,7 @@
 :class:`ExportError`      nothing became visible; the export may be tried again
 :class:`BundleError`      files of variables are damaged or are no tensor bundle
 :class:`ModelError`       files of a SavedModel are missing, damaged or another model's
+:class:`UnreadableError`  look at permissions, the disk and the network: what is there could not be read
 ========================  ====================================================
 
 Where a built-in exception describes the same mistake, it is a parent too, so that ``except ValueError``
@@ -63,6 +64,18 @@ class Problem:
     place: str
     what: str
     fix: str
+
+    @classmethod
+    def of(cls, error: AutodistSavedError, place: str, fix: str = "") -> Problem:
+        """An error among others. Its message may begin with its path, and says what to do after a semicolon.
+
+        Args:
+            error: what was raised.
+            place: where, for people who see all problems.
+            fix: what to do, where that is not what the message says.
+        """
+        what, _, advice = error.message.removeprefix(f"{error.path}: ").partition("; ")
+        return cls(place, what, fix or advice)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.what}\n    fix: {self.fix}"
@@ -168,6 +181,10 @@ class PreflightError(ProblemsError, TargetError):
     """A base directory will not take the models of a job; :attr:`problems` holds all reasons."""
 
 
+class RemovalError(ProblemsError, TargetError):
+    """Versions that have expired could not be removed; :attr:`problems` holds all of them."""
+
+
 class JobError(AutodistSavedError):
     """The distributed job is not in a state in which the call can work."""
 
@@ -231,8 +248,12 @@ class BundleError(AutodistSavedError, ValueError):
 
 
 class ModelError(ProblemsError, ValueError):
-    """Files of a SavedModel are missing or damaged, or cannot be read."""
+    """Files of a SavedModel are missing or damaged."""
 
 
 class OtherModelError(ModelError):
     """A SavedModel is whole, but not the model that it was compared with."""
+
+
+class UnreadableError(AutodistSavedError, OSError):
+    """A model or a checkpoint may be whole, but nobody could look: its store or disk cannot be reached, or read."""

@@ -55,6 +55,21 @@ class Prepared:
     meta_graph: MetaGraph
 
 
+def check_target(target: Target, options: ExportOptions) -> None:
+    """Refuse a target that cannot take a model as the options want it. Leaves nothing behind.
+
+    Raises:
+        UsageError: ``verify="full"`` has nothing to load there.
+        TargetError: as the target's own ``check``.
+    """
+    if options.verify == "full" and not target.grows_on_disk:
+        raise UsageError(
+            "verify='full' loads the model from a directory before it is visible, and there is none for "
+            f"{target.path}; export with verify='checksums'"
+        )
+    target.check()
+
+
 class Export:
     """One export on the chief. Whatever fails, nothing is visible and nothing is left behind."""
 
@@ -111,14 +126,11 @@ class Export:
         """What :meth:`capture` does first. Touches neither the job nor the target.
 
         Raises:
+            TargetError, UsageError: as :func:`check_target`.
             PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong.
         """
-        if self._verification is not None and not self._target.grows_on_disk:
-            raise UsageError(
-                "verify='full' loads the model from a directory before it is visible, and there is none for "
-                f"{self._target.path}; export with verify='checksums'"
-            )
         with self._phase("plan"):
+            check_target(self._target, self._options)
             plan = source.plan()
         meta_graph = self._describe(request)
         return Prepared(plan if meta_graph.served is None else plan_of(meta_graph.served, plan), meta_graph)
@@ -137,8 +149,6 @@ class Export:
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
-        with self._phase("plan"):
-            self._target.check()
         prepared = self.prepare(request, source)
         plan, meta_graph = prepared.plan, prepared.meta_graph
         if self._verification is not None:

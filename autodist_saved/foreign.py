@@ -20,7 +20,9 @@ from autodist_saved.errors import (
     TargetExistsError,
     TargetUnwritableError,
     TaskUnreachableError,
+    UnreadableError,
 )
+from autodist_saved.paths import ABSENT
 
 _Translation = tuple[Callable[..., AutodistSavedError], str]
 
@@ -84,6 +86,11 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
         TargetUnwritableError,
         "the file system allows no file of this size; choose another directory",
     ),
+    errno.ENOENT: (
+        TargetUnwritableError,
+        "there is no such file or directory; make the directory, or choose another one",
+    ),
+    errno.EISDIR: (TargetUnwritableError, "a directory is in the way of a file; choose another name"),
     errno.ENOTDIR: (TargetUnwritableError, "a file is in the way of a directory; choose another directory"),
     errno.EBUSY: (
         TargetUnwritableError,
@@ -113,7 +120,13 @@ _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCred
 _STORES = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google"}
 
 # Where such a library raises errors of the operating system it gives them no number.
-_NUMBERS: dict[type[OSError], int] = {FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
+_UNNUMBERED: dict[type[OSError], _Translation] = {
+    FileExistsError: OPERATING_SYSTEM[errno.EEXIST],
+    PermissionError: (
+        TargetUnwritableError,
+        "permission denied by the object store; look at the credentials, and at what they may do there",
+    ),
+}
 
 
 def translate(error: BaseException) -> AutodistSavedError | None:
@@ -134,9 +147,9 @@ def translate(error: BaseException) -> AutodistSavedError | None:
     if ("grpc", "RpcError") in classes:
         return JobError(f"the control service failed ({error}); see the chief's own output")
     if isinstance(error, OSError):
-        number = error.errno or next((number for kind, number in _NUMBERS.items() if isinstance(error, kind)), 0)
-        make, what = OPERATING_SYSTEM.get(
-            number, (TargetError, "the operating system, or the object store, refused it")
+        make, what = OPERATING_SYSTEM.get(error.errno or 0) or next(
+            (known for kind, known in _UNNUMBERED.items() if error.errno is None and isinstance(error, kind)),
+            (TargetError, "the operating system, or the object store, refused it; look at what it says"),
         )
         path = error.filename2 or error.filename
         return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))
@@ -173,19 +186,24 @@ def translated(phase: str) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise what the operating system says while a file of a model is read as a :class:`ModelError` that names it."""
+    """Raise what is said while a file of a model is read as an error that names it.
+
+    A :class:`ModelError` where it is not there, or is no file; an :class:`UnreadableError` for anything else.
+    """
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
+    except ABSENT as error:
         raise ModelError(
-            f"{path}: it cannot be read ({reason}); check the path, its permissions and its disk", path=str(path)
+            f"{path}: it cannot be read ({error.strerror or error}); copy the model again", path=str(path)
         ) from error
     except Exception as error:
         ours = translate(error)
         if ours is None or ours is error:
             raise
-        raise ModelError(f"{path}: {ours.message}", path=str(path)) from error
+        what = ours.message
+        if isinstance(error, OSError) and error.errno is not None:
+            what = f"it cannot be read ({error.strerror}); check its permissions and its disk"
+        raise UnreadableError(f"{path}: {what}", path=str(path)) from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:(?!\d*/)[^@]*@")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""What is raised where there is no such file. Whatever else is raised says nothing of what is there."""
+
 _READ_AHEAD_BYTES = 8 * 2**20
 
 
@@ -48,11 +52,16 @@ def path_of(place: str | os.PathLike[str] | UPath) -> Path:
     protocol = UPath(place).protocol if not isinstance(place, str) else place.partition("://")[0]
     try:
         fsspec.get_filesystem_class(protocol)
-    except (ImportError, ValueError) as error:
+    except ValueError as error:
+        fix = "correct what is before ://, such as s3 or gs; a directory of this machine has no such thing"
+        raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
+    except ImportError as error:
         extra = _EXTRAS.get(protocol)
         fix = f"pip install 'autodist-saved[{extra}]'" if extra else "install what the message names"
         raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
     path = UPath(place, use_listings_cache=False)
+    if protocol in _EXTRAS and not path.drive:
+        raise UsageError(f"{place} names no bucket; write it as in {protocol}://bucket/models")
     return Path(path.path) if protocol in _LOCAL else cast(Path, path)
 
 
@@ -69,6 +78,42 @@ def is_remote(path: Path) -> bool:
 def store_of(path: Path) -> Any:
     """The ``fsspec.AbstractFileSystem`` of a path in an object store; it takes the path as a string."""
     return cast("UPath", path).fs
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is there. Raises ``OSError``, and what a store's library does, where that cannot be told."""
+    return _kind(path) is not None if is_remote(path) else path.exists()
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there. Raises as :func:`exists` does."""
+    return _kind(path) == "file" if is_remote(path) else path.is_file()
+
+
+def is_dir(path: Path) -> bool:
+    """Whether a directory is there. Raises as :func:`exists` does."""
+    return _kind(path) == "directory" if is_remote(path) else path.is_dir()
+
+
+def absence(path: Path) -> str:
+    """What to say of a place where there is nothing: that it is not there, or not even its bucket.
+
+    Raises as :func:`exists` does.
+    """
+    if is_remote(path) and path.drive:
+        bucket = cast("UPath", path).with_segments(path.anchor)
+        with suppress(PermissionError):  # of the whole bucket; the place itself could be asked for
+            if not exists(cast(Path, bucket)):
+                return f"there is no bucket {path.drive}"
+    return f"there is no {path}"
+
+
+def _kind(path: Path) -> str | None:
+    """What is at a place of a store. Where the store does not answer this raises; fsspec's own questions say no."""
+    try:
+        return str(store_of(path).info(str(path))["type"])
+    except FileNotFoundError:
+        return None
 
 
 def open_to_read(path: Path) -> BufferedReader:

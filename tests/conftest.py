@@ -56,6 +56,6 @@ def signals_are_heard() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_signal_stays_ignored() -> Iterator[None]:
-    """After SIGTERM has ended a training SIGUSR1 is ignored, and processes that are started later would inherit it."""
+    """After SIGTERM has ended a training SIGUSR1 is ignored, which processes that are started later would inherit."""
     yield
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,41 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = path_of(f"s3://bucket-{uuid.uuid4().hex}")
     store_of(place).mkdir(str(place))
     return place
+
+
+@pytest.fixture
+def no_s3(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody listens where the bucket was, for this process and those that it starts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    type(store_of(bucket)).clear_instance_cache()  # what has read the environment before
+    yield
+    type(store_of(bucket)).clear_instance_cache()
+
+
+@pytest.fixture
+def allow(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Lets this process, and those that it starts, do nothing any more but what is named, such as ``s3:Get*``; and
+    not read what is ``hidden``, such as ``arn:aws:s3:::bucket/*``.
+    """
+    import boto3
+    from moto import settings
+
+    def allowed(*actions: str, hidden: str = "") -> None:
+        monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", math.inf)
+        people, name = boto3.client("iam"), uuid.uuid4().hex
+        people.create_user(UserName=name)
+        grants = [{"Effect": "Allow", "Action": actions, "Resource": "*"}]
+        grants += [{"Effect": "Deny", "Action": ["s3:Get*"], "Resource": hidden}] if hidden else []
+        policy = json.dumps({"Version": "2012-10-17", "Statement": grants})
+        people.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
+        key = people.create_access_key(UserName=name)["AccessKey"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        type(store_of(bucket)).clear_instance_cache()
+        monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+
+    yield allowed
+    type(store_of(bucket)).clear_instance_cache()
 
 
 def keys(place: Path) -> list[str]:

@@ -16,10 +16,10 @@ from autodist_saved.errors import (
     AutodistSavedError,
     ExportError,
     JobError,
-    ModelError,
     TargetError,
     TargetUnwritableError,
     TaskUnreachableError,
+    UnreadableError,
 )
 from autodist_saved.foreign import reading, storing, translate, translated
 
@@ -75,7 +75,7 @@ def test_what_an_object_store_says_names_the_object() -> None:
     with pytest.raises(TargetUnwritableError) as caught, storing(place):
         raise PermissionError("Access Denied")
     assert caught.value.path == "bucket/model"
-    with pytest.raises(ModelError, match="bucket/model: the object store cannot be reached"), reading(place):
+    with pytest.raises(UnreadableError, match="bucket/model: the object store cannot be reached"), reading(place):
         raise botocore.exceptions.EndpointConnectionError(endpoint_url="http://localhost:1")
 
 

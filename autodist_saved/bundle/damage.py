@@ -10,10 +10,11 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from autodist_saved.errors import BundleError, TargetUnwritableError
+from autodist_saved.errors import BundleError, TargetUnwritableError, UnreadableError
+from autodist_saved.paths import ABSENT
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_RESTORE = "copy the bundle again from where it was written, or use another checkpoint"
+_RESTORE = "copy it again from where it was written, or use another one"
 
 
 class Damage(Exception):  # noqa: N818 - it never leaves this package: reporting() turns it into a BundleError
@@ -32,12 +33,18 @@ class Damage(Exception):  # noqa: N818 - it never leaves this package: reporting
 
 @contextmanager
 def reporting(path: Path, variable: str | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong while ``path`` is read into a :class:`BundleError` that names it."""
+    """Turn whatever goes wrong while ``path`` is read into a :class:`BundleError` that names it.
+
+    Where it is there and cannot be read, that is an :class:`UnreadableError`.
+    """
     try:
         yield
-    except (Damage, DecodeError, OSError) as error:
+    except (Damage, DecodeError, *ABSENT) as error:
         what, fix = _explain(error)
         raise BundleError(f"{path}: {what}; {fix}", path=str(path), variable=variable) from error
+    except OSError as error:
+        what = f"it cannot be read ({_reason(error)}); check its permissions and its disk"
+        raise UnreadableError(f"{path}: {what}", path=str(path), variable=variable) from error
 
 
 @contextmanager
@@ -60,7 +67,7 @@ def _explain(error: Exception) -> tuple[str, str]:
         case FileNotFoundError():
             return "there is no such file", "check the path, and that all files of the bundle were copied"
         case OSError():
-            return f"it cannot be read ({_reason(error)})", "check its permissions and its disk"
+            return f"it cannot be read ({_reason(error)})", "check the path"
         case _:
             return f"it holds a message that cannot be decoded ({error})", _RESTORE
 

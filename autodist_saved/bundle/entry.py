@@ -126,7 +126,7 @@ def decode_part(name: str, message: BundleEntryProto, start: Shape, data_files: 
         raise Damage(f"{name!r} lies at a negative place or has a negative size")
     elements, item = math.prod(shape), item_bytes(dtype)
     if item is not None and message.size != elements * item:
-        raise Damage(f"{name!r} has {message.size} bytes, but its type and shape take {elements * item}")
+        raise Damage(f"{name!r} has {message.size:,} bytes, but its type and shape take {elements * item:,}")
     if item is None and message.size < elements:
-        raise Damage(f"{name!r} has {message.size} bytes, too few for {elements} elements")
+        raise Damage(f"{name!r} has {message.size:,} bytes, too few for {elements:,} elements")
     return Part(start, shape, message.shard_id, message.offset, message.size, unmask(message.crc32c))

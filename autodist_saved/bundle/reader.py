@@ -44,6 +44,7 @@ class BundleReader:
 
         Raises:
             BundleError: it is missing, damaged, cut short or no tensor bundle.
+            UnreadableError: it cannot be read.
         """
         self.prefix = os.fspath(prefix)
         self._data_prefix = data_prefix or self.prefix
@@ -150,7 +151,7 @@ class BundleReader:
             with reporting(path):
                 nbytes = path.stat().st_size
                 if nbytes < end:
-                    raise Damage(f"it has {nbytes} bytes, but the index lists tensors up to byte {end} of it")
+                    raise Damage(f"it has {nbytes:,} bytes, but the index lists tensors up to byte {end:,} of it")
 
     def _assemble(self, entry: Entry, start: int, stop: int, *, check: bool) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` of the tensor from the parts that hold them."""

@@ -47,6 +47,8 @@ def diff(
 
       2  there is no model
 
+      3  one cannot be reached or read, and may be whole
+
       6  files are missing or damaged
 
     [bold]Examples[/]
@@ -58,11 +60,13 @@ def diff(
     import json
 
     from autodist_saved.cli.output import console, warn
+    from autodist_saved.foreign import translated
     from autodist_saved.models.difference import compare_models
     from autodist_saved.models.saved_model import open_model
 
-    models = open_model(a), open_model(b)
-    difference = compare_models(*models)
+    with translated("diff"):
+        models = open_model(a), open_model(b)
+        difference = compare_models(*models)
     for damage in (*models[0].damage, *models[1].damage):
         warn(damage.message)
     if as_json:

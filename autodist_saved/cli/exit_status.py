@@ -11,6 +11,7 @@ from autodist_saved.errors import (
     ModelError,
     OtherModelError,
     TargetError,
+    UnreadableError,
     UsageError,
 )
 
@@ -18,6 +19,7 @@ _EXIT_STATUS: dict[type[AutodistSavedError], int] = {
     UsageError: 2,
     ConfigError: 2,
     TargetError: 3,
+    UnreadableError: 3,
     JobError: 4,
     ExportError: 5,
     OtherModelError: 7,

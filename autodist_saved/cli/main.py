@@ -60,7 +60,7 @@ def _options(
 
       2  wrong usage or configuration
 
-      3  the target cannot take the model
+      3  a place cannot be reached, read or written, or is taken
 
       4  the job is not in a state to be used
 

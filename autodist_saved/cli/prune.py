@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.paths import absence, exists, is_dir, path_of
 from autodist_saved.visible import visible
 
 if TYPE_CHECKING:
@@ -69,19 +69,21 @@ def prune(
     """
     import json
     import time
+    from dataclasses import asdict
 
     from autodist_saved.cli.exit_status import exit_status
-    from autodist_saved.errors import TargetUnwritableError, UsageError
-    from autodist_saved.foreign import translated
+    from autodist_saved.errors import Problem, RemovalError, UsageError
+    from autodist_saved.foreign import reading
     from autodist_saved.publish.files import SavedModelFiles
     from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
 
     if best_is is not None and keep_best is None:
         raise UsageError("--best-is says which value of a metric is the best; give --keep-best METRIC, too")
-    with translated("prune"):
-        if not base.is_dir():
-            raise UsageError(f"{base} is no directory; name the one that holds the versions")
+    with reading(base):
+        if not is_dir(base):
+            what = f"{base} is no directory" if exists(base) else absence(base)
+            raise UsageError(f"{what}; name the directory that holds the versions")
         place = base_at(base)
         versions = place.settled()
         if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
@@ -90,24 +92,25 @@ def prune(
         best = _best_by(keep_best, best_is, versions, base) if keep_best is not None and versions else None
         retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
         expired = retention.expired(versions, time.time())
-    removed = expired if dry_run else remove(place, expired)
+    refused = {} if dry_run else remove(place, expired)
+    removed = [version for version in expired if version not in refused]
     stays = [version for version in versions if version not in removed]
+    problems = [Problem.of(error, str(version.path)) for version, error in refused.items()]
     if as_json:
         shown = {"removed": removed, "stays": stays}
-        typer.echo(json.dumps({name: [str(version.path) for version in each] for name, each in shown.items()}))
+        told = {name: [str(version.path) for version in each] for name, each in shown.items()}
+        typer.echo(json.dumps({**told, "problems": [asdict(problem) for problem in problems]}))
     elif expired:
         for version in removed:
             typer.echo(visible(f"{'would remove ' if dry_run else ''}{version.path}"))
     else:
         found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
         typer.echo(visible(f"nothing to remove from {base}: {found}"))
-    if len(removed) < len(expired):
-        error = TargetUnwritableError(
-            "not all expired versions could be removed; look at the warnings above", path=str(base)
+    if problems:
+        error = RemovalError(
+            f"not all expired versions in {base} could be removed", problems=problems, path=str(base)
         )
-        if as_json:  # which says what stays
-            raise typer.Exit(exit_status(error))
-        raise error
+        raise typer.Exit(exit_status(error)) if as_json else error  # JSON says already what stays, and why
 
 
 def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: Path) -> BestBy:

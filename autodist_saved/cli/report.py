@@ -15,7 +15,10 @@ def report(
         Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
     ],
     page: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes; over what is there.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where the page goes, over what is there; - is standard output."
+        ),
     ] = Path("report.html"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the export's figures as JSON, and where the page is.")
@@ -31,23 +34,33 @@ def report(
 
       autodist-saved report /models/flights/1 -o report.html
 
+      autodist-saved report /models/flights/1 -o - > report.html
+
       autodist-saved report --json /models/flights/1
     """
     import json
 
     from autodist_saved.cli.output import console
-    from autodist_saved.errors import ModelError
+    from autodist_saved.errors import ModelError, UsageError
     from autodist_saved.foreign import translated
     from autodist_saved.models.saved_model import open_model
     from autodist_saved.report import facts_table
     from autodist_saved.report_page.page import render
 
+    is_printed = str(page) == "-"
+    if is_printed and as_json:
+        raise UsageError("page and figures cannot both go to standard output; name a file for the page with -o")
     opened = open_model(model, partly=True)
-    with translated("report"):
-        page.write_bytes(render(opened))
+    if is_printed:
+        typer.echo(render(opened), nl=False)
+    else:
+        with translated("report"):
+            page.write_bytes(render(opened))
     if opened.damage:
         what = "; ".join(damage.message for damage in opened.damage)
-        raise ModelError(f"{what}; what can be read is in {page}", path=str(model))
+        raise ModelError(f"{what}; what can be read is in {'the page' if is_printed else page}", path=str(model))
+    if is_printed:
+        return
     manifest = opened.manifest
     if as_json:
         told = manifest.as_dict() if manifest is not None else None

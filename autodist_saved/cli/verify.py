@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.paths import is_dir, path_of
 from autodist_saved.visible import visible
 
 
@@ -37,6 +37,8 @@ def verify(
 
       2  there is no model
 
+      3  it cannot be reached or read, and may be whole
+
       6  files are missing or damaged
 
       7  it is whole, but not the model of MANIFEST
@@ -56,7 +58,7 @@ def verify(
     manifest = None
     if against is not None:
         with reading(against):
-            manifest = read_manifest(against) if against.is_dir() else read_manifest_file(against)
+            manifest = read_manifest(against) if is_dir(against) else read_manifest_file(against)
     check_model(model, manifest)
     message = f"{model} is whole"
     told = {"path": str(model), "message": message, "problems": []}

@@ -12,6 +12,7 @@ from autodist_saved.models.fingerprint import fingerprint_problems
 from autodist_saved.models.meta_graph import MetaGraph
 from autodist_saved.models.place import find_model
 from autodist_saved.models.saved_model import has_variables, read_graphs
+from autodist_saved.paths import exists, is_file
 from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
@@ -36,6 +37,7 @@ def check_model(path: Path, against: ExportReport | None = None) -> None:
     Raises:
         UsageError: there is no model.
         ModelError: files are missing or damaged.
+        UnreadableError: a file cannot be read, so that nothing is known.
         OtherModelError: no file is, but the model is not the one of ``against``.
     """
     if against is not None and not against.files:
@@ -57,17 +59,17 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
     manifest: ExportReport | None = None
     graphs: tuple[MetaGraph, ...] = ()
     try:
-        manifest = read_manifest(files.root) if files.manifest.exists() else None
+        manifest = read_manifest(files.root) if exists(files.manifest) else None
     except ModelError as error:
-        yield Problem(files.manifest.name, error.message, _COPY)
+        yield Problem.of(error, files.manifest.name, _COPY)
     try:
         graphs = read_graphs(files)
     except ModelError as error:
-        yield Problem(Path(error.path or files.saved_model).name, error.message, _COPY)
+        yield Problem.of(error, Path(error.path or files.saved_model).name, _COPY)
     if manifest is not None:
         yield from sum_problems(files, manifest.files, _COPY)
     for name in sorted({name for graph in graphs for name in graph.assets}):
-        if not (files.assets / name).is_file():
+        if not is_file(files.assets / name):
             yield Problem(f"assets/{name}", "a graph reads it, and it is missing", _COPY)
     if has_variables(files, graphs):
         yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)

@@ -38,7 +38,8 @@ def compare_models(a: SavedModel, b: SavedModel) -> ModelDifference:
     """Compare two models. What they were written by, and files that no loader reads, make no difference.
 
     Raises:
-        ModelError, BundleError: files cannot be read.
+        ModelError, BundleError: files are missing or damaged.
+        UnreadableError: they cannot be read.
     """
     in_a, in_b = _by_tags(a), _by_tags(b)
     graphs = [compare_graphs(graph, in_b[tags]) for tags, graph in in_a.items() if tags in in_b]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autodist_saved.errors import Problem
+from autodist_saved.paths import exists
 from autodist_saved.publish.files import SavedModelFiles
 
 
@@ -13,13 +14,13 @@ def fingerprint_problems(files: SavedModelFiles, fix: str) -> Iterator[Problem]:
 
     TensorFlow is loaded for it: it alone knows how it hashes.
     """
-    if not files.fingerprint.exists():
+    if not exists(files.fingerprint):
         return
     from autodist_saved.tensorflow_private import fingerprint_fits
 
-    name = files.fingerprint.name
+    name, contents = files.fingerprint.name, files.fingerprint.read_bytes()
     try:
-        if not fingerprint_fits(str(files.root), files.fingerprint.read_bytes()):
+        if not fingerprint_fits(str(files.root), contents):
             yield Problem(name, "it is the fingerprint of another graph, or of other variables", fix)
     except (OSError, ValueError) as error:
         yield Problem(name, f"it cannot be read ({error})", fix)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.foreign import reading
+from autodist_saved.paths import absence, exists, is_dir
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.version import versions_in
 
@@ -19,14 +20,14 @@ def find_model(path: Path) -> SavedModelFiles:
         UsageError: there is something else, or nothing.
         ModelError: there is a part of a model.
     """
-    if not path.exists():
-        raise UsageError(f"there is no {path}; name the directory of a SavedModel")
-    if not path.is_dir():
+    if not exists(path):
+        raise UsageError(f"{absence(path)}; name the directory of a SavedModel")
+    if not is_dir(path):
         raise UsageError(f"{path} is a file; name the directory of a SavedModel, which holds saved_model.pb")
     files = SavedModelFiles(path)
-    if any(path.exists() for path in files.graphs):  # whatever it is: reading it says what is wrong
+    if any(exists(path) for path in files.graphs):  # whatever it is: reading it says what is wrong
         return files
-    if files.saved_model_chunks.exists():
+    if exists(files.saved_model_chunks):
         raise UsageError(
             f"the graph of {path} is stored in chunks, which only TensorFlow reads; load it with TensorFlow"
         )
@@ -34,7 +35,7 @@ def find_model(path: Path) -> SavedModelFiles:
         raise UsageError(
             f"{path} holds versions of a model, not one; name one of them, such as the newest, {found[-1]}"
         )
-    if files.variables.is_dir():
+    if is_dir(files.variables):
         raise ModelError(
             f"{path} holds variables and no {files.saved_model.name}: it is a part of a model, or is being removed; "
             "copy it again",
@@ -49,9 +50,9 @@ def versions(base: Path) -> list[Path]:
     """The models in a directory whose names are numbers, as servers look for them, the newest last.
 
     Raises:
-        ModelError: the directory cannot be read.
+        UnreadableError: the directory cannot be read.
     """
     with reading(base):
-        if not base.is_dir() or SavedModelFiles(base).saved_model.exists():
+        if not is_dir(base) or exists(SavedModelFiles(base).saved_model):
             return []
         return [version.path for version in versions_in(base) if version.is_model]

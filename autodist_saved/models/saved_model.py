@@ -14,6 +14,7 @@ from autodist_saved.foreign import reading
 from autodist_saved.models import saved_model_pb2
 from autodist_saved.models.meta_graph import MetaGraph
 from autodist_saved.models.place import find_model
+from autodist_saved.paths import exists
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report import ExportReport
@@ -53,8 +54,9 @@ def open_model(path: Path, *, partly: bool = False) -> SavedModel:
 
     Raises:
         UsageError: there is no model.
-        ModelError: its files are missing, damaged, or cannot be read.
+        ModelError: its files are missing or damaged.
         BundleError: those of its variables are.
+        UnreadableError: they cannot be read.
     """
     variables: BundleReader | None = None
     manifest: ExportReport | None = None
@@ -69,7 +71,7 @@ def open_model(path: Path, *, partly: bool = False) -> SavedModel:
                 raise
             damage.append(error)
         try:
-            manifest = read_manifest(path) if files.manifest.exists() else None
+            manifest = read_manifest(path) if exists(files.manifest) else None
         except ModelError as error:
             damage.append(error)
     return SavedModel(files, graphs, variables, manifest, tuple(damage))
@@ -79,9 +81,10 @@ def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
     """The graphs of a model, one at least.
 
     Raises:
-        ModelError: the file that holds them is damaged or cannot be read.
+        ModelError: the file that holds them is missing or damaged.
+        UnreadableError: it cannot be read.
     """
-    path = files.saved_model if files.saved_model.exists() else files.saved_model_text
+    path = files.saved_model if exists(files.saved_model) else files.saved_model_text
     with reading(path):
         contents = path.read_bytes()
     try:
@@ -98,7 +101,7 @@ def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
 
 def has_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> bool:
     """Whether there are variables, or should be: TensorFlow loads a model without its variables and says nothing."""
-    return index_path(files.variables_prefix).exists() or any(graph.restores_variables for graph in graphs)
+    return exists(index_path(files.variables_prefix)) or any(graph.restores_variables for graph in graphs)
 
 
 def _of_text(contents: bytes) -> bytes:

@@ -58,7 +58,8 @@ def compare_variables(a: BundleReader | None, b: BundleReader | None) -> Variabl
     Bytes of equal size and equal checksum are taken for the same and are not read.
 
     Raises:
-        BundleError: a variable cannot be read.
+        BundleError: the bytes of a variable are damaged.
+        UnreadableError: they cannot be read.
     """
     in_a, in_b = ({} if reader is None else reader.entries for reader in (a, b))
     names = Changes.between(*({name: (one.dtype, one.shape) for name, one in side.items()} for side in (in_a, in_b)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autodist_saved.models.meta_graph import MetaGraph
 from autodist_saved.models.saved_model import SavedModel
+from autodist_saved.paths import exists
 
 _TRAIN_OP_COLLECTION = "saved_model_train_op"
 _KERAS_2 = "_tf_keras_"
@@ -19,7 +20,7 @@ def writer_of(model: SavedModel) -> str:
 
 def _program(model: SavedModel, graph: MetaGraph) -> str:
     objects = graph.proto.object_graph_def.nodes
-    if model.files.manifest.exists():
+    if exists(model.files.manifest):
         return "autodist_saved"
     if model.files.keras_metadata.exists() or any(one.user_object.identifier.startswith(_KERAS_2) for one in objects):
         return "Keras 2"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import Problem
-from autodist_saved.paths import open_to_read
+from autodist_saved.foreign import reading
+from autodist_saved.paths import ABSENT, is_file, open_to_read
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import FileSum
 
@@ -28,18 +29,29 @@ def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
 
 
 def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) -> Iterator[Problem]:
-    """What of ``sums`` is missing in a model, or has another size or checksum. Files that were added are fine."""
+    """What of ``sums`` is missing in a model, or has another size or checksum. Files that were added are fine.
+
+    Raises ``UnreadableError``.
+    """
     for name, planned in sums.items():
         path = files.root / name
-        try:
-            if not path.is_file():
-                yield Problem(name, "it is missing", fix)
-            elif (nbytes := path.stat().st_size) != planned.nbytes:
-                yield Problem(name, f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported", fix)
-            elif planned.crc32c is not None and checksum(path) != planned.crc32c:
-                yield Problem(name, "its checksum is not that of what was exported", fix)
-        except OSError as error:
-            yield Problem(name, f"it cannot be read ({error.strerror})", fix)
+        with reading(path):
+            what = _difference(path, planned)
+        if what is not None:
+            yield Problem(name, what, fix)
+
+
+def _difference(path: Path, planned: FileSum) -> str | None:
+    try:
+        if not is_file(path):
+            return "it is missing"
+        if (nbytes := path.stat().st_size) != planned.nbytes:
+            return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
+        if planned.crc32c is not None and checksum(path) != planned.crc32c:
+            return "its checksum is not that of what was exported"
+    except ABSENT:
+        return "it is missing"  # since a moment ago: somebody else removes the model
+    return None
 
 
 def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileSum:

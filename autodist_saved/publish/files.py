@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autodist_saved.bundle.data_file import DataFiles
 from autodist_saved.extra_files import OUR_DIRECTORY
-from autodist_saved.paths import files_below
+from autodist_saved.paths import files_below, is_file
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SavedModelFiles:
     @property
     def is_model(self) -> bool:
         """Whether loaders take the directory for a model."""
-        return any(path.is_file() for path in self.graphs)
+        return any(is_file(path) for path in self.graphs)
 
     @property
     def saved_model_chunks(self) -> Path:

@@ -8,6 +8,7 @@ import pydantic
 
 from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.foreign import reading
+from autodist_saved.paths import exists
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import ExportReport
 
@@ -23,11 +24,12 @@ def read_manifest(model: Path) -> ExportReport:
 
     Raises:
         UsageError: there is none.
-        ModelError: it is damaged, or cannot be read.
+        ModelError: it is damaged.
+        UnreadableError: it cannot be read.
     """
     manifest = SavedModelFiles(model).manifest
     with reading(manifest):
-        is_there = manifest.exists()
+        is_there = exists(manifest)
     if not is_there:
         raise UsageError(
             f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
@@ -40,7 +42,8 @@ def read_manifest_file(path: Path) -> ExportReport:
     """The report in a file, which may stand anywhere.
 
     Raises:
-        ModelError: it is no manifest, is damaged, or cannot be read.
+        ModelError: it is no manifest, is damaged, or absent.
+        UnreadableError: it cannot be read.
     """
     with reading(path):
         text = path.read_bytes()

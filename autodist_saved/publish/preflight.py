@@ -13,10 +13,9 @@ CLOCK_SECS = 60
 
 
 def failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
-    """What an attempt to use a base raises, if it does. Messages of ours say what to do after a semicolon."""
+    """What an attempt to use a base raises, if it does."""
     try:
         with translated("preflight"):
             attempt()
     except TargetError as error:
-        what, _, fix = error.message.partition("; ")
-        yield Problem(error.path or str(base), what, fix or "choose another base directory")
+        yield Problem.of(error, error.path or str(base))

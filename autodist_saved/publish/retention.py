@@ -6,14 +6,17 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import Field
 
 from autodist_saved.best import BestBy
+from autodist_saved.errors import TargetError, UnreadableError
 from autodist_saved.foreign import translated
 from autodist_saved.options import Options
 from autodist_saved.publish.base import Base
+from autodist_saved.publish.recurring import warn_once
 from autodist_saved.publish.version import Version
 
 log = logging.getLogger(__name__)
@@ -77,15 +80,18 @@ class Retention(Options):
         """Remove the versions of a base that no rule wants, oldest first. Never raises for a file system.
 
         Returns:
-            those that are removed; what could not be is logged.
+            those that are removed; why others could not be is logged, once.
         """
         try:
             with translated("commit"):
                 expired = self.expired(base.settled(), time.time())
-        except OSError as error:
-            log.warning("the versions in %s cannot be looked through, so old ones stay: %s", base.path, error)
+        except (TargetError, UnreadableError) as error:
+            warn_once(f"the versions in {base.path} cannot be looked through, so old ones stay", error)
             return []
-        return remove(base, expired)
+        refused = remove(base, expired)
+        for refusal in refused.values():
+            warn_once(f"versions in {base.path} have expired, but cannot be removed", refusal)
+        return [version for version in expired if version not in refused]
 
 
 def _days_old(version: Version, now: float) -> float:
@@ -96,22 +102,19 @@ def _days_old(version: Version, now: float) -> float:
     return 0.0 if date is None else (now - date) / _DAY_SECS
 
 
-def remove(base: Base[Any], versions: Iterable[Version]) -> list[Version]:
+def remove(base: Base[Any], versions: Iterable[Version]) -> dict[Version, TargetError]:
     """Remove versions of a base. Never raises for a file system.
 
     Returns:
-        those that are removed; what could not be is logged.
+        those that could not be removed, and why.
     """
-    return [version for version in versions if _is_removed(base, version)]
-
-
-def _is_removed(base: Base[Any], version: Version) -> bool:
-    try:
-        base.remove(version)
-    except FileNotFoundError:
-        return True  # by somebody else at the same time
-    except OSError as error:
-        log.warning("version %s has expired, but cannot be removed: %s", version.path, error)
-        return False
-    log.info("removed version %s, which has expired", version.path)
-    return True
+    refused: dict[Version, TargetError] = {}
+    for version in versions:
+        try:
+            with translated("commit"), suppress(FileNotFoundError):  # somebody else removes it at the same time
+                base.remove(version)
+        except TargetError as error:
+            refused[version] = error
+        else:
+            log.info("removed version %s, which has expired", version.path)
+    return refused

@@ -80,7 +80,7 @@ class Target(ABC):
         """What the manifests say of the models that are in the place, oldest first, as far as they can be read.
 
         Raises:
-            TargetError: the place cannot be looked through.
+            TargetError, UnreadableError: the place cannot be looked through.
         """
         return []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import BundleError, Problem, VerifyError
@@ -43,7 +43,7 @@ def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str)
     try:
         reader = BundleReader(files.variables_prefix, files.data_prefix)
     except BundleError as error:
-        yield Problem(Path(files.variables_prefix).name, error.message, fix)
+        yield Problem.of(error, f"{files.variables.name}/{_file(error)}", fix)
         return
     found = {name: (entry.dtype, entry.shape) for name, entry in reader.entries.items()}
     planned = found if plan is None else {one.name: (one.dtype, one.shape) for one in plan.variables}
@@ -52,4 +52,10 @@ def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str)
         if planned.get(name) != found.get(name):
             yield Problem(f"variable {name!r}", f"planned {planned.get(name)}, found {found.get(name)}", fix)
         elif name in damage:
-            yield Problem(f"variable {name!r}", damage[name].message, fix)
+            problem = Problem.of(damage[name], f"variable {name!r}", fix)
+            yield replace(problem, what=f"{problem.what}, in {_file(damage[name])}")
+
+
+def _file(error: BundleError) -> str:
+    """The name of the file that it is about."""
+    return str(error.path).rpartition("/")[2]

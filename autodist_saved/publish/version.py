@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
-from autodist_saved.paths import modified
+from autodist_saved.paths import is_file, modified
 from autodist_saved.publish.file_sums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
@@ -47,7 +47,7 @@ class Version:
     @property
     def is_ours(self) -> bool:
         """Whether this package has made it: it has a manifest, readable or not."""
-        return self.is_directory and self.files.manifest.is_file()
+        return self.is_directory and is_file(self.files.manifest)
 
     @property
     def written(self) -> float | None:
@@ -55,7 +55,7 @@ class Version:
 
         Raises ``OSError``.
         """
-        return modified(next((place for place in self.files.graphs if place.is_file()), self.path))
+        return modified(next((place for place in self.files.graphs if is_file(place)), self.path))
 
     @cached_property
     def report(self) -> ExportReport | None:

@@ -83,6 +83,7 @@ def test_an_error_of_ours_is_a_message_and_no_traceback(tmp_path):
         (errors.SaverRequiredError, 2),
         (errors.LaunchError, 2),
         (errors.TargetExistsError, 3),
+        (errors.UnreadableError, 3),
         (errors.TaskUnreachableError, 4),
         (errors.PlanError, 5),
         (errors.BundleError, 6),

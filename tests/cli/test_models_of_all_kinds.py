@@ -103,7 +103,7 @@ def test_what_is_no_model_is_told_from_one(
         (place / "b.txt").touch()
         (place / "a.txt").touch()
     status, message = run(command, *([models["ours"]] if command == "diff" else []), place)
-    assert status == (6 if what == "too long a name" else 2)
+    assert status == (3 if what == "too long a name" else 2)
     assert said in message
     assert str(place) in message
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from autodist_saved.cli.main import app
-from autodist_saved.errors import ModelError, UsageError
+from autodist_saved.errors import ModelError, PreflightError, UnreadableError, UsageError
 from autodist_saved.paths import store_of
+from autodist_saved.publish.versioned import VersionedTarget
 from tests.object_store import models
 from tests.saved_models import write_ours
 
@@ -65,7 +67,37 @@ def test_old_versions_are_removed(base: Path) -> None:
     assert {key.split("/")[0] for key in models(base)} == {"2"}
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "report"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "report", "prune"])
 def test_where_there_is_no_model_it_is_said(bucket: Path, command: str) -> None:
-    with pytest.raises(UsageError, match=f"there is no {bucket}nothing; name the directory of a SavedModel"):
-        CliRunner().invoke(app, [command, f"{bucket}nothing"], catch_exceptions=False)
+    for place, said in (
+        (f"{bucket}nothing", f"there is no {bucket}nothing; name the directory"),
+        ("s3://there-is-none/model", "there is no bucket there-is-none; name the directory"),
+        ("s3://there-is-none", "there is no bucket there-is-none; name the directory"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            CliRunner().invoke(app, [command, place], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://", "s3:// names no bucket; write it as in s3://bucket/models"),
+        ("s3:///model", "s3:///model names no bucket; write it as in s3://bucket/models"),
+        ("xx://a/b", "xx://a/b cannot be opened (Protocol not known: xx); correct what is before ://"),
+    ],
+)
+def test_what_is_no_url_of_a_store_is_said(url: str, said: str) -> None:
+    done = run("inspect", url)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+
+
+def test_of_keys_that_are_refused_it_is_said_where_to_look(bucket: Path, allow: Callable[..., None]) -> None:
+    allow("sts:*")
+    said = "permission denied by the object store; look at the credentials, and at what they may do there"
+    with pytest.raises(UnreadableError, match=f"{bucket}model: {said}"):
+        CliRunner().invoke(app, ["inspect", f"{bucket}model"], catch_exceptions=False)
+    with pytest.raises(PreflightError, match=said.partition(";")[0]) as caught:
+        VersionedTarget(f"{bucket}model").preflight(1)
+    assert str(caught.value).count(f"{bucket}model") == 2, "in the heading, and before what is wrong with it"
+    assert "preflight" not in str(caught.value)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from autodist_saved.best import Mode
 from autodist_saved.cli.main import app
-from autodist_saved.errors import OptionsError, TargetUnwritableError, UsageError
+from autodist_saved.errors import OptionsError, RemovalError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
 from tests.publish.models import make_version, numbers
@@ -110,13 +110,14 @@ def test_as_json_it_says_what_stays_too(base: Path) -> None:
     assert shown == {
         "removed": [str(base / str(number)) for number in range(1, 11)],
         "stays": [str(base / str(number)) for number in (11, 12, 13)],
+        "problems": [],
     }
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        (["gone"], UsageError, "gone is no directory; name the one that holds the versions"),
+        (["gone"], UsageError, "/gone; name the directory that holds the versions"),
         (["1/saved_model.pb"], UsageError, "is no directory"),
         (["12"], UsageError, "12 is a model itself; name the directory that holds the versions 1, 2, 3..."),
         (["12/assets.extra"], UsageError, "assets.extra has no versions in it; name the directory"),
@@ -141,7 +142,7 @@ def test_that_nothing_is_removed_is_said(base: Path) -> None:
         assert done.exit_code == 0
         assert done.stdout == f"nothing to remove from {place}: {said}\n"
     quiet = prune(base / "empty", "--json")
-    assert json.loads(quiet.stdout) == {"removed": [], "stays": []}
+    assert json.loads(quiet.stdout) == {"removed": [], "stays": [], "problems": []}
 
 
 def test_what_cannot_be_removed_is_an_error_here(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,13 +155,15 @@ def test_what_cannot_be_removed_is_an_error_here(base: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "rename", refused)
     done = prune(base, "--keep", 10)
-    assert isinstance(done.exception, TargetUnwritableError)
+    assert isinstance(done.exception, RemovalError)
+    assert [problem.place for problem in done.exception.problems] == [f"{base}/1"]
     assert done.stdout == f"{base}/2\n"
     as_json = prune(base, "--keep", 9, "--json")
     assert as_json.exit_code == 3
     shown = json.loads(as_json.stdout)
     assert shown["removed"] == [f"{base}/3"]
     assert shown["stays"][0] == f"{base}/1"
+    assert shown["problems"][0]["what"] == "permission denied"
 
 
 def test_it_loads_no_tensorflow(base: Path) -> None:

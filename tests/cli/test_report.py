@@ -118,11 +118,31 @@ def test_where_there_is_no_model_there_is_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_page_that_cannot_be_written_names_its_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("file/page.html", "a file is in the way of a directory; choose another"),
+        ("nowhere/page.html", "there is no such file or directory; make the directory, or choose another"),
+        ("1", "a directory is in the way of a file; choose another name"),
+    ],
+)
+def test_a_page_that_cannot_be_written_names_its_place_and_what_to_do(tmp_path: Path, place: str, said: str) -> None:
     (tmp_path / "file").touch()
-    done = report(write_ours(tmp_path / "1"), "-o", tmp_path / "file" / "page.html")
+    done = report(write_ours(tmp_path / "1"), "-o", tmp_path / place)
     assert isinstance(done.exception, TargetUnwritableError)
-    assert f"{tmp_path}/file/page.html" in str(done.exception)
+    assert said in str(done.exception)
+    assert f"{tmp_path}/{place}" in str(done.exception)
+
+
+def test_a_page_may_go_to_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = write_ours(tmp_path / "1")
+    report(model, "-o", "page.html")
+    assert report(model, "-o", "-").stdout_bytes == (tmp_path / "page.html").read_bytes()
+    done = report(model, "-o", "-", "--json")
+    assert isinstance(done.exception, UsageError)
+    assert "cannot both go to standard output" in str(done.exception)
+    assert not (tmp_path / "-").exists()
 
 
 def test_the_wheel_has_what_the_page_is_made_of(tmp_path: Path) -> None:

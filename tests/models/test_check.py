@@ -45,6 +45,46 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert places(caught) == ["saved_model.pb", "assets/words.txt", "variable 'w'"]
 
 
+@pytest.mark.parametrize("name", ["variables/variables.data-00000-of-00001", "variables/variables.index"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_that_is_cut_short_or_missing_is_told_once_without_its_directory(
+    tmp_path: Path, kind: str, name: str, is_there: bool
+) -> None:
+    place = KINDS[kind][0](tmp_path / "1")
+    contents = (place / name).read_bytes()
+    (place / name).unlink()
+    if is_there:
+        (place / name).write_bytes(contents[: len(contents) // 2])
+    with pytest.raises(ModelError) as caught:
+        check_model(place)
+    assert places(caught).count(name) == 1
+    assert str(caught.value).count(str(place)) == 1, "in the heading"
+    fixes = {problem.fix for problem in caught.value.problems}
+    assert fixes == {"copy the model again from where it was exported, or export it again"}
+    assert not any("; " in problem.what for problem in caught.value.problems), "one advice"
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "assets.extra/autodist_saved/manifest.json"])
+def test_what_is_wrong_with_a_file_is_told_without_its_directory(tmp_path: Path, name: str) -> None:
+    place = write_ours(tmp_path / "1")
+    (place / name).write_bytes(b"\x0a\xff")
+    with pytest.raises(ModelError) as caught:
+        check_model(place)
+    assert str(caught.value).count(str(place)) == 1
+    assert not any("; " in problem.what for problem in caught.value.problems)
+
+
+def test_of_a_damaged_variable_the_file_is_named(tmp_path: Path) -> None:
+    place = write_ours(tmp_path / "1")
+    flip(place / "variables/variables.data-00000-of-00001")
+    with pytest.raises(ModelError) as caught:
+        check_model(place)
+    (problem,) = caught.value.problems
+    assert problem.place == "variable 'w'"
+    assert problem.what == "the checksum of 'w' does not fit its bytes, in variables.data-00000-of-00001"
+
+
 @pytest.mark.parametrize("write", [write_ours, write_v1])
 def test_an_asset_that_is_missing_is_named_once(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     place = write(tmp_path / "1")

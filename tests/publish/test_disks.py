@@ -243,5 +243,5 @@ def test_old_versions_of_somebody_else_stay_with_a_warning(public: Path) -> None
     done = as_nobody(public, PUBLISH)
     assert done.stdout == f"{public}/3\n"
     assert numbers(public) == [1, 2, 3]
-    for number in (1, 2):
-        assert f"{public}/{number} has expired, but cannot be removed: [Errno 13] Permission denied" in done.stderr
+    assert done.stderr.count(f"versions in {public} have expired, but cannot be removed: permission denied") == 1
+    assert f"{public}/1" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
+from autodist_saved.publish import file_sums as module
 from autodist_saved.publish.file_sums import file_sums, sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report import ExportReport, FileSum
@@ -54,6 +55,16 @@ def test_files_that_are_others_are_named(
     (problem,) = sum_problems(files, sums, "copy it")
     assert problem.place == name
     assert said in problem.what
+
+
+def test_a_file_that_goes_away_meanwhile_is_missing(files: SavedModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = file_sums(files)
+
+    def gone(path: Path) -> int:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(module, "checksum", gone)
+    assert {problem.what for problem in sum_problems(files, sums, "copy it")} == {"it is missing"}
 
 
 def test_files_that_were_added_are_fine(files: SavedModelFiles) -> None:

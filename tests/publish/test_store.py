@@ -14,7 +14,7 @@ from autodist_saved.errors import (
     TargetError,
     VerifyError,
 )
-from autodist_saved.paths import path_of
+from autodist_saved.paths import path_of, store_of
 from autodist_saved.publish.places import target_at
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import staging as store_staging
@@ -88,14 +88,14 @@ def test_a_version_that_is_removed_loses_its_graphs_first_and_its_manifest_last(
     publish(target)
     (bucket / "base" / "1" / "assets").joinpath("words.txt").write_bytes(b"words")
     removed: list[str] = []
-    kind = type(bucket)
-    unlink = kind.unlink
+    store = store_of(bucket)
+    remove = store.rm_file
 
-    def recorded(path: Path, *, missing_ok: bool = False) -> None:
-        removed.append(path.name)
-        unlink(path, missing_ok=missing_ok)
+    def recorded(path: str) -> None:
+        removed.append(path.rpartition("/")[2])
+        remove(path)
 
-    monkeypatch.setattr(kind, "unlink", recorded)
+    monkeypatch.setattr(store, "rm_file", recorded)
     publish(target)
     assert [name for name in removed if not name.startswith(".")] == ["saved_model.pb", "words.txt", "manifest.json"]
 
@@ -214,7 +214,7 @@ def test_bytes_of_an_upload_come_in_order(bucket: Path) -> None:
     target.abandon()
 
 
-@pytest.mark.parametrize("call", ["unlink", "iterdir"])
+@pytest.mark.parametrize("call", ["rm_file", "iterdir"])
 @pytest.mark.parametrize("error", [PermissionError("Access Denied"), ConnectionClosedError(endpoint_url="http://s3")])
 def test_retention_that_fails_fails_no_export(
     bucket: Path, caplog: pytest.LogCaptureFixture, error: Exception, call: str
@@ -223,11 +223,11 @@ def test_retention_that_fails_fails_no_export(
     publish(target)
     with pytest.MonkeyPatch.context() as patch:
 
-        def refused(path: Path, **_: object) -> None:
+        def refused(*_: object, **__: object) -> None:
             raise error
 
         write_model(target.open().root)
-        patch.setattr(type(bucket), call, refused)
+        patch.setattr(store_of(bucket) if call == "rm_file" else type(bucket), call, refused)
         assert target.commit().endswith("/2")
-    assert "1 has expired, but cannot be removed" in caplog.text or "cannot be looked through" in caplog.text
+    assert "have expired, but cannot be removed" in caplog.text or "cannot be looked through" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.WARNING}

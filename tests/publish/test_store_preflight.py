@@ -74,7 +74,7 @@ def test_credentials_that_are_refused_are_told(bucket: Path, monkeypatch: pytest
 
     target = VersionedTarget(bucket / "base")
     monkeypatch.setattr(store_of(bucket), "pipe_file", refused)
-    with pytest.raises(TargetUnwritableError, match=r"permission denied; .* \(Access Denied\)"):
+    with pytest.raises(TargetUnwritableError, match=r"permission denied by the object store; .* \(Access Denied\)"):
         target.open()
 
 

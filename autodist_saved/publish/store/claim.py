@@ -12,7 +12,7 @@ from autodist_saved.foreign import storing
 from autodist_saved.paths import modified, store_of
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.process_name import ProcessName
-from autodist_saved.publish.store.objects import remove_model
+from autodist_saved.publish.store.objects import remove_model, remove_object
 from autodist_saved.publish.store.uploads import abort_uploads
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Claim:
         self.disown()
         self.check()
         with storing(self._path):
-            self._path.unlink(missing_ok=True)
+            remove_object(self._path)
 
     def disown(self) -> None:
         """Nothing is written there any more by who has it; what is left, :func:`sweep` removes."""
@@ -111,4 +111,4 @@ def sweep(place: Path) -> None:
             log.warning("removing %s, which an export that did not end has left", place)
             remove_model(place)
         abort_uploads(place)
-        claim_of(place).unlink(missing_ok=True)
+        remove_object(claim_of(place))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from autodist_saved.paths import files_below
+from autodist_saved.paths import files_below, store_of
 from autodist_saved.publish.files import SavedModelFiles
 
 
@@ -16,4 +17,13 @@ def remove_model(place: Path) -> None:
     files = SavedModelFiles(place)
     order = {**dict.fromkeys(files.graphs, 0), files.manifest: 2}
     for path in sorted(files_below(place).values(), key=lambda path: order.get(path, 1)):
-        path.unlink(missing_ok=True)
+        remove_object(path)
+
+
+def remove_object(path: Path) -> None:
+    """Remove an object, if it is there. Raises what the store's library does, where the store refuses.
+
+    ``UPath.unlink`` removes as if there were many: S3 then tells refusals in an answer that s3fs does not look into.
+    """
+    with suppress(FileNotFoundError):
+        store_of(path).rm_file(str(path))

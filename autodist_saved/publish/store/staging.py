@@ -10,13 +10,15 @@ import numpy as np
 
 from autodist_saved.errors import LeaseLostError, Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.foreign import storing
+from autodist_saved.paths import exists
 from autodist_saved.publish.disk.staging import StagingDirectory, sweep
 from autodist_saved.publish.file_sums import checksum
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.recurring import warn_once
 from autodist_saved.publish.staged_target import Staging
 from autodist_saved.publish.store.claim import Claim, claim_of
 from autodist_saved.publish.store.objects import remove_model
-from autodist_saved.publish.store.uploads import Upload, Uploads, holds_uploads_back
+from autodist_saved.publish.store.uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,13 @@ class StoreStaging(Staging):
     Where the store shows what it has of an upload, all grows in the temporary directory.
     """
 
-    def __init__(self, place: Path, task: str, claim: Claim | None = None) -> None:
+    def __init__(self, place: Path, task: str, streams: bool, claim: Claim | None = None) -> None:
         """Make it.
 
         Args:
             place: where the model is to be.
             task: who exports, for messages.
+            streams: whether the store holds uploads back.
             claim: of the place; without one, it is claimed when something appears there.
 
         Raises:
@@ -45,7 +48,6 @@ class StoreStaging(Staging):
         self._place = place
         self._task = task
         self._claim = claim
-        streams = holds_uploads_back(place.parent)
         directory = Path(tempfile.gettempdir())
         sweep(directory)
         self._local = StagingDirectory(directory, place.name)
@@ -115,7 +117,7 @@ class StoreStaging(Staging):
                 self._place, f"is being exported to by another process, as {claim_of(self._place)} says"
             ) from error
         with storing(self._place):
-            is_free = not self._place.exists()
+            is_free = not exists(self._place)
         if not is_free:
             claim.release()
             raise _taken(self._place, "appeared while it was being exported to")
@@ -127,7 +129,7 @@ class StoreStaging(Staging):
             try:
                 self._claim.release()
             except TargetError as error:
-                log.warning("%s stays: %s", claim_of(self._place), error)
+                warn_once(f"what exports have left in {self._place.parent} cannot be removed", error)
             self._claim = None
 
     def _copied(self) -> dict[str, Path]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import TargetExistsError
 from autodist_saved.foreign import storing
+from autodist_saved.paths import exists
 from autodist_saved.publish.staged_target import StagedTarget
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.staging import StoreStaging
+from autodist_saved.publish.store.uploads import holds_uploads_back
 
 
 class StoreTarget(StagedTarget[StoreStaging]):
@@ -28,16 +31,22 @@ class StoreTarget(StagedTarget[StoreStaging]):
 
     def check(self) -> None:
         with storing(self._place):
-            if self._place.exists() and not claim.is_left(self._place):
+            if exists(self._place) and not claim.is_left(self._place):
                 raise TargetExistsError(
                     f"Export directory {self._place} already exists, and isn't empty. It is never overwritten: "
                     "choose another one, or move this one away",
                     path=self.path,
                 )
+        _ = self._streams
+
+    @cached_property
+    def _streams(self) -> bool:
+        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
+        return holds_uploads_back(self._place.parent)
 
     def _stage(self, task: str) -> StoreStaging:
         claim.sweep(self._place)
-        return StoreStaging(self._place, task)
+        return StoreStaging(self._place, task, self._streams)
 
     def _appear(self, staging: StoreStaging) -> str:
         return str(staging.appear())

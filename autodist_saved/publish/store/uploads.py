@@ -13,7 +13,8 @@ import numpy.typing as npt
 from autodist_saved.bundle.data_file import DataFile
 from autodist_saved.errors import BundleError, TargetError
 from autodist_saved.foreign import storing, translate
-from autodist_saved.paths import hidden_name, store_of
+from autodist_saved.paths import exists, hidden_name, store_of
+from autodist_saved.publish.store.objects import remove_object
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,17 @@ class Upload(DataFile):
     What was written of it takes room in the store, and no reader sees it before :meth:`complete`.
     """
 
-    def __init__(self, place: Path, nbytes: int = 0) -> None:
+    def __init__(self, place: Path, nbytes: int = 0, named: Path | None = None) -> None:
         """Asks the store for nothing yet.
 
         Args:
             place: of the object.
             nbytes: about the size that it will have.
+            named: what errors name instead of ``place``.
         """
         super().__init__()
         self.path = place
+        self._named = named or place
         self._part_bytes = max(_LEAST_MIB, math.ceil(nbytes / _PARTS / _MIB)) * _MIB
         # As transactions of fsspec do it: written, closed, and committed or discarded later.
         self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
@@ -47,7 +50,7 @@ class Upload(DataFile):
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
         if offset != self._stop:
             raise BundleError(f"{self.path} grows in order: byte {self._stop} comes next, and not {offset}")
-        with storing(self.path):
+        with storing(self._named):
             # Parts of equal size: some stores want that, and no more than one is held.
             while data.nbytes:
                 head = self._part_bytes - self._stop % self._part_bytes
@@ -63,7 +66,7 @@ class Upload(DataFile):
     def send(self) -> None:
         """Have the store take the last bytes. May be called again. Raises ``TargetError``."""
         if not self._is_sent:
-            with storing(self.path):
+            with storing(self._named):
                 self._file.close()
             self._is_sent = True
 
@@ -73,7 +76,7 @@ class Upload(DataFile):
         if self._is_complete:
             return
         try:
-            with storing(self.path):
+            with storing(self._named):
                 self._file.commit()
         except TargetError:
             if not self._is_there():  # the answer may be lost, or come too late
@@ -82,7 +85,7 @@ class Upload(DataFile):
 
     def _is_there(self) -> bool:
         try:
-            with storing(self.path):
+            with storing(self._named):
                 return self.path.stat().st_size == self._stop
         except TargetError:
             return False
@@ -136,14 +139,14 @@ def holds_uploads_back(directory: Path) -> bool:
         TargetError: nothing can be written there.
     """
     probe = hidden_name(directory, "probe")
-    with storing(probe):
-        upload = Upload(probe)
+    with storing(directory):
+        upload = Upload(probe, named=directory)
         upload.write(np.zeros(1, np.uint8), 0)
         upload.send()
-        is_shown = probe.exists()
+        is_shown = exists(probe)
         upload.abort()
         if is_shown:
-            probe.unlink()
+            remove_object(probe)
     return not is_shown
 
 
