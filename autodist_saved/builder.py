@@ -69,8 +69,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             metric_modes: of metrics, whether the greatest (``max``) or the least (``min``) is the best.
 
         Raises:
-            UsageError: a metric is not finite, a mode is none of the two, or no library for this kind of object store is
-                installed.
+            UsageError: a metric is not finite, a mode is none of the two, or no library for this kind of object store
+                is installed.
             TargetExistsError: there is something in ``export_dir``.
             TargetUnwritableError: ``export_dir`` cannot be made, or the object store lets nothing be written there.
             TargetError: the object store cannot be reached, or has no such bucket.
