@@ -1,25 +1,21 @@
 """The one pipeline that every export walks, from whatever front door.
 
-    plan -> describe -> open -> connect -> cut -> stage -> release -> stream -> verify -> commit
+    plan -> describe -> open -> connect -> cut -> stage -> release -> stream -> graphs -> verify -> commit
 
-:meth:`Export.capture` goes from ``plan`` to ``stream`` and :meth:`Export.publish` from ``verify`` to ``commit``;
+:meth:`Export.capture` goes from ``plan`` to ``stream`` and :meth:`Export.publish` from ``graphs`` to ``commit``;
 between the two a front door may add further meta graphs on the same variables. Planning and describing only read, so
 that what is wrong with them is refused before the job is touched.
 """
 
 from __future__ import annotations
 
-import filecmp
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
 from autodist_saved.best import Mode
 from autodist_saved.binding import check_captured, plan_of
 from autodist_saved.capture import capture
@@ -29,17 +25,17 @@ from autodist_saved.foreign import translated
 from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.describe import MetaGraph, describe
 from autodist_saved.graph.request import MetaGraphRequest
-from autodist_saved.graph.saved_model import SavedModelGraphs
+from autodist_saved.graph_files import GraphFiles
 from autodist_saved.journal import Journal
 from autodist_saved.memory import Growth
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.file_sums import file_sums, write_summed
+from autodist_saved.publish.file_sums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
-from autodist_saved.report import Destination, ExportReport, FileSum
+from autodist_saved.report import Destination, ExportReport
 from autodist_saved.sources.source import Source
 from autodist_saved.timeline import Stopwatch
 from autodist_saved.verification.verification import Verification
@@ -96,10 +92,8 @@ class Export:
         self._number = self._journal.begin(target.path)
         self._target = target
         self._options = options
-        self._graphs = SavedModelGraphs()
         self._files: SavedModelFiles | None = None
-        self._extra_files: set[str] = set()
-        self._sums: dict[str, FileSum] = {}
+        self._graph_files = GraphFiles()
         self._growth = Growth()
         self._stopwatch = Stopwatch()
         destination = Destination(type(target).__name__, target.path)
@@ -175,8 +169,7 @@ class Export:
                 while_stopped=ask,
             )
             with self._phase("stream"):
-                self._write_beside(meta_graph, files)
-        self._graphs.add(meta_graph.proto)
+                self._graph_files.add(meta_graph, files)
         staged, streamed, witness = captured.staged, captured.streamed, captured.witness
         self._report = replace(
             self._report,
@@ -194,17 +187,16 @@ class Export:
         meta_graph = self._describe(request)
         if self._report.plan is not None:
             check_captured(meta_graph.restored, self._report.plan, saver_given=request.saver is not None)
-        if self._graphs.has(request.tags):
+        if self._graph_files.has(request.tags):
             log.warning(
                 "nobody will be able to load this meta graph: an earlier one has its tags, %s, and loaders take the "
                 "first; give it tags of its own",
                 ", ".join(map(repr, request.tags)) or "none",
             )
         with self._all_or_nothing(), self._phase("stream"):
-            self._write_beside(meta_graph, files)
+            self._graph_files.add(meta_graph, files)
         if self._verification is not None:
             self._verification.add(request, meta_graph)
-        self._graphs.add(meta_graph.proto)
 
     def publish(self, *, as_text: bool = False) -> str:
         """Verify all that is staged and make it visible, all at once.
@@ -223,7 +215,7 @@ class Export:
         files = self._staged_files()
         with self._all_or_nothing():
             with self._phase("graphs"):
-                self._write_graphs(files, as_text=as_text)
+                self._graph_files.write(files, as_text=as_text)
                 self._target.complete()
             if self._options.verify != "none":
                 self._verify(files)
@@ -249,50 +241,21 @@ class Export:
     def _verify(self, files: SavedModelFiles) -> None:
         with self._phase("verify"):
             if self._report.plan is not None:
-                verify(files, self._report.plan, self._sums)
+                verify(files, self._report.plan, self._graph_files.sums)
             if self._verification is not None:
                 self._report = replace(self._report, answers=self._verification.check(files.root))
 
     def _describe(self, request: MetaGraphRequest) -> MetaGraph:
         with self._phase("describe"):
-            meta_graph = describe(request, self._extra_files)
+            meta_graph = describe(request, self._graph_files.for_others)
             check(
                 meta_graph.proto,
                 devices_cleared=bool(request.clear_devices),
                 serving=meta_graph.served is not None,
-                beside_bytes=self._graphs.nbytes,
+                beside_bytes=self._graph_files.nbytes,
                 custom_ops=self._options.custom_ops,
             )
         return meta_graph
-
-    def _write_beside(self, meta_graph: MetaGraph, files: SavedModelFiles) -> None:
-        for name, origin in meta_graph.assets.items():
-            files.assets.mkdir(exist_ok=True)
-            if _is_another(origin, files.assets / name):  # the first one stays, as in TensorFlow's builder
-                log.warning(
-                    "assets/%s is the file of an earlier meta graph, and not %s, which has other contents; give the "
-                    "files different names",
-                    name,
-                    origin,
-                )
-            else:
-                self._write(files, files.assets / name, origin)
-        for name, contents in meta_graph.extra_files.items():
-            path = files.assets_extra / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(files, path, contents)
-            self._extra_files.add(name)
-
-    def _write_graphs(self, files: SavedModelFiles, *, as_text: bool) -> None:
-        """Write the graphs and their fingerprint, which has a form for the binary file alone."""
-        graph_file = files.saved_model_text if as_text else files.saved_model
-        self._write(files, graph_file, self._graphs.serialize(as_text=as_text))
-        if not as_text:
-            self._write(files, files.fingerprint, tensorflow_private.fingerprint(str(files.root)))
-
-    def _write(self, files: SavedModelFiles, path: Path, contents: str | os.PathLike[str] | bytes) -> None:
-        """Write a file, or copy one, and remember its sum."""
-        self._sums[path.relative_to(files.root).as_posix()] = write_summed(path, contents)
 
     def _staged_files(self) -> SavedModelFiles:
         if self._report.path is not None:
@@ -318,8 +281,3 @@ class Export:
         except BaseException as error:
             self._journal.note(self._number, error=f"{type(error).__name__}: {error}")
             raise
-
-
-def _is_another(origin: str, staged: Path) -> bool:
-    """Whether an earlier meta graph has brought a different file of this name."""
-    return staged.exists() and not filecmp.cmp(origin, staged, shallow=False)
