@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import signal
@@ -13,27 +12,23 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import patience
 from autodist_saved.attempts import attempts
 from autodist_saved.background import THE_TIME, BackgroundExports
-from autodist_saved.best import BestBy, BestSoFar
+from autodist_saved.best import BestBy
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.export_signals import EXPORT_SIGNALS, Exporter
-from autodist_saved.gated_session import GatedSession, is_gone, losses_told
-from autodist_saved.graph.metric import metric_problems
+from autodist_saved.gated_session import GatedSession
 from autodist_saved.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
 from autodist_saved.paths import path_of
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
-from autodist_saved.rehearsal import Rehearsal
+from autodist_saved.publisher import Publisher
 from autodist_saved.saver import Saver, required_saver
 from autodist_saved.session import cluster_of
-from autodist_saved.session_cut import cut_of
-from autodist_saved.tensorboard import write_summary
 
 _THE_END = "the end of the training"
 _ALWAYS = {signal.SIGUSR1.name}
@@ -102,26 +97,24 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if not isinstance(export_base, Target):
             export_base = VersionedTarget(export_base, retention=Retention(keep_best=best))
         self._target = export_base
-        self._meta_graph = {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph}
-        inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **self._meta_graph)
-        self._best = None if best is None else BestSoFar(best)
+        self._publisher = Publisher(
+            export_base,
+            {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph},
+            options=(options or ExportOptions()).model_copy(update={"when_busy": "wait"}),
+            best=best,
+            then=then,
+            logdir=logdir,
+        )
         self._schedule = schedule or ExportSchedule()
         self._cluster = cluster
-        self._options = (options or ExportOptions()).model_copy(update={"when_busy": "wait"})
-        self._then = then
-        self._logdir = logdir
         self._timer: v1.train.SecondOrStepTimer | None = None
         self._step: tf.Variable | None = None
-        self._session: v1.Session | None = None
-        self._job_cluster: Cluster | None = None
         self._exports: BackgroundExports | None = None
         self._given_up = threading.Event()
-        self._turn = threading.Lock()
         self._exporter: Exporter | None = None
         self._closing: threading.Thread | None = None
         self._failed = 0
-        self._published_after: dict[str, int] = {}
-        self.published: list[str] = []
+        self.published = self._publisher.published
         """Paths of the versions that this hook has published, oldest first."""
 
     def begin(self) -> None:
@@ -155,18 +148,13 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         if not isinstance(session, GatedSession) and not session.sess_str:
             # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
             session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
-        cut_of(session, self._options)
-        self._session, self._job_cluster, self._published_after = session, cluster, {}
+        self._publisher.use(session, cluster)
         if self._timer is not None:
             self._timer.update_last_triggered_step(session.run(self._step))
         if isinstance(session, GatedSession):
             session.job.export_on_request(self._export_on_request)
         if self._exports is None:
-            log.info("looking whether %s takes models", self._target.path)
-            self._target.preflight(self._rehearse(session, cluster), str(cluster.task or cluster.chief))
-            if self._best is not None:
-                stays = self._target.keeps_best(self._best.by)
-                self._best.begin((report.metrics for report in self._target.reports()), stays)
+            self._publisher.begin()
             self._exports = BackgroundExports(self._export, self._schedule.every_secs)
         if self._schedule.signals:
             self._exporter = self._exporter or self._on_signals()
@@ -214,8 +202,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             self._let_go(self._exports)
         if self._failed:
             log.error("exports to %s that have failed: %d", self._target.path, self._failed)
-        if self._best is not None:
-            self._best.end(self._target.path)
+        self._publisher.end()
 
     def _too_late(self) -> ExportError:
         return ExportError(
@@ -265,60 +252,15 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
             raise UsageError(
                 f"this job publishes versions in {self._target.path} alone; ask for an export to that directory"
             )
-        self._publish("a request", True)
+        self._publisher.publish("a request", always=True)
 
     def _export(self, reasons: Sequence[str]) -> None:
         """Called in the thread of exports."""
-        if reasons == [THE_TIME] and self._session is not None and is_gone(self._session):
-            return  # it was lost, or the training has failed
-        if reasons == [_THE_END] and self._is_published():
+        if reasons == [THE_TIME] and self._publisher.is_idle:
+            return  # the session was lost, or the training has failed
+        if reasons == [_THE_END] and self._publisher.is_done:
             log.info("nobody has trained since version %s, so it is the last one", self.published[-1])
             return
         always = not _ALWAYS.isdisjoint(reasons)
-        attempts(self._schedule, self._target.path, self._given_up)(self._publish, ", ".join(reasons), always)
-
-    def _is_published(self) -> bool:
-        """Whether the last version is known to be the state that there is."""
-        steps = self._session.job.steps() if isinstance(self._session, GatedSession) else {}
-        return bool(steps) and steps == self._published_after
-
-    def _rehearse(self, session: v1.Session, cluster: Cluster) -> int:
-        """Find what is wrong with the exports to come. Returns the bytes of a model's variables."""
-        rehearsal = Rehearsal(self._target, cluster=cluster, options=self._options)
-        if self._best is not None:
-            by = self._best.by
-            rehearsal.known_problems = list(metric_problems(by.metric, by.value, session.graph))
-        with session.graph.as_default():
-            rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
-        return rehearsal.nbytes
-
-    def _publish(self, reason: str, always: bool) -> None:
-        session = self._session
-        if session is None:
-            raise UsageError("there is no session to export from yet")
-        turn = patience.turn(self._turn, lambda: f"an export to {self._target.path} waits until another one is over")
-        with losses_told(session), turn, session.graph.as_default():
-            metrics = {} if self._best is None else self._best.measure(session)
-            if self._best is not None and not always and not self._best.is_beaten_by(metrics):
-                return
-            log.info("exporting to %s, because of %s", self._target.path, reason)
-            builder = SavedModelBuilder(
-                self._target,
-                cluster=self._job_cluster,
-                options=self._options,
-                metrics=metrics,
-                metric_modes=dict.fromkeys(metrics, self._best.by.mode) if self._best is not None else None,
-            )
-            try:
-                builder.add_meta_graph_and_variables(session, **self._meta_graph)
-                if self._then is not None:
-                    self._then(builder)
-                builder.save()
-            finally:
-                builder.abandon()  # what a failure has left
-            self.published.append(str(builder.report.path))
-            self._published_after = builder.report.witness.steps if builder.report.witness else {}
-            if self._logdir is not None:
-                write_summary(builder.report, self._logdir)
-            if self._best is not None:
-                self._best.add(metrics)
+        again = attempts(self._schedule, self._target.path, self._given_up)
+        again(self._publisher.publish, ", ".join(reasons), always=always)

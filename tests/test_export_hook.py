@@ -115,7 +115,7 @@ def test_the_last_state_is_published_at_the_end(graph: tf.Graph, tmp_path: Path)
 def test_every_n_steps_a_version_and_no_one_is_lost_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"every_steps": 2, "at_end": False})
     published = threading.Semaphore(0)
-    training.hook._publish = _then(training.hook._publish, published.release)
+    training.hook._publisher.publish = _then(training.hook._publisher.publish, published.release)
     with training.session() as session:
         for step in range(1, 7):
             session.run(training.train)
@@ -128,7 +128,7 @@ def test_what_is_published_already_is_not_published_again_at_the_end(graph: tf.G
     training = Training(tmp_path / "base", schedule={"every_steps": 3})
     for _ in range(2):  # the second training begins anew, and ends after as many steps
         published = threading.Semaphore(0)
-        training.hook._publish = _then(training.hook._publish, published.release)
+        training.hook._publisher.publish = _then(training.hook._publisher.publish, published.release)
         with training.session() as session:
             for _ in range(3):
                 session.run(training.train)
@@ -139,7 +139,7 @@ def test_what_is_published_already_is_not_published_again_at_the_end(graph: tf.G
 def test_what_was_changed_after_the_last_version_is_published_at_the_end(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"every_steps": 3})
     published = threading.Semaphore(0)
-    training.hook._publish = _then(training.hook._publish, published.release)
+    training.hook._publisher.publish = _then(training.hook._publisher.publish, published.release)
     change = v1.assign_add(v1.global_variables("w")[0], 0.5)
     with training.session() as session:
         for _ in range(3):
@@ -158,7 +158,7 @@ def test_every_few_seconds_works_without_a_global_step(graph: tf.Graph, tmp_path
 def test_every_few_seconds_a_version_though_no_step_comes(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"every_secs": 0.01, "at_end": False})
     published = threading.Semaphore(0)
-    training.hook._publish = _then(training.hook._publish, published.release)
+    training.hook._publisher.publish = _then(training.hook._publisher.publish, published.release)
     with training.session() as session:
         session.run(training.train)
         for _ in range(2):
@@ -220,7 +220,7 @@ def test_at_the_end_as_well_an_export_is_tried_again_after_a_while_and_within_it
     schedule = {"on_error": "retry", "retry_secs": 3600, "last_export_secs": 0.5}
     training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(2))
     publishing, given_up = [], threading.Event()
-    training.hook._publish = _finally(training.hook._publish, lambda: publishing.append(1))
+    training.hook._publisher.publish = _finally(training.hook._publisher.publish, lambda: publishing.append(1))
     training.hook._export = _finally(training.hook._export, given_up.set)
     with pytest.raises(ExportError, match="has not ended within 0.5 s"):
         training.run(1)
@@ -319,10 +319,13 @@ def test_an_export_between_two_sessions_is_tried_again_with_the_next(graph: tf.G
     hook = training.hook
     with training.session() as session:
         session.run(training.train)
-        following = hook._session
-        hook._session = v1.Session()
-        hook._session.close()
-        hook._publish = _finally(hook._publish, lambda: setattr(hook, "_session", following))
+        publisher = hook._publisher
+        following = publisher._session
+        hook._publisher._session = v1.Session()
+        hook._publisher._session.close()
+        hook._publisher.publish = _finally(
+            hook._publisher.publish, lambda: setattr(hook._publisher, "_session", following)
+        )
     assert training.steps_of_versions() == [1]
 
 
@@ -393,7 +396,7 @@ def test_a_request_names_the_base_as_a_path_or_as_a_url(graph: tf.Graph, tmp_pat
 def test_sigusr1_publishes(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"at_end": False})
     published = threading.Event()
-    training.hook._publish = _then(training.hook._publish, published.set)
+    training.hook._publisher.publish = _then(training.hook._publisher.publish, published.set)
     with training.session() as session:
         session.run(training.train)
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -481,7 +484,7 @@ def test_the_end_is_published_though_sigterm_has_ended_the_exports(graph: tf.Gra
 def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base")
     go_on = threading.Event()
-    training.hook._publish = _after(go_on.wait, training.hook._publish)
+    training.hook._publisher.publish = _after(go_on.wait, training.hook._publisher.publish)
     sessions: list[v1.Session] = []
 
     class Lost(v1.train.SessionRunHook):  # type: ignore[misc]
@@ -502,7 +505,7 @@ def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path:
 
 def test_two_hooks_of_a_session_both_publish_on_sigterm(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "a")
-    other = ads.ChiefExportHook(tmp_path / "b", saver=training.hook._meta_graph["saver"])
+    other = ads.ChiefExportHook(tmp_path / "b", saver=training.hook._publisher._meta_graph["saver"])
     with pytest.raises(SystemExit):
         training.run_until_sigterm(other)
     assert len(training.hook.published) == len(other.published) == 1
@@ -511,7 +514,7 @@ def test_two_hooks_of_a_session_both_publish_on_sigterm(graph: tf.Graph, tmp_pat
 def test_further_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:
     saver: list[ads.Saver] = []
     training = Training(tmp_path / "base", then=lambda builder: builder.add_meta_graph(["again"], saver=saver[0]))
-    saver.append(training.hook._meta_graph["saver"])
+    saver.append(training.hook._publisher._meta_graph["saver"])
     training.run(2)
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["again"], str(tmp_path / "base" / "1"))
@@ -545,25 +548,25 @@ def test_a_wrong_saver_and_a_wrong_schedule_are_refused_at_once(graph: tf.Graph,
 
 
 def _then(call: Any, after: Any) -> Any:
-    def both(*arguments: Any) -> None:
-        call(*arguments)
+    def both(*arguments: Any, **named: Any) -> None:
+        call(*arguments, **named)
         after()
 
     return both
 
 
 def _after(before: Any, call: Any) -> Any:
-    def both(*arguments: Any) -> None:
+    def both(*arguments: Any, **named: Any) -> None:
         before()
-        call(*arguments)
+        call(*arguments, **named)
 
     return both
 
 
 def _finally(call: Any, after: Any) -> Any:
-    def both(*arguments: Any) -> None:
+    def both(*arguments: Any, **named: Any) -> None:
         try:
-            call(*arguments)
+            call(*arguments, **named)
         finally:
             after()
 
