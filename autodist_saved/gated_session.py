@@ -128,6 +128,13 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         if closed.done():
             closed.result()
 
+    def __del__(self) -> None:
+        """As TensorFlow's, in this thread: when Python ends, no other one begins. What is lost is left as it is."""
+        if not self.lost:
+            with contextlib.suppress(Exception):
+                super().close()
+            super().__del__()
+
     def lose(self, parameter_server: str) -> None:
         """Note which one is lost. Called by the job, in any thread."""
         with self._changed:

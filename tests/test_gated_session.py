@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -184,3 +186,18 @@ def test_a_session_that_cannot_be_closed_is_left_when_its_parameter_server_is_lo
     may_end.set()
     running.join()
     assert reached.wait_until_idle(0)
+
+
+def test_a_program_ends_that_has_not_closed_its_session() -> None:
+    program = """
+import tensorflow as tf, autodist_saved as ads
+from autodist_saved.gated_session import GatedSession
+from autodist_saved.job import Job
+v1 = tf.compat.v1
+server = tf.distribute.Server.create_local_server()
+with tf.Graph().as_default() as graph:
+    x = tf.constant(1)
+session = GatedSession.adopt(v1.Session(server.target, graph=graph), Job(ads.Cluster.single(), ads.SessionOptions()))
+session.run(x)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
