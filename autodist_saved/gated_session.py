@@ -65,8 +65,9 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     lost: str = ""  # the parameter server whose loss has ended this session
     _writes: GraphWrites
     _changed: threading.Condition
-    _under_way: int = 0
+    _under_way: set[object]
     _is_broken: bool = False
+    _is_awaited: bool = False
 
     @classmethod
     def adopt(cls, session: v1.Session, job: GatedJob) -> GatedSession:
@@ -74,7 +75,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         session.__class__ = cls
         adopted: GatedSession = session
         adopted.job, adopted._writes = job, GraphWrites(session.graph)
-        adopted._changed = threading.Condition()
+        adopted._changed, adopted._under_way = threading.Condition(), set()
         return adopted
 
     @property
@@ -143,6 +144,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
     def wait_until_idle(self, timeout_secs: float) -> bool:
         """Wait until nothing is run here. False when the time is over before."""
+        self._is_awaited = True
         with self._changed:
             return self._changed.wait_for(lambda: not self._under_way, timeout_secs)
 
@@ -161,15 +163,16 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         """Around every run, which passes the gate in this way."""
         try:
             with passage:
-                with self._changed:
-                    self._check_lost()
-                    self._under_way += 1
+                run = object()
+                self._under_way.add(run)  # before it looks, as in the gate: so runs that go well take no lock
                 try:
+                    self._check_lost()
                     yield
                 finally:
-                    with self._changed:
-                        self._under_way -= 1
-                        self._changed.notify_all()
+                    self._under_way.discard(run)
+                    if self._is_awaited:
+                        with self._changed:
+                            self._changed.notify_all()
         except (tf.errors.CancelledError, RuntimeError) as error:
             # That it was closed is only what has become of it.
             self._check_lost(error)
