@@ -27,23 +27,9 @@ from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report import Destination
 from autodist_saved.testing import ArraySource
 from autodist_saved.witness import Witness
+from tests.jobs.paused import PHASES
 from tests.meta_graphs import request
 from tests.recording_cut import RecordingCut
-
-PHASES = [
-    "plan",
-    "describe",
-    "open",
-    "connect",
-    "cut",
-    "stage",
-    "release",
-    "stream",
-    "discard",
-    "graphs",
-    "verify",
-    "commit",
-]
 
 
 def source() -> ArraySource:
