@@ -10,29 +10,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autodist_saved.best import BestBy
     from autodist_saved.builder import SavedModelBuilder
     from autodist_saved.cluster import Cluster, ControlFiles, Task
     from autodist_saved.errors import AutodistSavedError
-    from autodist_saved.export_hook import ChiefExportHook
+    from autodist_saved.hooks import ChiefExportHook
     from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
+    from autodist_saved.parameter_server import serve
+    from autodist_saved.publish.best import BestBy
     from autodist_saved.publish.retention import Retention
     from autodist_saved.publish.versioned import VersionedTarget
-    from autodist_saved.report import ExportReport
+    from autodist_saved.report.report import ExportReport
+    from autodist_saved.report_views.tensorboard import write_summary
     from autodist_saved.saver import Saver
-    from autodist_saved.server import serve
     from autodist_saved.session import DistributedSession, create_distributed_session
-    from autodist_saved.tensorboard import write_summary
 
 _HOME = {
     "AutodistSavedError": "errors",
-    "BestBy": "best",
-    "ChiefExportHook": "export_hook",
+    "BestBy": "publish.best",
+    "ChiefExportHook": "hooks",
     "Cluster": "cluster",
     "ControlFiles": "cluster",
     "DistributedSession": "session",
     "ExportOptions": "options",
-    "ExportReport": "report",
+    "ExportReport": "report.report",
     "ExportSchedule": "options",
     "Retention": "publish.retention",
     "SavedModelBuilder": "builder",
@@ -41,8 +41,8 @@ _HOME = {
     "Task": "cluster",
     "VersionedTarget": "publish.versioned",
     "create_distributed_session": "session",
-    "serve": "server",
-    "write_summary": "tensorboard",
+    "serve": "parameter_server",
+    "write_summary": "report_views.tensorboard",
 }
 
 __all__ = [

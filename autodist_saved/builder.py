@@ -13,28 +13,28 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
-from autodist_saved.best import BestBy, Mode
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
-from autodist_saved.export import Export, check_target
-from autodist_saved.extra_files import ExtraFiles
-from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
+from autodist_saved.graph.extra_files import ExtraFiles
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.signature_map import check_built, check_signature_map
+from autodist_saved.job.cut_selection import cut_of
+from autodist_saved.job.gated_session import GatedSession
+from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions
-from autodist_saved.publish.places import target_at
+from autodist_saved.pipeline.export import Export, check_target
+from autodist_saved.pipeline.serving_variables import MovingAverages, serving_of
+from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.target import Target
-from autodist_saved.report import ExportReport
+from autodist_saved.publish.target_factory import target_at
+from autodist_saved.report.report import ExportReport, Mode
 from autodist_saved.saver import Saver, required_saver
-from autodist_saved.server import runs_tensorflow_server
-from autodist_saved.serving import MovingAverages, serving_of
 from autodist_saved.session import cluster_of
-from autodist_saved.session_cut import cut_of
 from autodist_saved.sources.session import SessionSource, plain_session
 from autodist_saved.sources.source import Source
+from autodist_saved.tf_internals import private_api
 
 log = logging.getLogger(__name__)
 
@@ -403,9 +403,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
     def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
         cut = cut_of(session, self._options)
-        journal = session.job.journal if isinstance(session, GatedSession) else None
+        history = session.job.history if isinstance(session, GatedSession) else None
         task = str(cluster.task or cluster.chief)
-        self._export = Export(task, self._target, self._options, journal, self._metrics, self._metric_modes)
+        self._export = Export(task, self._target, self._options, history, self._metrics, self._metric_modes)
         self._export.capture(request, source, cut, session)
 
     def _request(
@@ -434,7 +434,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
     def _check_signatures(self, signature_def_map: Mapping[str, Any] | None) -> None:
         check_signature_map(signature_def_map or {})
-        tensorflow_private.validate_signatures(self, signature_def_map or {})
+        private_api.validate_signatures(self, signature_def_map or {})
 
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""

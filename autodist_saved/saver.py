@@ -13,8 +13,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
-from autodist_saved.capture import capture
+from autodist_saved.checkpoint.restore import check_is_no_directory, is_streamable, restore
+from autodist_saved.checkpoint.restore_errors import DirectoryRestoreError, as_tensorflows
+from autodist_saved.checkpoint.saver_session import SaverSession
 from autodist_saved.errors import (
     NoVariablesError,
     PlanError,
@@ -23,18 +24,18 @@ from autodist_saved.errors import (
     SaverTooLateError,
     UsageError,
 )
-from autodist_saved.gated_session import GatedSession
 from autodist_saved.graph.own_ops import export_meta_graph
+from autodist_saved.job.cut_selection import cut_of
+from autodist_saved.job.gated_session import GatedSession
+from autodist_saved.job.sync_update_gate import put_update_gates
 from autodist_saved.options import ExportOptions
-from autodist_saved.own_scope import own_scope
-from autodist_saved.restore import check_is_no_directory, is_streamable, restore
-from autodist_saved.restore_error import DirectoryRestoreError, as_tensorflows
-from autodist_saved.session_cut import cut_of
+from autodist_saved.pipeline.capture import capture
 from autodist_saved.sources.restoring import Restoring, build_restoring
 from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
-from autodist_saved.sources.staging import Staging, build_staging, unstageable
-from autodist_saved.streamed_session import StreamedSession
-from autodist_saved.update_gate import put_update_gates
+from autodist_saved.sources.staging_builder import build_staging_ops, unstageable
+from autodist_saved.sources.staging_ops import StagingOps
+from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.name_scope import own_scope
 
 _PARAMETERS = inspect.signature(v1.train.Saver.__init__)
 _EXPORT_PARAMETERS = inspect.signature(v1.train.Saver.export_meta_graph)
@@ -61,7 +62,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         NoVariablesError: there is nothing to save, and ``allow_empty`` is not set.
     """
 
-    _staging: Staging | None = None
+    _staging: StagingOps | None = None
     _restoring: Restoring | None = None
     _unstageable: tuple[str, ...] = ()
     _variables_when_built = 0
@@ -91,12 +92,12 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                 "up, behind the optimizer's minimize() and before create_distributed_session(...), on every task"
             )
         super().build()
-        if self._staging is None and tensorflow_private.knows_its_variables(self):
+        if self._staging is None and private_api.knows_its_variables(self):
             with own_scope() as scope:
-                saveables = tensorflow_private.saveables_of(self)
+                saveables = private_api.saveables_of(self)
                 self._unstageable = unstageable(saveables)
                 if not self._unstageable:
-                    self._staging = build_staging(saveables, scope)
+                    self._staging = build_staging_ops(saveables, scope)
                     self._restoring = build_restoring(saveables)
                     if self.saver_def is not None and self.saver_def.sharded:
                         self._data_files = len({saveable.device for saveable in saveables})
@@ -169,13 +170,13 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         streams: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
             streams[names[0]] = partial(_save, sess, staging, self._options, self._data_files, save_stock)
-        if not tensorflow_private.reshapes(self):
+        if not private_api.reshapes(self):
             streams[names[1]] = partial(_restore, sess, staging, restoring, self._options, restore_stock)
-        return StreamedSession(sess, self.saver_def.filename_tensor_name, streams)
+        return SaverSession(sess, self.saver_def.filename_tensor_name, streams)
 
-    def _can_stream(self, staging: Staging, sess: Any) -> bool:
+    def _can_stream(self, staging: StagingOps, sess: Any) -> bool:
         """Whether our ops are the session's, and say all of what TensorFlow's would; if not, these run."""
-        if self.saver_def is None or not isinstance(sess, tensorflow_private.SessionInterface):
+        if self.saver_def is None or not isinstance(sess, private_api.SessionInterface):
             return False
         if sess.graph is not staging.stage.graph:
             return False
@@ -199,7 +200,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         return Saver(saver_def=saver_def, name=import_scope)
 
     @property
-    def staging(self) -> Staging:
+    def staging(self) -> StagingOps:
         """The ops that an export of this saver's variables runs. Raises ``UsageError`` when there are none."""
         if self._unstageable:
             raise UsageError(
@@ -236,7 +237,7 @@ def required_saver(saver: object) -> Saver:
 
 def _save(
     session: v1.Session,
-    staging: Staging,
+    staging: StagingOps,
     options: ExportOptions,
     data_files: int,
     save_stock: Callable[[str], str],
@@ -261,7 +262,7 @@ def _save(
 
 def _restore(
     session: v1.Session,
-    staging: Staging,
+    staging: StagingOps,
     restoring: Restoring,
     options: ExportOptions,
     restore_stock: Callable[[str], None],

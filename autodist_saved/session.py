@@ -9,16 +9,16 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.checkpoint_hook import CheckpointHook
+from autodist_saved.checkpoint.hook import CheckpointHook
 from autodist_saved.cluster import Cluster
+from autodist_saved.control.gate import Gate
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
-from autodist_saved.gate import Gate
-from autodist_saved.gated_session import GatedSession
-from autodist_saved.job import Job, JobHook
+from autodist_saved.job.gated_session import GatedSession
+from autodist_saved.job.job import Job, JobHook
+from autodist_saved.job.session_creator import PatientCreator, WorkerCreator
+from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
-from autodist_saved.server import start_tensorflow_server
-from autodist_saved.session_creator import PatientCreator, WorkerCreator
 from autodist_saved.sources.session import plain_session
 
 Hooks = Iterable[v1.train.SessionRunHook]
@@ -80,7 +80,7 @@ def create_distributed_session(
         if not cluster.is_single:
             config = _with_filters(config, cluster)
             target = start_tensorflow_server(cluster, config)
-            job.meet_at(target)
+            job.rendezvous_at(target)
         if cluster.is_chief:
             creator = v1.train.ChiefSessionCreator(scaffold, target, config, checkpoint_dir)
             task_hooks = [

@@ -139,7 +139,7 @@ class SourceConformance:
     def test_carriers_are_of_tasks_that_hold_pieces(self, tmp_path: Path) -> None:
         source, _ = self.make()
         plan = _staged(source, tmp_path).plan
-        _check(set(source.carriers()) <= set(plan.tasks()), "no task carries that holds nothing")
+        _check(set(source.transfers()) <= set(plan.tasks()), "no task carries that holds nothing")
         source.discard()
 
     def test_copies_can_be_discarded_twice_and_staged_again(self, tmp_path: Path) -> None:

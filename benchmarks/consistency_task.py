@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.witness import Witness
+from autodist_saved.report.witness import Witness
 from benchmarks.counting_model import VARIABLES, build
 from benchmarks.task import take_part, workers_training
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import autodist_saved as ads
-from autodist_saved.gate import Gate
+from autodist_saved.control.gate import Gate
 from benchmarks.arguments import JsonFile
 from benchmarks.job import measure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autodist_saved.memory import highest_bytes, resident_bytes
+from autodist_saved.system.memory import highest_bytes, resident_bytes
 
 MIB = 2**20
 

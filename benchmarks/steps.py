@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from autodist_saved.gate import Gate
+from autodist_saved.control.gate import Gate
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.nursery import Nursery
+from tests.support.nursery import Nursery
 
-pytest_plugins = ["tests.object_store"]
+pytest_plugins = ["tests.support.object_store"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from autodist_saved.errors import BundleError, TargetUnwritableError, UnreadableError
-from autodist_saved.paths import ABSENT
+from autodist_saved.system.paths import ABSENT
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RESTORE = "copy it again from where it was written, or use another one"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from autodist_saved.paths import path_of
+from autodist_saved.system.paths import path_of
 
 
 def index_path(prefix: str | Path) -> Path:

@@ -23,7 +23,7 @@ from autodist_saved.bundle.files import data_path, index_path
 from autodist_saved.bundle.index import read_index
 from autodist_saved.bundle.strings import read_lengths
 from autodist_saved.errors import BundleError
-from autodist_saved.paths import open_to_read
+from autodist_saved.system.paths import open_to_read
 
 _CHUNK_BYTES = 8 * 2**20
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.system.paths import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
-    from autodist_saved.models.changes import Changes
-    from autodist_saved.models.difference import ModelDifference
-    from autodist_saved.models.graph_difference import GraphDifference
-    from autodist_saved.models.variable_difference import ValueChange
+    from autodist_saved.saved_models.changes import Changes
+    from autodist_saved.saved_models.difference import ModelDifference
+    from autodist_saved.saved_models.graph_difference import GraphDifference
+    from autodist_saved.saved_models.variable_difference import ValueChange
 
 _DIFFERENT = 1
 
@@ -60,9 +60,9 @@ def diff(
     import json
 
     from autodist_saved.cli.output import console, warn
-    from autodist_saved.foreign import translated
-    from autodist_saved.models.difference import compare_models
-    from autodist_saved.models.saved_model import open_model
+    from autodist_saved.saved_models.difference import compare_models
+    from autodist_saved.saved_models.saved_model import open_model
+    from autodist_saved.system.error_translation import translated
 
     with translated("diff"):
         models = open_model(a), open_model(b)

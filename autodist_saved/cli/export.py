@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autodist_saved.cli.running_job import Authority, Certificate, Job, Key, TokenFile, export_as_dict, visit
-from autodist_saved.visible import visible
+from autodist_saved.system.escape import visible
 
 
 def export(

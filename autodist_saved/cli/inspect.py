@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.system.paths import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from autodist_saved.bundle import BundleReader
-    from autodist_saved.models.saved_model import SavedModel
-    from autodist_saved.report import ExportReport
+    from autodist_saved.report.report import ExportReport
+    from autodist_saved.saved_models.saved_model import SavedModel
 
 
 def inspect(
@@ -46,8 +46,8 @@ def inspect(
 
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.cli.output import console, plain
-    from autodist_saved.models.place import versions
-    from autodist_saved.models.saved_model import open_model
+    from autodist_saved.saved_models.place import versions
+    from autodist_saved.saved_models.saved_model import open_model
 
     found = versions(model)
     opened = open_model(found[-1] if found else model)
@@ -68,8 +68,8 @@ def inspect(
 
 
 def _facts(model: SavedModel) -> Table:
-    from autodist_saved.models.writer import writer_of
-    from autodist_saved.report import facts_table
+    from autodist_saved.report.report import facts_table
+    from autodist_saved.saved_models.writer import writer_of
 
     said = model.manifest.facts() if model.manifest is not None else []
     return facts_table([("model", str(model.files.root)), ("written by", writer_of(model)), *said])
@@ -125,7 +125,7 @@ def _add(table: Table, *cells: str) -> None:
 def _as_dict(model: SavedModel, versions: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from autodist_saved.models.writer import writer_of
+    from autodist_saved.saved_models.writer import writer_of
 
     return {
         "path": str(model.files.root),

@@ -24,7 +24,7 @@ from autodist_saved.cli.report import report
 from autodist_saved.cli.status import status
 from autodist_saved.cli.verify import verify
 from autodist_saved.errors import AutodistSavedError, ProblemsError
-from autodist_saved.visible import visible
+from autodist_saved.system.escape import visible
 
 app = typer.Typer(
     rich_markup_mode="rich",

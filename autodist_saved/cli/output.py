@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from autodist_saved.visible import visible
+from autodist_saved.system.escape import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from autodist_saved.paths import absence, exists, is_dir, path_of
-from autodist_saved.visible import visible
+from autodist_saved.system.escape import visible
+from autodist_saved.system.paths import absence, exists, is_dir, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autodist_saved.best import BestBy
+    from autodist_saved.publish.best import BestBy
     from autodist_saved.publish.version import Version
 
 
@@ -73,10 +73,10 @@ def prune(
 
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import Problem, RemovalError, UsageError
-    from autodist_saved.foreign import reading
     from autodist_saved.publish.files import SavedModelFiles
-    from autodist_saved.publish.places import base_at
     from autodist_saved.publish.retention import Retention, remove
+    from autodist_saved.publish.target_factory import base_at
+    from autodist_saved.system.error_translation import reading
 
     if best_is is not None and keep_best is None:
         raise UsageError("--best-is says which value of a metric is the best; give --keep-best METRIC, too")
@@ -115,8 +115,8 @@ def prune(
 
 def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: Path) -> BestBy:
     """What is the best, as the newest version says that tells: a rule that fits no version would keep none."""
-    from autodist_saved.best import BestBy
     from autodist_saved.errors import UsageError
+    from autodist_saved.publish.best import BestBy
 
     reports = [version.report for version in versions if version.is_model and version.report is not None]
     measured = sorted({name for report in reports for name in report.metrics})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.paths import path_of
+from autodist_saved.system.paths import path_of
 
 
 def report(
@@ -42,10 +42,10 @@ def report(
 
     from autodist_saved.cli.output import console
     from autodist_saved.errors import ModelError, UsageError
-    from autodist_saved.foreign import translated
-    from autodist_saved.models.saved_model import open_model
-    from autodist_saved.report import facts_table
-    from autodist_saved.report_page.page import render
+    from autodist_saved.report.report import facts_table
+    from autodist_saved.report_views.page import render
+    from autodist_saved.saved_models.saved_model import open_model
+    from autodist_saved.system.error_translation import translated
 
     is_printed = str(page) == "-"
     if is_printed and as_json:

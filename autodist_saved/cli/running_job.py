@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from autodist_saved.control.console_client import ConsoleClient
     from autodist_saved.control.control_pb2 import ExportStatus
-    from autodist_saved.control.visitor import Visitor
 
 _ADDRESS_FIX = "name the address that `autodist-saved launch` tells at its start, HOST:PORT"
 
@@ -31,7 +31,7 @@ Authority = Annotated[
 
 def visit(
     job: str, token_file: Path | None, certificate: Path | None, key: Path | None, authority: Path | None
-) -> Visitor:
+) -> ConsoleClient:
     """Somebody who may ask the job. A cluster file names address and files; options go before what it names.
 
     Raises:
@@ -41,7 +41,7 @@ def visit(
 
     from autodist_saved.cluster import Cluster, ControlFiles
     from autodist_saved.cluster.address import read_address
-    from autodist_saved.control.visitor import Visitor
+    from autodist_saved.control.console_client import ConsoleClient
     from autodist_saved.errors import ClusterConfigError, Problem
 
     files, address = ControlFiles(), job
@@ -58,7 +58,9 @@ def visit(
     elif isinstance(problem := read_address("ADDRESS", job), Problem):
         raise ClusterConfigError("that is no job's address", problems=[problem])
     given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}
-    return Visitor(address, replace(files, **{name: str(path) for name, path in given.items() if path is not None}))
+    return ConsoleClient(
+        address, replace(files, **{name: str(path) for name, path in given.items() if path is not None})
+    )
 
 
 def export_as_dict(export: ExportStatus) -> dict[str, Any]:

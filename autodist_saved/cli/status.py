@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
+    from autodist_saved.control.console_client import ConsoleClient
     from autodist_saved.control.control_pb2 import ExportStatus, StatusReply, TaskStatus
-    from autodist_saved.control.visitor import Visitor
 
 EVERY_SECS = 1.0
 
@@ -60,7 +60,7 @@ def status(
             console.print(_shown(visitor.status()))
 
 
-def _replies(visitor: Visitor, watch: bool) -> Iterator[StatusReply]:
+def _replies(visitor: ConsoleClient, watch: bool) -> Iterator[StatusReply]:
     """One, or one after the other until the job is over."""
     import time
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.paths import is_dir, path_of
-from autodist_saved.visible import visible
+from autodist_saved.system.escape import visible
+from autodist_saved.system.paths import is_dir, path_of
 
 
 def verify(
@@ -51,9 +51,9 @@ def verify(
     """
     import json
 
-    from autodist_saved.foreign import reading
-    from autodist_saved.models.check import check_model
     from autodist_saved.publish.manifest import read_manifest, read_manifest_file
+    from autodist_saved.saved_models.check import check_model
+    from autodist_saved.system.error_translation import reading
 
     manifest = None
     if against is not None:

@@ -9,8 +9,8 @@ import threading
 import time
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.control.member import Membership
-from autodist_saved.export_signals import EXPORT_SIGNALS, NO_STEP_SECS, Exporter
+from autodist_saved.control.member_client import MemberClient
+from autodist_saved.system.signals import EXPORT_SIGNALS, NO_STEP_SECS, Exporter
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class MemberSignals:
     gone. SIGUSR1 is ignored, unless the program has said what to do on it.
     """
 
-    def __init__(self, cluster: Cluster, membership: Membership, sigterm_secs: float) -> None:
+    def __init__(self, cluster: Cluster, membership: MemberClient, sigterm_secs: float) -> None:
         """Handles nothing yet.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -11,7 +12,7 @@ class Standstill:
     """What a cut has seen between :meth:`Cut.acquire` and :meth:`Cut.release`: parts of the export's witness.
 
     Attributes:
-        training, epoch, steps, deaths: as in :class:`~autodist_saved.witness.Witness`.
+        training, epoch, steps, deaths: as in :class:`~autodist_saved.report.witness.Witness`.
     """
 
     training: tuple[str, ...] | None = ()
@@ -49,3 +50,18 @@ class Cut(ABC):
             CutTimeoutError: staging took too long, and they were let go before.
             InconsistentError: some may have gone on by themselves.
         """
+
+
+class NoCut(Cut):
+    """Stops nobody. Right where nobody else trains; otherwise the witness names those who did."""
+
+    def __init__(self, training: Callable[[], tuple[str, ...] | None] = tuple) -> None:
+        """``training`` tells which other tasks are training at the moment it is called; None if it cannot know."""
+        self._training = training
+        self._trained: tuple[str, ...] | None = ()
+
+    def acquire(self) -> None:
+        self._trained = self._training()
+
+    def release(self) -> Standstill:
+        return Standstill(self._trained)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
-from autodist_saved import tensorflow_private
+from autodist_saved.tf_internals import private_api
 
 Node: TypeAlias = node_def_pb2.NodeDef
 
@@ -71,7 +71,7 @@ class Body:
         """How others name an output of a node, counted over all of its outputs."""
         if not self._is_function:
             return f"{node.name}:{number}" if number else node.name
-        arguments = tensorflow_private.op_definition(node.op).output_arg
+        arguments = private_api.op_definition(node.op).output_arg
         if len(arguments) == 1:
             return f"{node.name}:{arguments[0].name}:{number}"
         return f"{node.name}:{arguments[number].name}:0"

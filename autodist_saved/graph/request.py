@@ -10,16 +10,16 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
-from autodist_saved.extra_files import ExtraFiles, extra_file_problems
+from autodist_saved.graph.arguments import ARGUMENTS, taken
 from autodist_saved.graph.devices import DEVICES, Devices
 from autodist_saved.graph.examples import Examples, example_problems
-from autodist_saved.graph.given import ARGUMENTS, taken
-from autodist_saved.graph.main_ops import MAIN_OP_COLLECTIONS
+from autodist_saved.graph.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.serving.serving_graph import Serving
+from autodist_saved.graph.tables import MAIN_OP_COLLECTIONS
 from autodist_saved.graph.tensor_infos import tensor_names
 from autodist_saved.graph.warmup import WARMUP_FILE, warmup_problems
+from autodist_saved.tf_internals import private_api
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class MetaGraphRequest:
             new = [problem for problem in problems if problem not in self.known_problems]  # a copy has them
             object.__setattr__(self, "known_problems", (*self.known_problems, *new))
         for name in ("main_op", "init_op", "train_op"):
-            object.__setattr__(self, name, tensorflow_private.unwrap_resource_assign(getattr(self, name)))
+            object.__setattr__(self, name, private_api.unwrap_resource_assign(getattr(self, name)))
 
     @property
     def assets(self) -> Sequence[tf.Tensor]:
@@ -180,7 +180,7 @@ class MetaGraphRequest:
         for number, asset in enumerate(self.assets):
             place = f"{argument}[{number}]"
             try:
-                path = tensorflow_private.asset_path(asset)
+                path = private_api.asset_path(asset)
             except TypeError as error:
                 yield Problem(place, str(error), fix)
                 continue

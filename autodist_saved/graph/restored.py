@@ -6,12 +6,12 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.graph.body import PASSES_ON, Body, Node, data_inputs
-from autodist_saved.graph.served import Served
+from autodist_saved.graph.restore_spec import RestoreSpec
 from autodist_saved.graph.variable_defs import VARIABLES, known_shape
 from autodist_saved.plan import Shape
 
 
-def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[Served, ...]:
+def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[RestoreSpec, ...]:
     """What a graph restores when it is loaded, each key once.
 
     Args:
@@ -20,14 +20,14 @@ def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[Served, ...]:
     body = Body(meta_graph.graph_def)
     needed = [body.nodes[name] for name in sorted(body.behind([meta_graph.saver_def.restore_op_name]))]
     shapes = _shapes_of_variables(body, needed)
-    found: dict[str, Served] = {}
+    found: dict[str, RestoreSpec] = {}
     for reader in needed:
         if reader.op != "RestoreV2":
             continue
         keys, slices = ([tf.compat.as_text(text) for text in body.value(reader.input[at])] for at in (1, 2))
         for number, (key, piece) in enumerate(zip(keys, slices, strict=True)):
             shape = _whole(piece) if piece else shapes.get((reader.name, number))
-            found[key] = Served(key, key, tf.as_dtype(reader.attr["dtypes"].list.type[number]).name, shape)
+            found[key] = RestoreSpec(key, key, tf.as_dtype(reader.attr["dtypes"].list.type[number]).name, shape)
     return tuple(found.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -71,3 +71,13 @@ def _needed(body: Body, roots: Sequence[str], fills: set[str]) -> set[str]:
         if found <= needed:
             return needed
         needed |= found
+
+
+MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY)
+
+
+def collected_main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
+    """What the collections of a graph name: operations, or tensors."""
+    for key in MAIN_OP_COLLECTIONS:
+        if key in meta_graph.collection_def:
+            yield from meta_graph.collection_def[key].node_list.value

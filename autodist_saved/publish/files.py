@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodist_saved.bundle.data_file import DataFiles
-from autodist_saved.extra_files import OUR_DIRECTORY
-from autodist_saved.paths import files_below, is_file
+from autodist_saved.graph.extra_files import OUR_DIRECTORY
+from autodist_saved.system.paths import files_below, is_file
 
 
 @dataclass(frozen=True)

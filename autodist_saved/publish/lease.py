@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.errors import LeaseLostError
+from autodist_saved.publish.lease_holder import LeaseHolder
 from autodist_saved.publish.lock import Lock
-from autodist_saved.publish.process_name import ProcessName
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class Lease(ABC):
     def _take(self) -> None:
         """Have it from now on."""
 
-    def _named(self) -> ProcessName | None:
+    def _named(self) -> LeaseHolder | None:
         """Who has it, as the file says."""
-        return ProcessName.read(self._path)
+        return LeaseHolder.read(self._path)
 
     def _lost(self) -> LeaseLostError:
         holder = self._named() or "a process that has not said who it is"
@@ -110,13 +110,13 @@ class LockedLease(Lease):
                 "first one is told when it commits",
                 self._base,
             )
-        self._holder = ProcessName.after(self._named(), self._task)
+        self._holder = LeaseHolder.after(self._named(), self._task)
         # Whoever reads meanwhile, or after a crash, sees one line that is whole and perhaps the rest of a longer one.
         os.pwrite(self._lock.descriptor, self._holder.line, 0)
         os.truncate(self._lock.descriptor, len(self._holder.line))
         os.fsync(self._lock.descriptor)
 
-    def _named(self) -> ProcessName | None:
+    def _named(self) -> LeaseHolder | None:
         try:
             return super()._named()
         except OSError:
@@ -138,7 +138,7 @@ class NamedLease(Lease):
         last = self._named()
         if last is not None and last.may_live:
             log.info("%s was published to by %s, which is told if it commits another model", self._base, last)
-        self._holder = ProcessName.after(last, self._task)
+        self._holder = LeaseHolder.after(last, self._task)
         self._path.write_bytes(self._holder.line)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pydantic
 
 from autodist_saved.errors import ModelError, UsageError
-from autodist_saved.foreign import reading
-from autodist_saved.paths import exists
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.report import ExportReport
+from autodist_saved.report.report import ExportReport
+from autodist_saved.system.error_translation import reading
+from autodist_saved.system.paths import exists
 
 
 def write_manifest(files: SavedModelFiles, report: ExportReport) -> None:

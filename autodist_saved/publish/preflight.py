@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
-from autodist_saved.foreign import translated
+from autodist_saved.system.error_translation import translated
 
 CLOCK_SECS = 60
 """So far apart two clocks may be."""

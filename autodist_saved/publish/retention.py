@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import Field
 
-from autodist_saved.best import BestBy
 from autodist_saved.errors import TargetError, UnreadableError
-from autodist_saved.foreign import translated
 from autodist_saved.options import Options
-from autodist_saved.publish.base import Base
-from autodist_saved.publish.recurring import warn_once
+from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.version import Version
+from autodist_saved.publish.version_base import VersionBase
+from autodist_saved.publish.warn_once import warn_once
+from autodist_saved.system.error_translation import translated
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Retention(Options):
             self.keep_days is not None and _days_old(version, now) < self.keep_days
         )
 
-    def apply(self, base: Base[Any]) -> list[Version]:
+    def apply(self, base: VersionBase[Any]) -> list[Version]:
         """Remove the versions of a base that no rule wants, oldest first. Never raises for a file system.
 
         Returns:
@@ -102,7 +102,7 @@ def _days_old(version: Version, now: float) -> float:
     return 0.0 if date is None else (now - date) / _DAY_SECS
 
 
-def remove(base: Base[Any], versions: Iterable[Version]) -> dict[Version, TargetError]:
+def remove(base: VersionBase[Any], versions: Iterable[Version]) -> dict[Version, TargetError]:
     """Remove versions of a base. Never raises for a file system.
 
     Returns:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from autodist_saved.best import BestBy
+from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.report import ExportReport
+from autodist_saved.report.report import ExportReport
 
 
 class Target(ABC):

@@ -8,9 +8,9 @@ from dataclasses import replace
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import BundleError, Problem, VerifyError
 from autodist_saved.plan import ExportPlan
-from autodist_saved.publish.file_sums import sum_problems
+from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.report import FileSum
+from autodist_saved.report.report import FileSum
 
 _FIX = "nothing was made visible; look at the disk, and export again"
 

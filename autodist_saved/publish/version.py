@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
-from autodist_saved.paths import is_file, modified
-from autodist_saved.publish.file_sums import sum_problems
+from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
-from autodist_saved.report import ExportReport
+from autodist_saved.report.report import ExportReport
+from autodist_saved.system.paths import is_file, modified
 
 # Serving reads the name as a signed 64-bit integer and passes over what is none.
 _GREATEST = 2**63 - 1

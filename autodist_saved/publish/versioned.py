@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
-from autodist_saved.best import BestBy
 from autodist_saved.errors import LeaseLostError, PreflightError
-from autodist_saved.foreign import translated
+from autodist_saved.publish.best import BestBy
+from autodist_saved.publish.draft_target import Draft, DraftTarget
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.lease import Lease
-from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
-from autodist_saved.publish.staged_target import StagedTarget, Staging
-from autodist_saved.report import ExportReport
+from autodist_saved.publish.target_factory import base_at
+from autodist_saved.report.report import ExportReport
+from autodist_saved.system.error_translation import translated
 
 
-class VersionedTarget(StagedTarget[Staging]):
+class VersionedTarget(DraftTarget[Draft]):
     """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
 
     A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
@@ -119,12 +119,12 @@ class VersionedTarget(StagedTarget[Staging]):
             self._lease = None  # the next export asks anew
             raise
 
-    def _stage(self, task: str) -> Staging:
+    def _stage(self, task: str) -> Draft:
         self._base.prepare()
         self._take(task)
-        staging: Staging = self._base.stage(task)
-        return staging
+        draft: Draft = self._base.stage(task)
+        return draft
 
-    def _appear(self, staging: Staging) -> str:
+    def _appear(self, draft: Draft) -> str:
         self._check_lease()
-        return str(self._base.appear(staging))
+        return str(self._base.appear(draft))

@@ -119,7 +119,7 @@ class VariableReader:
         self.absent |= {number for number, has_value in self._has_value.items() if not has_value}
 
     def read(self) -> dict[int, Array]:
-        """See :class:`~autodist_saved.transport.copies.Reader`.
+        """See :class:`~autodist_saved.transport.staged_copies.Reader`.
 
         As long as nobody drops the arrays, a training step has to copy a variable before it changes it, unless it is
         a reference variable, which is changed under everybody's eyes.

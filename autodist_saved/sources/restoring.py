@@ -1,6 +1,6 @@
 """The ops that put values back into a saver's variables: large ones row by row, all others whole.
 
-Like those of :mod:`autodist_saved.sources.staging` they are made once, when the saver is made.
+Like those of :mod:`autodist_saved.sources.staging_ops` they are made once, when the saver is made.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
-from autodist_saved.sources.containers import memory_of
-from autodist_saved.sources.rows import has_rows
+from autodist_saved.sources.server_variables import has_rows
+from autodist_saved.sources.staging_builder import memory_of
+from autodist_saved.tf_internals import private_api
 
 # A smaller piece travels in one message anyway, and does without three ops.
 ROWS_FROM_BYTES = 2**20
@@ -50,7 +50,7 @@ class RestoredGroup:
 
 @dataclass(frozen=True)
 class Restoring:
-    """All ops of one saver; ``pieces`` are in the order of :attr:`Staging.pieces`."""
+    """All ops of one saver; ``pieces`` are in the order of :attr:`StagingOps.pieces`."""
 
     pieces: tuple[RestoredPiece, ...]
     groups: tuple[RestoredGroup, ...]
@@ -77,7 +77,7 @@ def build_restoring(saveables: Iterable[Any]) -> Restoring:
 
 
 def _is_large_variable(saveable: Any) -> bool:
-    kinds = (tensorflow_private.ResourceVariableSaveable, tensorflow_private.ReferenceVariableSaveable)
+    kinds = (private_api.ResourceVariableSaveable, private_api.ReferenceVariableSaveable)
     if type(saveable) not in kinds:  # one that is derived may restore in its own way
         return False
     shape, dtype = saveable.specs[0].tensor.shape, saveable.specs[0].dtype.base_dtype
@@ -93,12 +93,12 @@ def _by_rows(saveable: Any, group: int, row_start: tf.Tensor, row_stop: tf.Tenso
     window = {"begin": [row_start], "end": [row_stop], "strides": tf.constant([1], tf.int64)}
     with tf.device(memory_of(spec.device or spec.tensor.device)):
         nothing = tf.zeros(shape, dtype)
-        if isinstance(saveable, tensorflow_private.ResourceVariableSaveable):
+        if isinstance(saveable, private_api.ResourceVariableSaveable):
             handle = saveable.handle_op
             allocate = tf.raw_ops.AssignVariableOp(resource=handle, value=nothing)
             assign = tf.raw_ops.ResourceStridedSliceAssign(ref=handle, value=rows, **window)
         else:
-            reference = tensorflow_private.reference_of(saveable)
+            reference = private_api.reference_of(saveable)
             allocate = _operation(tf.raw_ops.Assign(ref=reference, value=nothing))
             assign = _operation(tf.raw_ops.StridedSliceAssign(ref=reference, value=rows, **window))
     return RestoredPiece(group, 0, allocate, rows, assign)

@@ -14,17 +14,18 @@ import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import patience, tensorflow_private
 from autodist_saved.errors import ExportError, UsageError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, Shape, make_plan
-from autodist_saved.sources.agents import Agents
-from autodist_saved.sources.carrier import Carrier
+from autodist_saved.sources.parameter_servers import ParameterServers
 from autodist_saved.sources.restoring import RestoredPiece, Restoring
 from autodist_saved.sources.sink import Sink
 from autodist_saved.sources.source import Array, Source, Staged, misplanned
-from autodist_saved.sources.staging import Copy, Staging
-from autodist_saved.transport.meeting import Meeting
+from autodist_saved.sources.staging_ops import CopyOps, StagingOps
+from autodist_saved.sources.transfer import Transfer
+from autodist_saved.system import deadline
+from autodist_saved.tf_internals import private_api
+from autodist_saved.transport.rendezvous import Rendezvous
 
 _CLOSED = "the session is closed; export inside its `with` block, or before close()"
 
@@ -35,7 +36,7 @@ class SessionSource(Source):
     Parameter servers stage and give what they can by themselves; the ops are run for the rest.
     """
 
-    def __init__(self, session: v1.Session, staging: Staging) -> None:
+    def __init__(self, session: v1.Session, staging: StagingOps) -> None:
         """Runs nothing before :meth:`connect`.
 
         Args:
@@ -44,7 +45,7 @@ class SessionSource(Source):
         """
         self._session = session
         self._staging = staging
-        self._agents = Agents()
+        self._agents = ParameterServers()
         self._is_busy = False
         self._has_copies = False
 
@@ -56,7 +57,7 @@ class SessionSource(Source):
         if not self._is_busy:
             self._take_turn(options.when_busy)
         self.global_step()  # TensorFlow prepares whatever it runs for the first time
-        meeting = Meeting.of(tf.compat.as_str(self._session.sess_str))
+        meeting = Rendezvous.of(tf.compat.as_str(self._session.sess_str))
         if options.staging == "auto" and meeting is not None and meeting.training() == ():
             # Nobody is stopped who would wait for copies, unless this process trains beside its export.
             gate = getattr(self._session, "gate", None)
@@ -67,7 +68,7 @@ class SessionSource(Source):
     def _take_turn(self, when_busy: str) -> None:
         busy = self._staging.busy
         if when_busy == "wait":
-            patience.acquire(busy, lambda: "an export waits until another one of the same saver is over")
+            deadline.acquire(busy, lambda: "an export waits until another one of the same saver is over")
         elif not busy.acquire(blocking=False):
             raise ExportError(
                 "another export of this saver is under way; wait for it, then export again, or export with "
@@ -120,8 +121,8 @@ class SessionSource(Source):
             raise misplanned(variable.name, piece, found, planned)
         return variable
 
-    def carriers(self) -> Mapping[str, Carrier]:
-        return self._agents.carriers()
+    def transfers(self) -> Mapping[str, Transfer]:
+        return self._agents.transfers()
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
         if self._agents.holds(piece):
@@ -151,7 +152,7 @@ class SessionSource(Source):
             for piece, (first, last) in zip(pieces, pairwise(edges), strict=True)
         ]
 
-    def _window(self, copy: Copy, row_start: int, row_count: int) -> Array:
+    def _window(self, copy: CopyOps, row_start: int, row_count: int) -> Array:
         rows: Array = self._session.run(
             copy.rows, {self._staging.row_start: row_start, self._staging.row_count: row_count}
         )
@@ -172,7 +173,7 @@ class SessionSource(Source):
 class SessionSink(Sink):
     """Restores with ops that a :class:`~autodist_saved.Saver` has put into the session's graph."""
 
-    def __init__(self, session: v1.Session, staging: Staging, restoring: Restoring) -> None:
+    def __init__(self, session: v1.Session, staging: StagingOps, restoring: Restoring) -> None:
         """``session`` is a plain session; nothing is run before :meth:`allocate`."""
         self._session = session
         self._staging = staging
@@ -228,6 +229,6 @@ def plain_session(session: Any) -> v1.Session:
             plain = session.raw_session() if hasattr(session, "raw_session") else session
     except (AttributeError, RuntimeError) as error:
         raise UsageError(_CLOSED) from error
-    if plain is None or tensorflow_private.is_closed(plain):
+    if plain is None or private_api.is_closed(plain):
         raise UsageError(_CLOSED)
     return plain

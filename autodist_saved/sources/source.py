@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from autodist_saved.errors import ExportError
-from autodist_saved.memory import TaskMemory
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, Piece
-from autodist_saved.sources.carrier import Carrier
+from autodist_saved.sources.transfer import Transfer
+from autodist_saved.system.memory import TaskMemory
 
 Array = npt.NDArray[np.generic]
 
@@ -85,7 +85,7 @@ class Source(ABC):
         The writers are stopped meanwhile, where the cut can stop them.
         """
 
-    def carriers(self) -> Mapping[str, Carrier]:
+    def transfers(self) -> Mapping[str, Transfer]:
         """6. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read."""
         return {}
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autodist_saved.transport.free_memory import free_bytes
+from autodist_saved.system.memory import free_bytes
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
 from autodist_saved.errors import Problem, VerifyError
-from autodist_saved.foreign import first_line
-from autodist_saved.priority import NICENESS
+from autodist_saved.system.error_translation import first_line
+from autodist_saved.system.niceness import NICENESS
 from autodist_saved.verification import loader
 from autodist_saved.verification.comparison import Array
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, VerifyError
-from autodist_saved.foreign import first_line
-from autodist_saved.graph_writes import GraphWrites
+from autodist_saved.job.step_detection import StepDetector
+from autodist_saved.system.error_translation import first_line
 from autodist_saved.verification.comparison import Array
 from autodist_saved.verification.question import Question, fetches
 
@@ -32,7 +32,7 @@ class LiveJob:
         """
         self._session = session
         self._signatures = signatures
-        self._writes = GraphWrites(session.graph)
+        self._writes = StepDetector(session.graph)
         self._timeout_secs = timeout_secs
         self._options = v1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
         self.has_gpus = any(device.device_type == "GPU" for device in session.list_devices())

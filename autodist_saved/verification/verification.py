@@ -10,8 +10,8 @@ from pathlib import Path
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, SignatureError, VerifyError
-from autodist_saved.graph.describe import MetaGraph
-from autodist_saved.graph.doubts import doubts
+from autodist_saved.graph.meta_graph_builder import MetaGraph
+from autodist_saved.graph.nondeterminism import doubts
 from autodist_saved.graph.reach import is_for_users
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.options import ExportOptions

@@ -15,7 +15,7 @@ import pytest
 from autodist_saved.cli.main import app
 from tests.cli.command_line import Done, run
 from tests.cli.test_main import PROGRAM
-from tests.saved_models import KINDS
+from tests.support.saved_models import KINDS
 
 COMMANDS = {
     "inspect": "inspect PLACE",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command_line import run
-from tests.saved_models import write_ours
+from tests.support.saved_models import write_ours
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError
-from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
+from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.cli.command_line import run
-from tests.meta_graphs import request
-from tests.recording_cut import RecordingCut
-from tests.saved_models import write_ours, write_v1
+from tests.support.meta_graphs import request
+from tests.support.recording_cut import RecordingCut
+from tests.support.saved_models import write_ours, write_v1
 
 
 @pytest.fixture(scope="module")

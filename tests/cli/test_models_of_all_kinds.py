@@ -17,7 +17,7 @@ from autodist_saved.cli.main import app
 from autodist_saved.errors import AutodistSavedError
 from tests.bundle.bundles import write_bundle
 from tests.cli.test_main import PROGRAM
-from tests.saved_models import KINDS
+from tests.support.saved_models import KINDS
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError, PreflightError, UnreadableError, UsageError
-from autodist_saved.paths import store_of
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.object_store import models
-from tests.saved_models import write_ours
+from autodist_saved.system.paths import store_of
+from tests.support.object_store import models
+from tests.support.saved_models import write_ours
 
 
 @pytest.fixture

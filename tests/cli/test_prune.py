@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from autodist_saved.best import Mode
 from autodist_saved.cli.main import app
 from autodist_saved.errors import OptionsError, RemovalError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
+from autodist_saved.report.report import Mode
 from tests.publish.models import make_version, numbers
 
 

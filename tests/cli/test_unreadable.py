@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from autodist_saved.paths import path_of, store_of
+from autodist_saved.system.paths import path_of, store_of
 from tests.cli.command_line import run
-from tests.object_store import models
-from tests.saved_models import write_ours
+from tests.support.object_store import models
+from tests.support.saved_models import write_ours
 
 COMMANDS = {
     "inspect": "inspect PLACE",

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError, OtherModelError, UsageError
 from tests.cli.command_line import run
-from tests.saved_models import write_ours
+from tests.support.saved_models import write_ours
 
 
 @pytest.fixture

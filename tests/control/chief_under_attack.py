@@ -15,11 +15,11 @@ import threading
 from pathlib import Path
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.control.chief import ControlServer
+from autodist_saved.control.chief_service import ChiefService
 
 if __name__ == "__main__":
     logging.basicConfig(level="INFO")
-    servers = [ControlServer(Cluster.from_tf_config({"TF_CONFIG": text})) for text in sys.argv[1:]]
+    servers = [ChiefService(Cluster.from_tf_config({"TF_CONFIG": text})) for text in sys.argv[1:]]
     for server in servers:
         server.start()
     for _ in sys.stdin:

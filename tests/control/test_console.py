@@ -19,18 +19,18 @@ from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
 from autodist_saved.cluster import Cluster, ControlFiles, Task
-from autodist_saved.control.chief import ControlServer
-from autodist_saved.control.member import Membership
-from autodist_saved.control.visitor import Visitor
-from autodist_saved.cut.none import NoCut
+from autodist_saved.control.chief_service import ChiefService
+from autodist_saved.control.console_client import ConsoleClient
+from autodist_saved.control.export_history import KEPT, ExportHistory
+from autodist_saved.control.gate import Gate
+from autodist_saved.control.member_client import MemberClient
+from autodist_saved.cut.cut import NoCut
 from autodist_saved.errors import ClusterConfigError, ExportError, JobError, TaskUnreachableError
-from autodist_saved.export import Export
-from autodist_saved.gate import Gate
-from autodist_saved.journal import KEPT, Journal
 from autodist_saved.options import ExportOptions, SessionOptions
+from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.meta_graphs import request
+from tests.support.meta_graphs import request
 
 
 class Chief:
@@ -38,13 +38,13 @@ class Chief:
 
     def __init__(self) -> None:
         self.cluster = Cluster.local(ps=1, workers=1, chief=True)
-        self.gate, self.journal = Gate(), Journal()
-        self.server = ControlServer(self.cluster, gate=self.gate, journal=self.journal)
+        self.gate, self.history = Gate(), ExportHistory()
+        self.server = ChiefService(self.cluster, gate=self.gate, history=self.history)
         self.server.start()
         self.address = str(self.cluster.control_address)
 
     def export(self, target: str) -> None:
-        export = Export("chief:0", LocalTarget(target), ExportOptions(), self.journal)
+        export = Export("chief:0", LocalTarget(target), ExportOptions(), self.history)
         export.capture(request(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
         export.publish()
 
@@ -57,17 +57,17 @@ def chief() -> Iterator[Chief]:
 
 
 @pytest.fixture
-def visitor(chief: Chief) -> Iterator[Visitor]:
-    with Visitor(chief.address, ControlFiles()) as visitor:
+def visitor(chief: Chief) -> Iterator[ConsoleClient]:
+    with ConsoleClient(chief.address, ControlFiles()) as visitor:
         yield visitor
 
 
-def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: Visitor) -> None:
+def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: ConsoleClient) -> None:
     gate = Gate()
     for some in (chief.gate, gate, gate):
         with some.step():
             pass
-    worker = Membership(chief.cluster.for_task(Task("worker", 0)), SessionOptions(start_timeout_secs=20), gate=gate)
+    worker = MemberClient(chief.cluster.for_task(Task("worker", 0)), SessionOptions(start_timeout_secs=20), gate=gate)
     worker.join()
     chief.server.park(5, 60)
     assert chief.server.wait_for_news(lambda roster: any(m.is_parked(5) for m in roster), 20)
@@ -82,7 +82,7 @@ def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: Visitor)
 
 
 def test_an_export_on_request_tells_how_it_goes_and_ends_with_the_path(
-    chief: Chief, visitor: Visitor, tmp_path: Path
+    chief: Chief, visitor: ConsoleClient, tmp_path: Path
 ) -> None:
     go_on = threading.Event()
 
@@ -100,7 +100,7 @@ def test_an_export_on_request_tells_how_it_goes_and_ends_with_the_path(
     assert (entry.target, entry.path, entry.error) == (last.path, last.path, "")
 
 
-def test_a_failed_export_says_why(chief: Chief, visitor: Visitor, tmp_path: Path) -> None:
+def test_a_failed_export_says_why(chief: Chief, visitor: ConsoleClient, tmp_path: Path) -> None:
     chief.server.console.export_with(chief.export)
     (tmp_path / "model").write_text("taken")
     with pytest.raises(ExportError, match="the job did not export: TargetExistsError"):
@@ -110,7 +110,7 @@ def test_a_failed_export_says_why(chief: Chief, visitor: Visitor, tmp_path: Path
     list(visitor.export(str(tmp_path / "other")))
 
 
-def test_a_job_that_does_not_export_says_so(chief: Chief, visitor: Visitor) -> None:
+def test_a_job_that_does_not_export_says_so(chief: Chief, visitor: ConsoleClient) -> None:
     with pytest.raises(JobError, match=r"session\.export_on_request"):
         list(visitor.export("/models/1"))
     chief.server.console.export_with(lambda _: None)
@@ -120,7 +120,7 @@ def test_a_job_that_does_not_export_says_so(chief: Chief, visitor: Visitor) -> N
         list(visitor.export(""))
 
 
-def test_one_export_on_request_at_a_time(chief: Chief, visitor: Visitor, tmp_path: Path) -> None:
+def test_one_export_on_request_at_a_time(chief: Chief, visitor: ConsoleClient, tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def export(target: str) -> None:
@@ -149,7 +149,7 @@ def test_an_export_goes_on_when_who_asked_has_gone(chief: Chief, tmp_path: Path)
         done.set()
 
     chief.server.console.export_with(export)
-    with Visitor(chief.address, ControlFiles()) as visitor:
+    with ConsoleClient(chief.address, ControlFiles()) as visitor:
 
         def ask() -> None:
             with pytest.raises(JobError):
@@ -166,7 +166,7 @@ def test_an_export_goes_on_when_who_asked_has_gone(chief: Chief, tmp_path: Path)
 
 def test_nobody_at_the_address_is_told() -> None:
     address = str(Cluster.local(ps=1, workers=1).control_address)
-    with Visitor(address, ControlFiles()) as visitor, pytest.raises(TaskUnreachableError, match=address):
+    with ConsoleClient(address, ControlFiles()) as visitor, pytest.raises(TaskUnreachableError, match=address):
         visitor.status()
 
 
@@ -175,7 +175,7 @@ def test_a_port_of_tensorflow_is_told_from_the_chief() -> None:
     address = f"localhost:{server.add_insecure_port('localhost:0')}"
     server.start()
     with (
-        Visitor(address, ControlFiles()) as visitor,
+        ConsoleClient(address, ControlFiles()) as visitor,
         pytest.raises(TaskUnreachableError, match=f"{address} is no control service, .* TensorFlow server of a task"),
     ):
         visitor.status()
@@ -183,7 +183,7 @@ def test_a_port_of_tensorflow_is_told_from_the_chief() -> None:
 
 
 def test_the_log_names_who_asks_for_an_export(
-    chief: Chief, visitor: Visitor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    chief: Chief, visitor: ConsoleClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     chief.server.console.export_with(chief.export)
@@ -192,10 +192,10 @@ def test_the_log_names_who_asks_for_an_export(
 
 
 def test_the_last_exports_are_kept() -> None:
-    journal = Journal()
+    history = ExportHistory()
     for number in range(KEPT + 3):
-        journal.note(journal.begin(f"/models/{number}"), error="no")
-    assert [entry.number for entry in journal.entries()] == list(range(4, KEPT + 4))
+        history.note(history.begin(f"/models/{number}"), error="no")
+    assert [entry.number for entry in history.entries()] == list(range(4, KEPT + 4))
 
 
 def test_the_command_line_shows_and_exports(chief: Chief, tmp_path: Path) -> None:

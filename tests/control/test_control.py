@@ -16,9 +16,9 @@ import pytest
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
-from autodist_saved.control.chief import ControlServer, MemberState
-from autodist_saved.control.member import Membership
-from autodist_saved.control.wire import job_digest
+from autodist_saved.control.channel import job_digest
+from autodist_saved.control.chief_service import ChiefService, MemberState
+from autodist_saved.control.member_client import MemberClient
 from autodist_saved.errors import (
     ChiefLostError,
     ClusterConfigError,
@@ -37,22 +37,22 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def chief(cluster: Cluster) -> Iterator[ControlServer]:
-    server = ControlServer(cluster)
+def chief(cluster: Cluster) -> Iterator[ChiefService]:
+    server = ChiefService(cluster)
     server.start()
     yield server
     server.end_job(succeeded=False, reason="the test is over")
 
 
-Join = Callable[[str], Membership]
+Join = Callable[[str], MemberClient]
 
 
 @pytest.fixture
 def join(cluster: Cluster) -> Iterator[Join]:
-    members: list[Membership] = []
+    members: list[MemberClient] = []
 
-    def make(task: str, options: SessionOptions = QUICK) -> Membership:
-        member = Membership(cluster.for_task(Task.parse(task)), options)
+    def make(task: str, options: SessionOptions = QUICK) -> MemberClient:
+        member = MemberClient(cluster.for_task(Task.parse(task)), options)
         member.join()
         members.append(member)
         return member
@@ -62,7 +62,7 @@ def join(cluster: Cluster) -> Iterator[Join]:
         member.leave()
 
 
-def test_workers_are_expected_then_joined_then_finished(chief: ControlServer, join: Join) -> None:
+def test_workers_are_expected_then_joined_then_finished(chief: ChiefService, join: Join) -> None:
     assert chief.workers(MemberState.EXPECTED) == ("worker:0", "worker:1")
     first, second = join("worker:0"), join("worker:1")
     assert chief.workers(MemberState.JOINED) == ("worker:0", "worker:1")
@@ -74,11 +74,11 @@ def test_workers_are_expected_then_joined_then_finished(chief: ControlServer, jo
     assert chief.workers(MemberState.FINISHED) == ("worker:0", "worker:1")
 
 
-def test_the_chief_waits_for_a_worker_that_has_not_come_yet(chief: ControlServer) -> None:
+def test_the_chief_waits_for_a_worker_that_has_not_come_yet(chief: ChiefService) -> None:
     assert chief.wait_for_workers(0.1) == ("worker:0", "worker:1")
 
 
-def test_the_end_of_the_job_reaches_every_member(chief: ControlServer, join: Join) -> None:
+def test_the_end_of_the_job_reaches_every_member(chief: ChiefService, join: Join) -> None:
     parameter_server, worker = join("ps:0"), join("worker:0")
     assert not parameter_server.is_over()
     chief.end_job(succeeded=True)
@@ -86,7 +86,7 @@ def test_the_end_of_the_job_reaches_every_member(chief: ControlServer, join: Joi
     worker.wait_until_over()
 
 
-def test_a_failure_of_the_chief_reaches_every_member_with_its_reason(chief: ControlServer, join: Join) -> None:
+def test_a_failure_of_the_chief_reaches_every_member_with_its_reason(chief: ChiefService, join: Join) -> None:
     member = join("ps:0")
     chief.end_job(succeeded=False, reason="chief:0: OSError: disk on fire")
     with pytest.raises(JobFailedError, match="the chief ended the job: chief:0: OSError: disk on fire"):
@@ -98,7 +98,7 @@ def test_every_trainer_is_told_once_that_a_parameter_server_is_lost(
 ) -> None:
     _, chief_told = chief_that_listens
     worker_told: queue.Queue[str] = queue.Queue()
-    worker = Membership(cluster.for_task(Task("worker", 0)), QUICK, worker_told.put)
+    worker = MemberClient(cluster.for_task(Task("worker", 0)), QUICK, worker_told.put)
     worker.join()
     with subprocess.Popen(
         [sys.executable, "-c", MEMBER],
@@ -118,9 +118,9 @@ def test_every_trainer_is_told_once_that_a_parameter_server_is_lost(
 def test_a_parameter_server_that_was_only_cut_off_is_not_lost(
     cluster: Cluster, chief_that_listens: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autodist_saved.control.chief.PARAMETER_SERVER_GRACE_SECS", 1.0)
+    monkeypatch.setattr("autodist_saved.control.chief_service.PARAMETER_SERVER_GRACE_SECS", 1.0)
     chief, told = chief_that_listens
-    member = Membership(cluster.for_task(Task("ps", 0)), SessionOptions(chief_timeout_secs=30))
+    member = MemberClient(cluster.for_task(Task("ps", 0)), SessionOptions(chief_timeout_secs=30))
     member.join()
     first_stream = chief._members["ps:0"].stream
     first_stream.cancel()
@@ -134,13 +134,13 @@ def test_a_parameter_server_that_was_only_cut_off_is_not_lost(
 @pytest.fixture
 def chief_that_listens(cluster: Cluster) -> Iterator[Any]:
     told: queue.Queue[str] = queue.Queue()
-    server = ControlServer(cluster, told.put)
+    server = ChiefService(cluster, told.put)
     server.start()
     yield server, told
     server.end_job(succeeded=False, reason="the test is over")
 
 
-def test_a_job_that_ends_waits_for_a_parameter_server_on_its_way(chief: ControlServer, join: Join) -> None:
+def test_a_job_that_ends_waits_for_a_parameter_server_on_its_way(chief: ChiefService, join: Join) -> None:
     ending = threading.Thread(target=chief.end_job, kwargs={"succeeded": True})
     ending.start()
     join("ps:0").wait_until_over()
@@ -149,7 +149,7 @@ def test_a_job_that_ends_waits_for_a_parameter_server_on_its_way(chief: ControlS
 
 
 def test_a_chief_that_is_not_there_is_named_with_its_address(cluster: Cluster) -> None:
-    member = Membership(cluster.for_task(Task("ps", 0)), SessionOptions(start_timeout_secs=0.3))
+    member = MemberClient(cluster.for_task(Task("ps", 0)), SessionOptions(start_timeout_secs=0.3))
     with pytest.raises(
         TaskUnreachableError, match=r"ps:0 waited 0.3 s for chief:0 .*in vain; start the chief"
     ) as caught:
@@ -158,7 +158,7 @@ def test_a_chief_that_is_not_there_is_named_with_its_address(cluster: Cluster) -
 
 
 def test_a_chief_that_goes_away_is_given_up(cluster: Cluster, join: Join) -> None:
-    server = ControlServer(cluster)
+    server = ChiefService(cluster)
     server.start()
     member = join("ps:0")
     server._server.stop(0).wait()  # as if its process had died: no message
@@ -169,11 +169,11 @@ def test_a_chief_that_goes_away_is_given_up(cluster: Cluster, join: Join) -> Non
 
 
 def test_a_chief_that_comes_back_finds_its_members_again(cluster: Cluster, join: Join) -> None:
-    first = ControlServer(cluster)
+    first = ChiefService(cluster)
     first.start()
     member = join("worker:0", SessionOptions(start_timeout_secs=20, chief_timeout_secs=20))
     first._server.stop(0).wait()
-    second = ControlServer(cluster)
+    second = ChiefService(cluster)
     second.start()
     with second._changed:
         assert second._changed.wait_for(lambda: second._in(MemberState.JOINED, parameter_servers=False), 20)
@@ -182,27 +182,25 @@ def test_a_chief_that_comes_back_finds_its_members_again(cluster: Cluster, join:
         member.wait_until_over()
 
 
-def test_a_port_that_is_taken_is_refused_with_the_fix(cluster: Cluster, chief: ControlServer) -> None:
+def test_a_port_that_is_taken_is_refused_with_the_fix(cluster: Cluster, chief: ChiefService) -> None:
     with pytest.raises(ClusterConfigError, match="it is taken, or not an address of this machine") as caught:
-        ControlServer(cluster).start()
+        ChiefService(cluster).start()
     assert "set `control:` in the cluster file" in str(caught.value)
 
 
-def test_a_task_with_another_description_of_the_cluster_is_turned_away(
-    cluster: Cluster, chief: ControlServer
-) -> None:
+def test_a_task_with_another_description_of_the_cluster_is_turned_away(cluster: Cluster, chief: ChiefService) -> None:
     other = Cluster(
         {**cluster.addresses, "worker": ("localhost:1", "localhost:2")},
         task=Task("worker", 0),
         control=cluster.control_address,
     )
     with pytest.raises(JobError, match="turned this task away: worker:0 has another description of the cluster"):
-        Membership(other, QUICK).join()
+        MemberClient(other, QUICK).join()
     assert chief.workers(MemberState.JOINED) == ()
 
 
 @pytest.mark.parametrize("task", ["worker:7", "chief:0", "", "../../etc"])
-def test_a_stranger_is_turned_away(cluster: Cluster, chief: ControlServer, task: str) -> None:
+def test_a_stranger_is_turned_away(cluster: Cluster, chief: ChiefService, task: str) -> None:
     hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), task=task))
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         answers = control_pb2_grpc.ControlStub(channel).Join(iter([hello]), wait_for_ready=True, timeout=20)
@@ -210,7 +208,7 @@ def test_a_stranger_is_turned_away(cluster: Cluster, chief: ControlServer, task:
             next(answers)
 
 
-def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: ControlServer) -> None:
+def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: ChiefService) -> None:
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         answers = control_pb2_grpc.ControlStub(channel).Join(iter([]), wait_for_ready=True, timeout=20)
         with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
@@ -218,9 +216,9 @@ def test_a_stream_without_a_word_is_turned_away(cluster: Cluster, chief: Control
 
 
 def test_strangers_that_say_nothing_do_not_keep_members_out(
-    cluster: Cluster, chief: ControlServer, join: Join, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, chief: ChiefService, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autodist_saved.control.lobby.HELLO_SECS", 0.5)
+    monkeypatch.setattr("autodist_saved.control.security.pending_streams.HELLO_SECS", 0.5)
     silence = threading.Event()
 
     def say_nothing() -> Iterator[control_pb2.MemberMessage]:
@@ -239,9 +237,9 @@ def test_strangers_that_say_nothing_do_not_keep_members_out(
 MEMBER = """
 import os
 from autodist_saved.cluster import Cluster
-from autodist_saved.control.member import Membership
+from autodist_saved.control.member_client import MemberClient
 from autodist_saved.options import SessionOptions
-member = Membership(Cluster.from_tf_config(), SessionOptions())
+member = MemberClient(Cluster.from_tf_config(), SessionOptions())
 member.join()
 print("joined", flush=True)
 member.wait_until_over()
@@ -250,7 +248,7 @@ member.wait_until_over()
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_a_worker_that_dies_or_stops_answering_is_lost_and_not_waited_for(
-    cluster: Cluster, chief: ControlServer, number: int
+    cluster: Cluster, chief: ChiefService, number: int
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", MEMBER],

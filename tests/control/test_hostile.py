@@ -24,10 +24,10 @@ import pytest
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.cluster.address import Address
 from autodist_saved.control import control_pb2
-from autodist_saved.control.credentials import Credentials
-from autodist_saved.control.member import Membership
+from autodist_saved.control.channel import MESSAGE_BYTES_MAX, job_digest
+from autodist_saved.control.member_client import MemberClient
+from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.control.server import STRANGERS_MAX
-from autodist_saved.control.wire import MESSAGE_BYTES_MAX, job_digest
 from autodist_saved.options import SessionOptions
 from tests.control.certificates import Authority
 
@@ -255,7 +255,7 @@ class Attacker:
 
 @pytest.mark.timeout(300)  # for busy machines
 def test_ten_thousand_strangers_change_nothing(jobs: Jobs, chief: Chief) -> None:
-    members = [Membership(job.for_task("ps:0"), SessionOptions()) for job in jobs.all]
+    members = [MemberClient(job.for_task("ps:0"), SessionOptions()) for job in jobs.all]
     for member in members:
         member.join()
     attacker = Attacker(jobs)
@@ -283,7 +283,7 @@ def test_ten_thousand_strangers_change_nothing(jobs: Jobs, chief: Chief) -> None
     attacker.crowd(jobs.tls, STRANGERS_MAX + 50)
     for job, member in zip(jobs.all, members, strict=True):
         # With more strangers there than may be, it has to wait until the first of them are hung up on.
-        newcomer = Membership(job.for_task("worker:0"), SessionOptions(start_timeout_secs=18))
+        newcomer = MemberClient(job.for_task("worker:0"), SessionOptions(start_timeout_secs=18))
         newcomer.join()
         assert not member.is_over()
         newcomer.leave()

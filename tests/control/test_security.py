@@ -16,13 +16,14 @@ import grpc
 import pytest
 
 from autodist_saved.cluster import Cluster, ControlFiles, Task
-from autodist_saved.control import control_pb2, control_pb2_grpc, lobby
-from autodist_saved.control.chief import ControlServer, MemberState
-from autodist_saved.control.credentials import MAKE_A_TOKEN, Credentials
-from autodist_saved.control.doorkeeper import CALLS_MAX
-from autodist_saved.control.member import Membership
-from autodist_saved.control.refusals import LINES_MAX, Refusals
-from autodist_saved.control.wire import job_digest
+from autodist_saved.control import control_pb2, control_pb2_grpc
+from autodist_saved.control.channel import job_digest
+from autodist_saved.control.chief_service import ChiefService, MemberState
+from autodist_saved.control.member_client import MemberClient
+from autodist_saved.control.security import pending_streams
+from autodist_saved.control.security.auth_interceptor import CALLS_MAX
+from autodist_saved.control.security.credentials import MAKE_A_TOKEN, Credentials
+from autodist_saved.control.security.rejection_log import LINES_MAX, RejectionLog
 from autodist_saved.errors import ClusterConfigError, JobError, TaskUnreachableError
 from autodist_saved.options import SessionOptions
 from tests.control.certificates import Authority
@@ -69,15 +70,15 @@ def stranger_files(tmp_path_factory: pytest.TempPathFactory) -> ControlFiles:
     return Authority(tmp_path_factory.mktemp("theirs"), "theirs").issue("stranger")
 
 
-Serve = Callable[[ControlFiles], ControlServer]
+Serve = Callable[[ControlFiles], ChiefService]
 
 
 @pytest.fixture
 def serve(cluster: Cluster) -> Iterator[Serve]:
-    servers: list[ControlServer] = []
+    servers: list[ChiefService] = []
 
-    def make(files: ControlFiles) -> ControlServer:
-        servers.append(ControlServer(replace(cluster, control_files=files)))
+    def make(files: ControlFiles) -> ChiefService:
+        servers.append(ChiefService(replace(cluster, control_files=files)))
         servers[-1].start()
         return servers[-1]
 
@@ -88,7 +89,7 @@ def serve(cluster: Cluster) -> Iterator[Serve]:
 
 def join(cluster: Cluster, files: ControlFiles, options: SessionOptions = PATIENT) -> None:
     """Join as the worker, and leave."""
-    member = Membership(replace(cluster, task=Task("worker", 0), control_files=files), options)
+    member = MemberClient(replace(cluster, task=Task("worker", 0), control_files=files), options)
     try:
         member.join()
     finally:
@@ -106,7 +107,7 @@ def exposed(files: ControlFiles) -> Cluster:
 
 @pytest.mark.parametrize(
     "start",
-    [ControlServer, lambda cluster: Membership(cluster.for_task("ps:0"), PATIENT)],
+    [ChiefService, lambda cluster: MemberClient(cluster.for_task("ps:0"), PATIENT)],
     ids=["chief", "member"],
 )
 def test_what_other_machines_can_reach_does_not_start_without_token_or_tls(start: Callable[[Cluster], Any]) -> None:
@@ -138,7 +139,7 @@ def test_token_or_mutual_tls_is_enough(token: ControlFiles, chief_files: Control
 
 def test_a_certificate_of_the_chief_alone_keeps_nobody_out(chief_files: ControlFiles) -> None:
     with pytest.raises(ClusterConfigError, match="nothing but the chief's own certificate is set"):
-        ControlServer(exposed(replace(chief_files, authority=None)))
+        ChiefService(exposed(replace(chief_files, authority=None)))
 
 
 BAD_TOKENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
@@ -191,20 +192,20 @@ def test_a_key_that_others_can_read_or_of_another_certificate_is_refused(
         (chief_files.certificate, "it is not the key of .*chief.pem"),
     ):
         with pytest.raises(ClusterConfigError, match=rf"control.key, {key}: {what}"):
-            ControlServer(replace(cluster, control_files=replace(chief_files, key=key)))
+            ChiefService(replace(cluster, control_files=replace(chief_files, key=key)))
 
 
 def test_all_bad_files_are_named_at_once(tmp_path: Path, chief_files: ControlFiles) -> None:
     text = made(tmp_path / "text", mode=0o644)
     files = ControlFiles(text, text, chief_files.key, str(tmp_path / "absent"))
     with pytest.raises(ClusterConfigError) as caught:
-        ControlServer(exposed(files))
+        ChiefService(exposed(files))
     assert [problem.place for problem in caught.value.problems] == [
         f"control.token_file, {text}",
         f"control.authority, {tmp_path}/absent",
     ]
     with pytest.raises(ClusterConfigError) as caught:
-        ControlServer(exposed(replace(files, authority=text)))
+        ChiefService(exposed(replace(files, authority=text)))
     assert [problem.place for problem in caught.value.problems] == [
         f"control.token_file, {text}",
         f"control.certificate, {text}",
@@ -275,7 +276,7 @@ def test_refusals_that_are_not_named_are_counted(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    refusals = Refusals()
+    refusals = RejectionLog()
     for number in range(25):
         refusals.note(f"peer {number}", "no token")
     now += 11
@@ -373,7 +374,7 @@ def test_token_and_mutual_tls_are_both_asked_for(
 def test_the_stream_that_has_been_silent_longest_makes_room(
     cluster: Cluster, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lobby, "HELLO_SECS", 60.0)
+    monkeypatch.setattr(pending_streams, "HELLO_SECS", 60.0)
     serve(ControlFiles())
     silence = threading.Event()
 
@@ -383,7 +384,7 @@ def test_the_stream_that_has_been_silent_longest_makes_room(
 
     channels = [
         grpc.insecure_channel(str(cluster.control_address), [("grpc.use_local_subchannel_pool", 1)])
-        for _ in range(3 * lobby.STREAMS_MAX)
+        for _ in range(3 * pending_streams.STREAMS_MAX)
     ]
     streams = [control_pb2_grpc.ControlStub(each).Join(say_nothing(), wait_for_ready=True) for each in channels]
     join(cluster, ControlFiles())
@@ -394,7 +395,7 @@ def test_the_stream_that_has_been_silent_longest_makes_room(
 
 
 def test_calls_of_another_service_take_no_thread_that_members_need(cluster: Cluster) -> None:
-    chief = ControlServer(cluster)
+    chief = ChiefService(cluster)
     ends = threading.Event()
 
     def endless(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -425,7 +426,7 @@ def test_a_member_that_sends_what_is_no_message_loses_its_stream_and_no_other_do
     cluster: Cluster, serve: Serve
 ) -> None:
     chief = serve(ControlFiles())
-    member = Membership(cluster.for_task("ps:0"), PATIENT)
+    member = MemberClient(cluster.for_task("ps:0"), PATIENT)
     member.join()
     hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), task="worker:0"))
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
@@ -443,7 +444,7 @@ def test_bytes_that_are_no_message_end_their_stream_without_a_traceback(
     cluster: Cluster, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     serve(ControlFiles())
-    member = Membership(cluster.for_task("ps:0"), PATIENT)
+    member = MemberClient(cluster.for_task("ps:0"), PATIENT)
     member.join()
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         call = channel.stream_stream("/autodist_saved.control.Control/Join")

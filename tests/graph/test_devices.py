@@ -11,9 +11,9 @@ from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import GraphError, SignatureError
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.describe import describe
 from autodist_saved.graph.devices import clear_devices, mend_colocation
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from tests.support.meta_graphs import request
 
 PS = "/job:ps/replica:0/task:1"
 

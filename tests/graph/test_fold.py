@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import autodist_saved as ads
 from autodist_saved.errors import SignatureError
-from tests.served import ask, export, grid, ops, signatures, variables
+from tests.support.served import ask, export, grid, ops, signatures, variables
 
 ROWS, COLUMNS = 11, 4
 IDS = np.array([3, 10, 0, 3, 7, 4], np.int32)

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import GraphError
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.describe import describe
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from autodist_saved.tf_internals import private_api
+from tests.support.meta_graphs import request
 
 
 def described(graph: tf.Graph, foreign: str, op_type: str = "HorovodAllreduce", **arguments: Any) -> Any:
@@ -99,7 +99,7 @@ def test_ops_that_tensorflow_has_and_does_not_list_are_known(graph: tf.Graph) ->
 
 
 def test_no_process_is_started_for_a_graph_of_ordinary_ops(graph: tf.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(tensorflow_private, "ops_of_plain_tensorflow")
+    monkeypatch.delattr(private_api, "ops_of_plain_tensorflow")
 
     @tf.function
     def twice(value: tf.Tensor) -> tf.Tensor:

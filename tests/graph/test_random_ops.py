@@ -12,8 +12,8 @@ from tensorflow.python.framework import op_def_registry
 
 from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.checks.random_ops import RANDOM_OPS
-from autodist_saved.graph.describe import describe
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from tests.support.meta_graphs import request
 
 _SOUND_RANDOM = re.compile(
     "Random|Rng|Sample|Multinomial|Shuffle|Normal|Uniform|Poisson|Gamma|Bernoulli|Binomial|Noise|Dropout"

@@ -7,8 +7,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.describe import describe
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from tests.support.meta_graphs import request
 
 
 def warned(graph: tf.Graph, caplog: pytest.LogCaptureFixture, saver: v1.train.Saver, main_op: tf.Operation) -> str:

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 from autodist_saved.errors import GraphError
 from autodist_saved.graph.checks import size
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.describe import describe
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from tests.support.meta_graphs import request
 
 
 def constants(*rows: int) -> None:

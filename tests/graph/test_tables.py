@@ -10,8 +10,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.graph.describe import describe
-from tests.meta_graphs import request
+from autodist_saved.graph.meta_graph_builder import describe
+from tests.support.meta_graphs import request
 
 
 def table(key: str) -> tf.lookup.StaticHashTable:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autodist_saved.cluster import ControlFiles
-from autodist_saved.control.visitor import Visitor
-from tests.job import JOBS, ROOT
+from autodist_saved.control.console_client import ConsoleClient
+from tests.support.job import JOBS, ROOT
 
 PROGRAM = Path(sys.executable).with_name("autodist-saved")
 PATIENCE_SECS = 90.0
@@ -43,7 +43,7 @@ def test_it_is_looked_at_asked_for_a_version_and_told_to_end_with_another(tmp_pa
             wait_until((tmp_path / "began-chief:0.json").exists)
             found = re.search(r"autodist-saved status (\S+)", log.read_text())
             assert found
-            with Visitor(found[1], ControlFiles()) as visitor:
+            with ConsoleClient(found[1], ControlFiles()) as visitor:
                 assert [task.state for task in visitor.status().tasks] == ["joined", "joined"]
             job.send_signal(signal.SIGUSR1)
             wait_until((base / "1" / "saved_model.pb").exists)

@@ -6,11 +6,11 @@ import os
 import time
 from pathlib import Path
 
-from autodist_saved.publish.file_sums import file_sums
+from autodist_saved.publish.checksums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
-from autodist_saved.report import ExportReport
+from autodist_saved.report.report import ExportReport
 
 GRAPHS = b"\x08\x01\x12\x05graph"
 DAY_SECS = 24 * 60 * 60

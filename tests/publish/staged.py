@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from autodist_saved.publish.target import Target
-from tests.object_store import environment
+from tests.support.object_store import environment
 
 PART = 2**23
 """Bytes of a part of an upload."""
 
 PUBLISHER = """
 import sys
-from autodist_saved.publish.places import target_at
+from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.store.claim import Claim
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import write_model

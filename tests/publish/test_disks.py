@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autodist_saved.cut.none import NoCut
+from autodist_saved.cut.cut import NoCut
 from autodist_saved.errors import AutodistSavedError, PreflightError, TargetUnwritableError
-from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
+from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import ArraySource
-from tests.meta_graphs import request
 from tests.publish.models import numbers, publish, write_model
+from tests.support.meta_graphs import request
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 

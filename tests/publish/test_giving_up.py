@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import ExportError
-from autodist_saved.publish.disk import base as local_base
-from autodist_saved.publish.disk import staging as local_staging
-from autodist_saved.publish.disk.staging import StagingDirectory
-from autodist_saved.publish.places import target_at
-from autodist_saved.publish.store import staging as store_staging
+from autodist_saved.publish.disk import draft as local_staging
+from autodist_saved.publish.disk import version_base as local_base
+from autodist_saved.publish.disk.draft import DraftDirectory
+from autodist_saved.publish.store import draft as store_staging
 from autodist_saved.publish.target import Target
+from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.object_store import keys, models, uploads
 from tests.publish.models import numbers, publish, write_model
 from tests.publish.staged import stage
+from tests.support.object_store import keys, models, uploads
 
 
 class Pause:
@@ -80,13 +80,13 @@ def test_a_model_in_a_store_that_was_whole_before_it_was_given_up_stays(
 ) -> None:
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
-    pause, let_go = Pause(), store_staging.StoreStaging._let_go
+    pause, let_go = Pause(), store_staging.StoreDraft._let_go
 
-    def paused(staging: store_staging.StoreStaging) -> None:
+    def paused(staging: store_staging.StoreDraft) -> None:
         pause.wait()
         let_go(staging)
 
-    monkeypatch.setattr(store_staging.StoreStaging, "_let_go", paused)
+    monkeypatch.setattr(store_staging.StoreDraft, "_let_go", paused)
     before: list[str] = []
     assert pause.give_up_in_it(target, lambda: before.extend(models(bucket / "base"))) is None
     assert len(before) == 3
@@ -117,7 +117,7 @@ def test_nothing_vanishes_beneath_a_commit_to_a_disk_that_is_given_up(
 
 
 def test_a_directory_that_is_being_removed_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    staging = StagingDirectory(tmp_path, "version")
+    staging = DraftDirectory(tmp_path, "version")
     write_model(staging.root)
     rmtree, refused = shutil.rmtree, []
 

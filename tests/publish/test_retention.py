@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import pytest
 
-from autodist_saved.best import BestBy
 from autodist_saved.errors import OptionsError
-from autodist_saved.publish.disk import base as disk_base
-from autodist_saved.publish.disk.staging import sweep
+from autodist_saved.publish.best import BestBy
+from autodist_saved.publish.disk import version_base as disk_base
+from autodist_saved.publish.disk.draft import sweep
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
-from autodist_saved.publish.places import base_at
 from autodist_saved.publish.retention import Retention
+from autodist_saved.publish.target_factory import base_at
 from autodist_saved.publish.version import Version
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import make_version, numbers

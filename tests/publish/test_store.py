@@ -14,16 +14,16 @@ from autodist_saved.errors import (
     TargetError,
     VerifyError,
 )
-from autodist_saved.paths import path_of, store_of
-from autodist_saved.publish.places import target_at
 from autodist_saved.publish.retention import Retention
-from autodist_saved.publish.store import staging as store_staging
+from autodist_saved.publish.store import draft as store_staging
 from autodist_saved.publish.target import Target
+from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.system.paths import path_of, store_of
 from autodist_saved.testing import TargetConformance
-from tests.object_store import cut_after, keys, models, through, uploads
 from tests.publish.models import publish, write_model
 from tests.publish.staged import PART, stage
+from tests.support.object_store import cut_after, keys, models, through, uploads
 
 MODEL = ["assets.extra/autodist_saved/manifest.json", "saved_model.pb"]
 

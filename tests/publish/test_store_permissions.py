@@ -12,12 +12,12 @@ import pytest
 
 import autodist_saved as ads
 from autodist_saved.errors import PreflightError, TargetError, TargetUnwritableError, UsageError
-from autodist_saved.paths import path_of
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
+from autodist_saved.system.paths import path_of
 from tests.cli.command_line import run
-from tests.object_store import keys, models, uploads
 from tests.publish.models import publish
+from tests.support.object_store import keys, models, uploads
 
 WRITING = ("s3:Get*", "s3:List*", "s3:Put*", "s3:Abort*")
 """What it takes to publish, and not to remove."""

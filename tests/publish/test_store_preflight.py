@@ -13,11 +13,11 @@ from autodist_saved.errors import (
     TargetUnwritableError,
     UsageError,
 )
-from autodist_saved.paths import path_of, store_of
-from autodist_saved.publish.store import base as store_base
+from autodist_saved.publish.store import version_base as store_base
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.object_store import keys, through
+from autodist_saved.system.paths import path_of, store_of
 from tests.publish.models import publish
+from tests.support.object_store import keys, through
 
 
 def no_bucket(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

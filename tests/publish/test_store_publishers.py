@@ -11,18 +11,18 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
-from autodist_saved.paths import modified, path_of, store_of
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.lease_holder import LeaseHolder
 from autodist_saved.publish.manifest import write_manifest
-from autodist_saved.publish.places import target_at
-from autodist_saved.publish.process_name import ProcessName
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import claim
+from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
-from autodist_saved.report import ExportReport
-from tests.object_store import keys, models, uploads
+from autodist_saved.report.report import ExportReport
+from autodist_saved.system.paths import modified, path_of, store_of
 from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model
 from tests.publish.staged import end, publisher, stage
+from tests.support.object_store import keys, models, uploads
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path
 
 def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = bucket / "base"
-    (base / ".autodist_saved-claim-1").write_bytes(ProcessName(1, "another", 1, "chief:0", "some time ago").line)
+    (base / ".autodist_saved-claim-1").write_bytes(LeaseHolder(1, "another", 1, "chief:0", "some time ago").line)
     (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
     target = VersionedTarget(base)
     assert publish(target).endswith("/2")
@@ -59,7 +59,7 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
 def test_what_another_process_is_writing_has_not_expired(bucket: Path) -> None:
     base = bucket / "base"
     write_manifest(SavedModelFiles(base / "1"), ExportReport("chief:0"))
-    (base / ".autodist_saved-claim-1").write_bytes(ProcessName(1, "another", 1, "chief:0", "just now").line)
+    (base / ".autodist_saved-claim-1").write_bytes(LeaseHolder(1, "another", 1, "chief:0", "just now").line)
     for _ in range(2):
         publish(VersionedTarget(base, retention=Retention(keep=1), exclusive=False))
     assert {key.split("/")[0] for key in models(base)} == {"1", "3"}
@@ -189,7 +189,7 @@ def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_
 def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> None:
     place = bucket / "base" / "1"
     lost = claim.Claim(place, "chief:0")
-    claim.claim_of(place).write_bytes(other := ProcessName(1, "another", 1, "chief:0", "now").line)
+    claim.claim_of(place).write_bytes(other := LeaseHolder(1, "another", 1, "chief:0", "now").line)
     with pytest.raises(LeaseLostError):
         lost.release()
     assert claim.claim_of(place).read_bytes() == other
@@ -197,7 +197,7 @@ def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> N
 
 @pytest.mark.parametrize("pids", ["", "another boot pid:[4026531836]"])
 def test_a_process_of_another_container_may_live(pids: str) -> None:
-    ended = replace(ProcessName.after(None, "chief:0"), pid=2**22 + 1)
+    ended = replace(LeaseHolder.after(None, "chief:0"), pid=2**22 + 1)
     assert not ended.may_live
     assert replace(ended, pids=pids).may_live
 

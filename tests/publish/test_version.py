@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from autodist_saved.errors import TargetUnwritableError
-from autodist_saved.export import Export
 from autodist_saved.options import ExportOptions
+from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.version import Version, number_after, version_number, versions_in
 from autodist_saved.testing import ArraySource
-from tests.meta_graphs import request
 from tests.publish.models import make_version
-from tests.recording_cut import RecordingCut
+from tests.support.meta_graphs import request
+from tests.support.recording_cut import RecordingCut
 
 GREATEST = 2**63 - 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import UsageError
-from autodist_saved.publish.disk import base as local_base
+from autodist_saved.publish.disk import version_base as local_base
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import TargetConformance

@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import RestoreError
+from autodist_saved.tf_internals import private_api
 from tests.tensorflow_behaviour.models import fresh_session, global_values, variables
 
 Variable = Callable[..., Any]
@@ -271,7 +271,7 @@ def test_a_saveable_of_ones_own_restores_in_its_own_way(
 ) -> None:
     monkeypatch.setattr("autodist_saved.sources.restoring.ROWS_FROM_BYTES", 1)
 
-    class Mirroring(tensorflow_private.ResourceVariableSaveable):
+    class Mirroring(private_api.ResourceVariableSaveable):
         def restore(self, restored_tensors: Any, restored_shapes: Any) -> Any:
             return tf.group(v1.assign(first, restored_tensors[0]), v1.assign(second, restored_tensors[0]))
 

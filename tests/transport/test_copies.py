@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autodist_saved.transport import copies as copies_module
-from autodist_saved.transport.copies import Copies
+from autodist_saved.transport import staged_copies as copies_module
 from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.staged_copies import StagedCopies
 from autodist_saved.transport.staging_memory import StagingMemory
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +49,7 @@ def _some() -> list[Array]:
     return [numbers.normal(size=shape).astype(dtype) for shape, dtype in zip(shapes, itertools.cycle("fd"))]
 
 
-def _bytes_of_all(copies: Copies, variables: _Variables) -> list[bytes]:
+def _bytes_of_all(copies: StagedCopies, variables: _Variables) -> list[bytes]:
     return [copies.bytes_of(number, 0, one.nbytes).tobytes() for number, one in enumerate(variables.arrays)]
 
 
@@ -60,7 +60,7 @@ def test_every_byte_is_staged(monkeypatch: pytest.MonkeyPatch, staging: str, thr
     monkeypatch.setattr(copies_module, "_PORTION_BYTES", portion)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(threads))
     variables = _Variables(_some())
-    copies = Copies(variables.open, StagingMemory())
+    copies = StagedCopies(variables.open, StagingMemory())
     copies.attach(variables.asked, staging, keep=False)
     assert copies.stage().parked == (staging == "parked")
     assert _bytes_of_all(copies, variables) == [array.tobytes() for array in variables.arrays]
@@ -68,7 +68,7 @@ def test_every_byte_is_staged(monkeypatch: pytest.MonkeyPatch, staging: str, thr
 
 def test_neighbours_lie_side_by_side() -> None:
     variables = _Variables([np.full(number, number, np.uint8) for number in range(1, 5)])
-    copies = Copies(variables.open, StagingMemory())
+    copies = StagedCopies(variables.open, StagingMemory())
     copies.attach(variables.asked, "memory", keep=False)
     copies.stage()
     starts = [copies.bytes_of(number, 0, 1).ctypes.data for number in range(4)]
@@ -78,7 +78,7 @@ def test_neighbours_lie_side_by_side() -> None:
 def test_what_is_absent_is_left_out() -> None:
     variables = _Variables(_some())
     variables.absent = frozenset({0, 3})
-    copies = Copies(variables.open, StagingMemory())
+    copies = StagedCopies(variables.open, StagingMemory())
     assert copies.attach(variables.asked, "memory", keep=False) == {0, 3}
     copies.stage()
     assert copies.bytes_of(4, 0, 140).tobytes() == variables.arrays[4].tobytes()
@@ -89,7 +89,7 @@ def test_what_is_absent_is_left_out() -> None:
 @pytest.mark.parametrize(("nbytes", "parked"), [(FREE // 2, False), (FREE, True)])
 def test_copies_are_made_if_they_fit(nbytes: int, parked: bool) -> None:
     variables = _Variables([np.zeros(nbytes, np.uint8)])
-    copies = Copies(variables.open, StagingMemory(lambda: FREE))
+    copies = StagedCopies(variables.open, StagingMemory(lambda: FREE))
     copies.attach(variables.asked, "auto", keep=False)
     assert copies.stage().parked == parked
 
@@ -97,7 +97,7 @@ def test_copies_are_made_if_they_fit(nbytes: int, parked: bool) -> None:
 def test_what_was_too_large_to_be_copied_is_not_copied_within_the_cut() -> None:
     free = iter([FREE, 2**40])
     variables = _Variables([np.zeros(FREE, np.uint8)])
-    copies = Copies(variables.open, StagingMemory(lambda: next(free)))
+    copies = StagedCopies(variables.open, StagingMemory(lambda: next(free)))
     copies.attach(variables.asked, "auto", keep=False)
     assert copies.stage().parked
 
@@ -105,7 +105,7 @@ def test_what_was_too_large_to_be_copied_is_not_copied_within_the_cut() -> None:
 @pytest.mark.parametrize(("staging", "parked"), [("memory", False), ("auto", True)])
 def test_variables_that_have_grown_since_are_staged_all_the_same(staging: str, parked: bool) -> None:
     variables = _Variables([np.zeros(10, np.uint8), np.ones(10, np.uint8)])
-    copies = Copies(variables.open, StagingMemory(lambda: FREE))
+    copies = StagedCopies(variables.open, StagingMemory(lambda: FREE))
     copies.attach(variables.asked, staging, keep=True)
     variables.arrays[0] = np.full(2 * FREE, 7, np.uint8)
     assert copies.stage()[:2] == (parked, {0: (2 * FREE,)})
@@ -116,7 +116,7 @@ def test_variables_that_have_grown_since_are_staged_all_the_same(staging: str, p
 @pytest.mark.parametrize("fails", [False, True])
 def test_memory_goes_back_whatever_happens(keep: bool, fails: bool) -> None:
     variables, memory = _Variables(_some()), StagingMemory()
-    copies = Copies(variables.open, memory)
+    copies = StagedCopies(variables.open, memory)
     for _ in range(3):
         copies.attach(variables.asked, "memory", keep=keep)
         assert memory.kept_bytes == 0
@@ -134,7 +134,7 @@ def test_memory_goes_back_whatever_happens(keep: bool, fails: bool) -> None:
 
 def test_attaching_anew_lets_go_of_what_was_attached() -> None:
     variables, memory = _Variables(_some()), StagingMemory()
-    copies = Copies(variables.open, memory)
+    copies = StagedCopies(variables.open, memory)
     for _ in range(3):
         copies.attach(variables.asked, "memory", keep=True)
         copies.stage()

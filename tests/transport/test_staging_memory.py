@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autodist_saved.transport.free_memory import free_bytes
+from autodist_saved.system.memory import free_bytes
 from autodist_saved.transport.staging_memory import StagingMemory
 
 MIB = 2**20

@@ -14,11 +14,11 @@ import pytest
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.cluster import Cluster, ControlFiles
-from autodist_saved.control.credentials import Credentials
-from autodist_saved.transport import meeting as meeting_module
-from autodist_saved.transport.holder import hold
-from autodist_saved.transport.line import Line, StagedSpan
-from autodist_saved.transport.meeting import Meeting
+from autodist_saved.control.security.credentials import Credentials
+from autodist_saved.transport import rendezvous as meeting_module
+from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpan
+from autodist_saved.transport.rendezvous import Rendezvous
+from autodist_saved.transport.server_connection import hold
 from autodist_saved.transport.staging_memory import StagingMemory
 from tests.control.certificates import Authority
 from tests.transport.test_transport import _ArrayReader, _variable
@@ -39,7 +39,7 @@ def tls(files: ControlFiles, *, serves: bool) -> ssl.SSLContext | None:
     return Credentials.read(cluster, serves=serves).for_sockets(serves=serves)
 
 
-def met(chief: ControlFiles, member: ControlFiles) -> dict[str, Line]:
+def met(chief: ControlFiles, member: ControlFiles) -> dict[str, ChiefConnection]:
     threads: list[threading.Thread] = []
 
     def invite(task: str, port: int, token: bytes) -> bool:
@@ -48,7 +48,7 @@ def met(chief: ControlFiles, member: ControlFiles) -> dict[str, Line]:
         threads[-1].start()
         return True
 
-    return Meeting("localhost", invite, tls=tls(chief, serves=True)).call_in(["ps:0"])
+    return Rendezvous("localhost", invite, tls=tls(chief, serves=True)).call_in(["ps:0"])
 
 
 @pytest.mark.parametrize("mutual", [True, False])
@@ -83,7 +83,7 @@ def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(meeting_module, "MEETING_SECS", 1.0)
+    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 1.0)
     (tmp_path / "theirs").mkdir()
     shown = {
         "a stranger": replace(Authority(tmp_path / "theirs", "theirs").issue("theirs-1"), authority=ours.authority),

@@ -24,13 +24,10 @@ import pytest
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.transport import holder
-from autodist_saved.transport import line as line_module
-from autodist_saved.transport import meeting as meeting_module
-from autodist_saved.transport.copies import Open, StageResult
-from autodist_saved.transport.holder import hold
-from autodist_saved.transport.line import Line, StagedSpan
-from autodist_saved.transport.meeting import Meeting
+from autodist_saved.transport import chief_connection as line_module
+from autodist_saved.transport import rendezvous as meeting_module
+from autodist_saved.transport import server_connection
+from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpan
 from autodist_saved.transport.messages import (
     MESSAGE_BYTES_MAX,
     TOKEN_BYTES,
@@ -38,14 +35,17 @@ from autodist_saved.transport.messages import (
     receive_message,
     send_message,
 )
+from autodist_saved.transport.rendezvous import Rendezvous
+from autodist_saved.transport.server_connection import hold
 from autodist_saved.transport.server_variable import ServerVariable
+from autodist_saved.transport.staged_copies import Open, StageResult
 from autodist_saved.transport.staging_memory import StagingMemory
 from autodist_saved.transport.transport_pb2 import Attach, Probe, Reply, Request
 
 Array = np.ndarray[Any, Any]
 # What a task does when it is told an address and a token.
 Dial = Callable[[tuple[str, int], bytes], None]
-Way = Callable[[Line, Sequence[StagedSpan], Path], Iterator[list[int]]]
+Way = Callable[[ChiefConnection, Sequence[StagedSpan], Path], Iterator[list[int]]]
 
 WAYS: dict[str, Way] = {
     "receive": lambda line, spans, path: line.receive(spans, path),
@@ -81,13 +81,13 @@ def _variable(name: object, array: Array) -> ServerVariable:
     return ServerVariable(str(name), "", array.dtype.name, reference=False, shape=array.shape)
 
 
-def _stage(line: Line, *arrays: Array, staging: str = "memory") -> StageResult:
+def _stage(line: ChiefConnection, *arrays: Array, staging: str = "memory") -> StageResult:
     line.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
     return line.stage()
 
 
 @contextmanager
-def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[str, Line]]:
+def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[str, ChiefConnection]]:
     """Lines to tasks, each of which is a thread. They end when the lines are closed."""
     threads: list[threading.Thread] = []
 
@@ -96,7 +96,7 @@ def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[st
         threads[-1].start()
         return True
 
-    lines = Meeting(host, invite).call_in(tasks)
+    lines = Rendezvous(host, invite).call_in(tasks)
     try:
         yield lines
     finally:
@@ -108,7 +108,7 @@ def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[st
 
 
 @contextmanager
-def _staged(*arrays: Array, staging: str = "memory") -> Iterator[Line]:
+def _staged(*arrays: Array, staging: str = "memory") -> Iterator[ChiefConnection]:
     with _met({"ps:0": _holding(*arrays)}) as lines:
         _stage(lines["ps:0"], *arrays, staging=staging)
         yield lines["ps:0"]
@@ -316,7 +316,7 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
     copy = _bytes(300_000)
     wrong: list[int] = []
 
-    def receive(line: Line, start: int) -> None:
+    def receive(line: ChiefConnection, start: int) -> None:
         path = _file(tmp_path / str(start), 1000)
         for _ in range(50):
             crcs = _flat(line.receive([StagedSpan(0, start, 1000, 0)], path))
@@ -362,7 +362,7 @@ def test_a_task_does_not_see_what_it_may_not_write() -> None:
             if not child:
                 if os.geteuid() == 0:
                     os.setuid(65534)
-                os._exit(int(holder._sees(Probe(path=os.fsencode(probe), contents=b"x"))))
+                os._exit(int(server_connection._sees(Probe(path=os.fsencode(probe), contents=b"x"))))
             seen[mode] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert seen == {0o444: 0, 0o666: 1}
 
@@ -508,31 +508,31 @@ def _answering_half(*, reset: bool) -> Dial:
     return dial
 
 
-def _receive(line: Line, path: Path) -> None:
+def _receive(line: ChiefConnection, path: Path) -> None:
     list(line.receive([StagedSpan(0, 0, 1000, 0)], _file(path, 1000)))
 
 
-def _write(line: Line, path: Path) -> None:
+def _write(line: ChiefConnection, path: Path) -> None:
     list(line.write([StagedSpan(0, 0, 1000, 0)], path, sync=False))
 
 
-def _attach(line: Line, path: Path) -> None:
+def _attach(line: ChiefConnection, path: Path) -> None:
     line.attach([], "auto", keep=False)
 
 
-def _stage_it(line: Line, path: Path) -> None:
+def _stage_it(line: ChiefConnection, path: Path) -> None:
     line.stage()
 
 
-def _read_it(line: Line, path: Path) -> None:
+def _read_it(line: ChiefConnection, path: Path) -> None:
     line.read(0, 0, 1000)
 
 
-def _discard(line: Line, path: Path) -> None:
+def _discard(line: ChiefConnection, path: Path) -> None:
     line.discard()
 
 
-def _see(line: Line, path: Path) -> None:
+def _see(line: ChiefConnection, path: Path) -> None:
     line.sees(path, b"x")
 
 
@@ -542,7 +542,7 @@ CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see, _
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("call", [_receive, _write, _read_it], ids=["receive", "write", "read"])
 def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
-    tmp_path: Path, call: Callable[[Line, Path], None], reset: bool
+    tmp_path: Path, call: Callable[[ChiefConnection, Path], None], reset: bool
 ) -> None:
     with _met({"ps:1": _answering_half(reset=reset)}) as lines:
         with pytest.raises(TaskUnreachableError, match="ps:1 went away while it gave its variables") as caught:
@@ -554,7 +554,7 @@ def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[Line, Path], None]) -> None:
+def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[ChiefConnection, Path], None]) -> None:
     gone = threading.Event()
 
     def dial(address: tuple[str, int], token: bytes) -> None:
@@ -570,7 +570,7 @@ def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[Li
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_task_that_falls_silent_is_given_up_for_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Line, Path], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[ChiefConnection, Path], None]
 ) -> None:
     monkeypatch.setattr(line_module, "SILENCE_SECS", 0.1)
     monkeypatch.setattr(line_module, "ATTACHING_SECS", 0.1)
@@ -728,7 +728,7 @@ def test_any_number_of_slow_strangers_holds_nobody_up() -> None:
 def test_strangers_are_closed_when_nobody_else_came(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(meeting_module, "MEETING_SECS", 0.3)
+    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 0.3)
     strangers: list[socket.socket] = []
 
     def only_strangers(address: tuple[str, int], token: bytes) -> None:
@@ -764,7 +764,7 @@ def test_where_the_chief_cannot_listen_nobody_is_invited(caplog: pytest.LogCaptu
         invited.append(task)
         return True
 
-    assert Meeting("192.0.2.1", invite).call_in(["ps:0"]) == {}  # an address that no machine has
+    assert Rendezvous("192.0.2.1", invite).call_in(["ps:0"]) == {}  # an address that no machine has
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.message.startswith("cannot listen on 192.0.2.1 (")
@@ -799,7 +799,7 @@ def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.L
         asked.append(task)
         return False
 
-    assert Meeting("127.0.0.1", invite).call_in(["ps:0", "ps:1"]) == {}
+    assert Rendezvous("127.0.0.1", invite).call_in(["ps:0", "ps:1"]) == {}
     assert asked == ["ps:0", "ps:1"]
     assert not caplog.records
 
@@ -807,7 +807,7 @@ def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.L
 def test_a_task_that_never_dials_is_named_and_the_others_get_in(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(meeting_module, "MEETING_SECS", 0.2)
+    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 0.2)
 
     def cut_off(address: tuple[str, int], token: bytes) -> None:
         pass
@@ -845,14 +845,14 @@ def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogC
 
 
 def test_a_meeting_is_found_by_the_target_of_its_job_while_it_is_registered() -> None:
-    first, second = (Meeting("127.0.0.1", lambda *_: False) for _ in range(2))
+    first, second = (Rendezvous("127.0.0.1", lambda *_: False) for _ in range(2))
     first.register("grpc://first")
     second.register("grpc://second")
-    assert (Meeting.of("grpc://first"), Meeting.of("grpc://second")) == (first, second)
+    assert (Rendezvous.of("grpc://first"), Rendezvous.of("grpc://second")) == (first, second)
     first.unregister()
-    assert (Meeting.of("grpc://first"), Meeting.of("grpc://second")) == (None, second)
+    assert (Rendezvous.of("grpc://first"), Rendezvous.of("grpc://second")) == (None, second)
     second.unregister()
-    assert Meeting.of("grpc://second") is None
+    assert Rendezvous.of("grpc://second") is None
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -19,10 +19,10 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import VerifyError
-from autodist_saved.priority import NICENESS
+from autodist_saved.system.niceness import NICENESS
 from autodist_saved.verification import loader
 from autodist_saved.verification.fresh_process import Call, load_and_call
-from tests.job import ROOT
+from tests.support.job import ROOT
 
 PATIENCE_SECS = 120.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -11,12 +11,12 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved import export as export_module
 from autodist_saved.errors import OptionsError, SignatureError, UsageError, VerifyError
+from autodist_saved.pipeline import export as export_module
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.manifest import read_manifest
-from autodist_saved.publish.places import target_at
 from autodist_saved.publish.target import Target
+from autodist_saved.publish.target_factory import target_at
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.verification.live import LiveJob

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem
 from autodist_saved.graph.checks.runs import MAIN_OP, TRAIN_OP, Runs, run_to_train, run_when_loaded, runs_of_users
-from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
+from autodist_saved.graph.tables import collected_main_ops
+from autodist_saved.tf_internals import private_api
 
 # What they call is a Python function, which a table of the process holds that has made them.
 _PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
@@ -72,7 +72,7 @@ def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Col
             unknown.setdefault(node.op, []).append(spot)
     if not unknown:
         return
-    plain = tensorflow_private.ops_of_plain_tensorflow(frozenset(unknown))
+    plain = private_api.ops_of_plain_tensorflow(frozenset(unknown))
     reach = Reach(meta_graph.graph_def)
     reached = {key: reach.of_signature(signature) for key, signature in sorted(meta_graph.signature_def.items())}
     loading = reach.of(collected_main_ops(meta_graph))

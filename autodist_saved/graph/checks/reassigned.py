@@ -12,7 +12,7 @@ from autodist_saved.errors import Problem
 from autodist_saved.graph.assigned import assigned
 from autodist_saved.graph.body import Body, node_of
 from autodist_saved.graph.checks.runs import MAIN_OP, named
-from autodist_saved.graph.main_ops import collected_main_ops
+from autodist_saved.graph.tables import collected_main_ops
 
 
 def reassigned_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
-from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Reach, Spot, is_for_users
+from autodist_saved.graph.tables import collected_main_ops
+from autodist_saved.tf_internals import private_api
 
 Runs = dict[str, set[Spot]]
 """What each run reaches, by what people call it."""
@@ -29,7 +29,7 @@ def run_when_loaded(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[Spot]:
 
 def run_to_train(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[Spot]:
     """What the train op reaches."""
-    train_ops = meta_graph.collection_def.get(tensorflow_private.TRAIN_OP_KEY)
+    train_ops = meta_graph.collection_def.get(private_api.TRAIN_OP_KEY)
     return set() if train_ops is None else Reach(meta_graph.graph_def).of(train_ops.node_list.value)
 
 

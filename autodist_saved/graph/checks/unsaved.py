@@ -10,8 +10,8 @@ from autodist_saved.errors import Problem
 from autodist_saved.graph.assigned import assigned, handed_to_functions
 from autodist_saved.graph.body import Body, node_of
 from autodist_saved.graph.checks.runs import MAIN_OP, TRAIN_OP, named, run_to_train, run_when_loaded, runs_of_users
-from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.reach import Spot
+from autodist_saved.graph.tables import collected_main_ops
 from autodist_saved.graph.variable_defs import VARIABLES
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem
 from autodist_saved.graph.body import (
     PASSES_ON,
@@ -22,6 +21,7 @@ from autodist_saved.graph.body import (
 from autodist_saved.graph.folding.lookups import STITCHES, Lookup, dealing_node
 from autodist_saved.graph.folding.new_nodes import NewNodes
 from autodist_saved.graph.folding.region import Region, joined
+from autodist_saved.tf_internals import private_api
 
 # Takes a function's name, and the pieces whose handles its arguments are, by position. Gives the name of the function
 # that takes the whole variables' handles instead, and the pieces whose handles it returns.
@@ -245,7 +245,7 @@ class BodyFold:
 
 
 def _takes_reference(node: Node, lifted: Mapping[int, _Lifted]) -> bool:
-    definition = tensorflow_private.op_definition(node.op)
+    definition = private_api.op_definition(node.op)
     return definition is not None and any(
         argument.is_ref for at, argument in enumerate(definition.input_arg) if at in lifted
     )

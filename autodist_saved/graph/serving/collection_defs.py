@@ -8,10 +8,10 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
 from autodist_saved.graph.body import Body, node_of, renamed
 from autodist_saved.graph.folding.fold import Folded
 from autodist_saved.graph.variable_defs import mended_defs
+from autodist_saved.tf_internals import private_api
 
 
 def mend_collections(
@@ -36,9 +36,9 @@ def mend_collections(
             values += _nodes(collection.node_list.value, body, folded)
         elif kind == "any_list":
             values += [value for value in collection.any_list.value if _is_of(value, body)]
-        elif tensorflow_private.collection_proto_type(key) is variable_pb2.VariableDef:
+        elif private_api.collection_proto_type(key) is variable_pb2.VariableDef:
             values += mended_defs(collection.bytes_list.value, body, folded.names, pieces)
-        elif kind == "bytes_list" and tensorflow_private.collection_proto_type(key) is None:
+        elif kind == "bytes_list" and private_api.collection_proto_type(key) is None:
             continue
         if not values:
             del meta_graph.collection_def[key]

@@ -8,11 +8,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
 from autodist_saved.graph.body import Body, Node, is_control, node_of
 from autodist_saved.graph.reach import Reach, Spot
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
 from autodist_saved.graph.variable_defs import VARIABLES
+from autodist_saved.tf_internals import private_api
 
 _FED_AS_THEY_ARE = VARIABLES | {"Placeholder", "PlaceholderWithDefault", "Const"}
 
@@ -86,7 +86,7 @@ def _dtype(body: Body, tensor: str) -> tf.DType | None:
 
 def _output_types(node: Node) -> list[tf.DType | None]:
     """The types of all outputs; None for a reference, and no types where nobody knows the operation."""
-    definition = tensorflow_private.op_definition(node.op)
+    definition = private_api.op_definition(node.op)
     if definition is None:
         return []
     defaults = {attribute.name: attribute.default_value for attribute in definition.attr}

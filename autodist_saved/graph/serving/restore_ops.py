@@ -9,13 +9,13 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
+from autodist_saved.tf_internals import private_api
 
 
 def with_restore_ops(
     graph_def: graph_pb2.GraphDef,
     variables: Mapping[str, str],
-    others: Sequence[Callable[[], tensorflow_private.SaveableObject]],
+    others: Sequence[Callable[[], private_api.SaveableObject]],
     *,
     strip_default_attrs: bool,
 ) -> meta_graph_pb2.MetaGraphDef:

@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from autodist_saved import tensorflow_private
 from autodist_saved.graph.body import Body, Node, data_inputs, is_control, node_of, renamed
 from autodist_saved.graph.prune import prune_library
+from autodist_saved.tf_internals import private_api
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[Sa
             yield SavedState({key: tensors[key] for key in sorted(keys)}, restored, restore_op, restoring)
 
 
-class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
+class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
     """Saves and restores a :class:`SavedState` in another graph, with copies of the first one's operations.
 
     Made with that other graph as the default one.
@@ -78,7 +78,7 @@ class ReplayedState(tensorflow_private.SaveableObject):  # type: ignore[misc]
         self._first = first
         self._present = present
         specs = [
-            tensorflow_private.SaveSpec(self._copy(tensor, Body(first).behind([node_of(tensor)]), {}), "", key)
+            private_api.SaveSpec(self._copy(tensor, Body(first).behind([node_of(tensor)]), {}), "", key)
             for key, tensor in state.tensors.items()
         ]
         super().__init__(specs[0].tensor, specs, specs[0].name)

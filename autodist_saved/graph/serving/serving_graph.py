@@ -11,23 +11,22 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved import tensorflow_private
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.graph.body import Body, as_dtype
 from autodist_saved.graph.folding.fold import Folded, fold
 from autodist_saved.graph.folding.names import as_node_name
 from autodist_saved.graph.folding.region import Holder
-from autodist_saved.graph.main_ops import collected_main_ops
 from autodist_saved.graph.prune import prune
-from autodist_saved.graph.served import Served
+from autodist_saved.graph.restore_spec import RestoreSpec
 from autodist_saved.graph.serving.collection_defs import mend_collections
 from autodist_saved.graph.serving.fed_inputs import cut_at_inputs
 from autodist_saved.graph.serving.restore_ops import with_restore_ops
 from autodist_saved.graph.serving.saveables import ReplayedState, SavedState, saved_states
-from autodist_saved.graph.tables import drop_unneeded_tables
+from autodist_saved.graph.tables import collected_main_ops, drop_unneeded_tables
 from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
 from autodist_saved.graph.variable_defs import known_shape
 from autodist_saved.plan import Shape
+from autodist_saved.tf_internals import private_api
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Serving:
 
 def serving_graph(
     meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving, *, strip_default_attrs: bool
-) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[Served, ...]]:
+) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[RestoreSpec, ...]]:
     """Cut a graph at its signatures.
 
     Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, but
@@ -84,8 +83,10 @@ def serving_graph(
     keys = {variable: serving.key_of(variable) for variable in nodes}
     present = _present(trained, body, folded)
     states = _states(trained, meta_graph.saver_def, serving, present)
-    served = [Served(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()]
-    served += [Served(key, key) for state in states for key in state.tensors]
+    served = [
+        RestoreSpec(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()
+    ]
+    served += [RestoreSpec(key, key) for state in states for key in state.tensors]
     restored = with_restore_ops(
         meta_graph.graph_def,
         {keys[name]: node for name, node in nodes.items()},
@@ -120,7 +121,7 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
 
 def _main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
     """Names of what is run when the graph is loaded."""
-    of_signature = _named_by(meta_graph.signature_def.get(tensorflow_private.INIT_OP_SIGNATURE_KEY))
+    of_signature = _named_by(meta_graph.signature_def.get(private_api.INIT_OP_SIGNATURE_KEY))
     return {*of_signature, *(name.removesuffix(":0") for name in collected_main_ops(meta_graph))}
 
 
@@ -136,7 +137,7 @@ def _roots(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Set[str]) -> list[
     roots = [
         name
         for key, signature in signatures
-        if key != tensorflow_private.INIT_OP_SIGNATURE_KEY
+        if key != private_api.INIT_OP_SIGNATURE_KEY
         for name in _named_by(signature)
     ]
     fills = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from autodist_saved.errors import TargetUnwritableError
-from autodist_saved.paths import is_url
+from autodist_saved.system.paths import is_url
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1

@@ -6,8 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from autodist_saved.publish.disk.draft import DraftDirectory
 from autodist_saved.publish.disk.file_system import sync
-from autodist_saved.publish.disk.staging import StagingDirectory
 from autodist_saved.publish.version import version_number, versions_in
 
 log = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ def _linked(base: Path) -> str | None:
 
 
 def _link(base: Path, name: str) -> None:
-    staging = StagingDirectory(base, _NAME)
+    draft = DraftDirectory(base, _NAME)
     try:
-        link = staging.root / _NAME
+        link = draft.root / _NAME
         link.symlink_to(name)
         link.replace(base / _NAME)
         sync(base)
     finally:
-        staging.remove()
+        draft.remove()

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.errors import Problem
-from autodist_saved.paths import hidden_name
+from autodist_saved.publish.disk.draft import DraftDirectory
 from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing
-from autodist_saved.publish.disk.staging import StagingDirectory
 from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.version import versions_in
+from autodist_saved.system.paths import hidden_name
 
 
 def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
@@ -49,14 +49,14 @@ def _make(base: Path) -> None:
 
 
 def _publish_nothing(base: Path) -> None:
-    staging = StagingDirectory(base, "preflight")
+    draft = DraftDirectory(base, "preflight")
     place = hidden_name(base, "preflight")
     try:
-        (staging.root / "file").write_bytes(b"something")
-        staging.sync()
-        staging.appear_at(place, rename_without_replacing)
+        (draft.root / "file").write_bytes(b"something")
+        draft.sync()
+        draft.appear_at(place, rename_without_replacing)
     finally:
-        staging.remove()
+        draft.remove()
     with suppress(FileNotFoundError):  # swept by another export at this moment
         shutil.rmtree(place)
 

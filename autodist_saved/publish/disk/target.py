@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
+from autodist_saved.publish.disk.draft import DraftDirectory, sweep
 from autodist_saved.publish.disk.file_system import (
     check_writable,
     local_path,
     rename_onto_empty,
     rename_without_replacing,
 )
-from autodist_saved.publish.disk.staging import StagingDirectory, sweep
-from autodist_saved.publish.staged_target import StagedTarget
+from autodist_saved.publish.draft_target import DraftTarget
 
 
-class LocalTarget(StagedTarget[StagingDirectory]):
+class LocalTarget(DraftTarget[DraftDirectory]):
     """Stages beside the target and renames."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -54,15 +54,15 @@ class LocalTarget(StagedTarget[StagingDirectory]):
                 path=self.path,
             )
 
-    def _stage(self, task: str) -> StagingDirectory:  # noqa: ARG002 - nobody is kept out
+    def _stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - nobody is kept out
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sweep(self._path.parent)
-        return StagingDirectory(self._path.parent, self._path.name)
+        return DraftDirectory(self._path.parent, self._path.name)
 
-    def _appear(self, staging: StagingDirectory) -> str:
+    def _appear(self, draft: DraftDirectory) -> str:
         is_directory = self._path.is_dir() and not self._path.is_symlink()
         try:
-            staging.appear_at(self._path, rename_onto_empty if is_directory else rename_without_replacing)
+            draft.appear_at(self._path, rename_onto_empty if is_directory else rename_without_replacing)
         except FileExistsError as error:
             raise TargetExistsError(
                 f"{self._path} appeared while it was being exported to, and is left as it is; export again to "

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autodist_saved.errors import LeaseLostError
-from autodist_saved.foreign import storing
-from autodist_saved.paths import modified, store_of
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.process_name import ProcessName
+from autodist_saved.publish.lease_holder import LeaseHolder
 from autodist_saved.publish.store.objects import remove_model, remove_object
 from autodist_saved.publish.store.uploads import abort_uploads
+from autodist_saved.system.error_translation import storing
+from autodist_saved.system.paths import modified, store_of
 
 log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
-_held: set[ProcessName] = set()
+_held: set[LeaseHolder] = set()
 """What this process writes at."""
 
 _DAY_SECS = 24 * 60 * 60
@@ -39,7 +39,7 @@ class Claim:
             TargetError: the store refuses it.
         """
         self._path = claim_of(place)
-        self._holder = ProcessName.after(None, task)
+        self._holder = LeaseHolder.after(None, task)
         _held.add(self._holder)
         try:
             with storing(self._path):
@@ -57,7 +57,7 @@ class Claim:
             TargetError: the store does not answer.
         """
         with storing(self._path):
-            holder = ProcessName.read(self._path)
+            holder = LeaseHolder.read(self._path)
         if holder != self._holder:
             raise LeaseLostError(
                 f"{self._path} does not name this process any more, but {holder or 'nobody'}; export again",
@@ -92,7 +92,7 @@ def is_left(place: Path) -> bool:
     """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
     path = claim_of(place)
     try:
-        holder, date = ProcessName.read(path), modified(path)
+        holder, date = LeaseHolder.read(path), modified(path)
     except FileNotFoundError:
         return False
     is_old = date is not None and time.time() - date > _DAY_SECS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from autodist_saved.paths import files_below, store_of
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.system.paths import files_below, store_of
 
 
 def remove_model(place: Path) -> None:

@@ -6,15 +6,15 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import TargetExistsError
-from autodist_saved.foreign import storing
-from autodist_saved.paths import exists
-from autodist_saved.publish.staged_target import StagedTarget
+from autodist_saved.publish.draft_target import DraftTarget
 from autodist_saved.publish.store import claim
-from autodist_saved.publish.store.staging import StoreStaging
+from autodist_saved.publish.store.draft import StoreDraft
 from autodist_saved.publish.store.uploads import holds_uploads_back
+from autodist_saved.system.error_translation import storing
+from autodist_saved.system.paths import exists
 
 
-class StoreTarget(StagedTarget[StoreStaging]):
+class StoreTarget(DraftTarget[StoreDraft]):
     """Uploads to its place, the graphs last."""
 
     def __init__(self, place: Path) -> None:
@@ -44,9 +44,9 @@ class StoreTarget(StagedTarget[StoreStaging]):
         """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
         return holds_uploads_back(self._place.parent)
 
-    def _stage(self, task: str) -> StoreStaging:
+    def _stage(self, task: str) -> StoreDraft:
         claim.sweep(self._place)
-        return StoreStaging(self._place, task, self._streams)
+        return StoreDraft(self._place, task, self._streams)
 
-    def _appear(self, staging: StoreStaging) -> str:
-        return str(staging.appear())
+    def _appear(self, draft: StoreDraft) -> str:
+        return str(draft.appear())

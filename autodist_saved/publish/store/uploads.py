@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from autodist_saved.bundle.data_file import DataFile
 from autodist_saved.errors import BundleError, TargetError
-from autodist_saved.foreign import storing, translate
-from autodist_saved.paths import exists, hidden_name, store_of
 from autodist_saved.publish.store.objects import remove_object
+from autodist_saved.system.error_translation import storing, translate
+from autodist_saved.system.paths import exists, hidden_name, store_of
 
 log = logging.getLogger(__name__)
 

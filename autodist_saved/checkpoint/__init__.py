@@ -1,0 +1,1 @@
+"""Checkpoints of a session: what tf.compat.v1.train.Saver saves and restores, streamed."""

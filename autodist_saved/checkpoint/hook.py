@@ -1,0 +1,46 @@
+"""The hook that writes the chief's checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.errors import ExportError, JobError
+from autodist_saved.job.gated_session import GatedSession
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointHook(v1.train.CheckpointSaverHook):  # type: ignore[misc]
+    """TensorFlow's, but a checkpoint that cannot be had, as one moment of the job, does not end the training.
+
+    It is left out, with an error in the log, the first one of a session, too; the next one is due after the usual
+    time. The last one, at the end of the session, raises.
+    """
+
+    def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
+        """Called by the session."""
+        with _leaving_out():
+            super().after_create_session(session, coord)
+
+    def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
+        """Called by the session. Within a step of several runs it waits for the end of that."""
+        session = run_context.session
+        if isinstance(session, GatedSession) and session.gate.is_inside:
+            session.gate.after_step(self, lambda: self.after_run(run_context, run_values))
+            return
+        with _leaving_out():
+            super().after_run(run_context, run_values)
+
+
+@contextmanager
+def _leaving_out() -> Iterator[None]:
+    try:
+        yield
+    except (ExportError, JobError) as error:
+        log.error("no checkpoint was written this time: %s", error)  # noqa: TRY400 - it tells all there is

@@ -1,0 +1,1 @@
+"""Who may talk to the control service, and how much strangers can take."""

@@ -1,0 +1,202 @@
+"""From a live graph and a request to a ``MetaGraphDef`` of one machine."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from google.protobuf.any_pb2 import Any as AnyProto
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from autodist_saved.graph.checks.size import large_graphs_refused
+from autodist_saved.graph.devices import clear_devices, mend_colocation
+from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.own_ops import export_meta_graph, with_saver
+from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.restore_spec import RestoreSpec
+from autodist_saved.graph.restored import restored
+from autodist_saved.graph.serving.collection_defs import asset_names
+from autodist_saved.graph.serving.serving_graph import serving_graph
+from autodist_saved.graph.tables import collected_main_ops, fill_tables
+from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
+from autodist_saved.tf_internals import private_api
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MetaGraph:
+    """A described graph, and the files beside it.
+
+    Attributes:
+        proto: the graph.
+        assets: files that it reads; path by file name in ``assets/``.
+        extra_files: files for others than the graph, by path in ``assets.extra/``.
+        served: what it restores, if it is a serving graph; None for a complete one.
+    """
+
+    proto: meta_graph_pb2.MetaGraphDef
+    assets: Mapping[str, str]
+    extra_files: ExtraFiles
+    served: Sequence[RestoreSpec] | None = None
+
+    @property
+    def restored(self) -> Sequence[RestoreSpec]:
+        """What it restores, whatever graph it is."""
+        return restored(self.proto) if self.served is None else self.served
+
+
+def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ()) -> MetaGraph:
+    """Describe a graph as the model of one machine.
+
+    Args:
+        request: what is wanted.
+        taken_extra_files: what other meta graphs have put into ``assets.extra/``.
+
+    Raises:
+        SignatureError: the request does not fit the graph; all problems at once.
+        GraphError: the graph is too large.
+    """
+    request.check(taken_extra_files)
+    with large_graphs_refused(request.graph):
+        proto = export_meta_graph(
+            request.graph,
+            saver_def=None if request.saver is None else request.saver.saver_def,
+            strip_default_attrs=request.saver is not None and request.strip_default_attrs,
+        )
+    mend_colocation(proto.graph_def)
+    if request.saver is None:
+        proto = with_saver(proto, strip_default_attrs=request.strip_default_attrs)
+    clear_devices(proto.graph_def, request.clear_devices)
+    proto.meta_info_def.tags.extend(request.tags)
+    for key, signature in request.signatures.items():
+        proto.signature_def[key].CopyFrom(signature)
+    _add_ops(proto, request)
+    assets = _add_assets(proto, request)
+    served = None
+    if request.serving is not None:
+        proto, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
+        needed = asset_names(proto)
+        assets = {name: path for name, path in assets.items() if name in needed}
+    _warn_of_files(proto, request)
+    _warn_of_renamed(assets)
+    return MetaGraph(proto, assets, _extra_files(request), served)
+
+
+def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
+    left_out = proto.collection_def.get(v1.GraphKeys.ASSET_FILEPATHS)
+    if left_out is not None and not request.assets:
+        log.warning(
+            "files that the graph reads are not part of the model, so it works on this machine only: %s; give the "
+            "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
+            ", ".join(_path_in(name, request.graph) for name in left_out.node_list.value),
+        )
+
+
+def _path_in(name: str, graph: tf.Graph) -> str:
+    """The path in a constant, or the name of a tensor that is none."""
+    try:
+        return private_api.asset_path(graph.as_graph_element(name))
+    except (KeyError, TypeError, ValueError):
+        return name
+
+
+def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
+    """Write the ops where loaders look for them.
+
+    TensorFlow's public builder writes a collection, its internal one a reserved signature. Its loaders look for the
+    signature first, other readers know the collection alone, which is therefore written in any case.
+    """
+    in_graph = next(collected_main_ops(meta_graph), None)
+    given = in_graph if request.load_op is None else request.load_op.name
+    name = fill_tables(meta_graph, given)
+    if name is not None and name != in_graph:
+        _set_collection(meta_graph, v1.saved_model.constants.MAIN_OP_KEY, name)
+    if request.init_op is not None:
+        key = private_api.INIT_OP_SIGNATURE_KEY
+        signature = _op_signature(request.init_op, key)
+        signature.outputs[key].name = name or ""
+        meta_graph.signature_def[key].CopyFrom(signature)
+    if request.train_op is not None:
+        _set_collection(meta_graph, private_api.TRAIN_OP_KEY, request.train_op.name)
+        key = private_api.TRAIN_OP_SIGNATURE_KEY
+        meta_graph.signature_def[key].CopyFrom(_op_signature(request.train_op, key))
+
+
+def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str) -> None:
+    """Make ``name`` the only member of a collection of nodes, as the loaders expect it."""
+    meta_graph.collection_def[key].Clear()
+    meta_graph.collection_def[key].node_list.value.append(name)
+
+
+def _op_signature(op: tf.Operation | tf.Tensor, key: str) -> meta_graph_pb2.SignatureDef:
+    """The reserved signature of an op, with the placeholders that it needs as its inputs.
+
+    TensorFlow's own has no inputs, and ``tf.saved_model.load`` refuses a model in which a signature depends on a
+    placeholder that is none of its inputs.
+    """
+    signature = meta_graph_pb2.SignatureDef(method_name=key)
+    signature.outputs[key].CopyFrom(_info(op))
+    for placeholder in _placeholders_behind(op if isinstance(op, tf.Operation) else op.op):
+        signature.inputs[placeholder.name].CopyFrom(_info(placeholder.outputs[0]))
+    return signature
+
+
+def _info(element: tf.Operation | tf.Tensor) -> meta_graph_pb2.TensorInfo:
+    """How signatures name a tensor; an operation has neither dtype nor shape."""
+    if isinstance(element, tf.Operation):
+        return meta_graph_pb2.TensorInfo(name=element.name, tensor_shape=tf.TensorShape(None).as_proto())
+    return meta_graph_pb2.TensorInfo(
+        name=element.name, dtype=element.dtype.as_datatype_enum, tensor_shape=element.shape.as_proto()
+    )
+
+
+def _placeholders_behind(op: tf.Operation) -> list[tf.Operation]:
+    seen, waiting, found = {op}, [op], []
+    while waiting:
+        current = waiting.pop()
+        if current.type == "Placeholder":
+            found.append(current)
+        for source in (*(tensor.op for tensor in current.inputs), *current.control_inputs):
+            if source not in seen:
+                seen.add(source)
+                waiting.append(source)
+    return sorted(found, key=lambda placeholder: placeholder.name)
+
+
+def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[str, str]:
+    key = v1.saved_model.constants.ASSETS_KEY
+    meta_graph.collection_def.pop(key, None)  # files of a model that this graph was loaded from
+
+    def add(file_name: bytes, tensor: tf.Tensor) -> None:
+        asset = meta_graph_pb2.AssetFileDef(filename=tf.compat.as_text(file_name))
+        asset.tensor_info.name = tensor.name
+        packed = AnyProto()
+        packed.Pack(asset)
+        meta_graph.collection_def[key].any_list.value.append(packed)
+        if request.assets_list:
+            meta_graph.asset_file_def.append(asset)
+
+    files = private_api.asset_files(request.assets or None, add)
+    return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}
+
+
+def _warn_of_renamed(assets: Mapping[str, str]) -> None:
+    """TensorFlow numbers files that have one name and come from several directories."""
+    names = Counter(Path(path).name for path in assets.values())
+    if shared := [name for name, path in assets.items() if names[Path(path).name] > 1]:
+        log.warning(
+            "files of one name are assets, so all but one get another name: %s",
+            ", ".join(f"{assets[name]} is assets/{name}" for name in shared),
+        )
+
+
+def _extra_files(request: MetaGraphRequest) -> ExtraFiles:
+    if not request.warmup:
+        return request.assets_extra
+    return {**request.assets_extra, WARMUP_FILE: warmup_file(request.warmup, request.signatures)}

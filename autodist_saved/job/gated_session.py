@@ -1,0 +1,225 @@
+"""The TensorFlow session of a task, whose training steps pass the task's gate."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.cluster import Cluster
+from autodist_saved.control.export_history import ExportHistory
+from autodist_saved.control.gate import Gate
+from autodist_saved.cut.cut import Cut
+from autodist_saved.errors import JobError, UsageError
+from autodist_saved.job.step_detection import StepDetector
+from autodist_saved.tf_internals import private_api
+
+# So long a run may take to fail by itself when what it reached is dead.
+FAILING_SECS = 5.0
+
+
+class GatedJob(Protocol):
+    """The job of a session: what a saver, which is handed nothing but the session, has to know of it."""
+
+    cluster: Cluster
+    gate: Gate
+    history: ExportHistory
+
+    def export_on_request(self, exporter: Callable[[str], object]) -> None:
+        """Let the console of the chief's job export. Does nothing on any other task."""
+
+    def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
+        """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief.
+
+        There is one at a time; ``wait`` says whether it waits for another one, instead of raising.
+        """
+
+    def is_over(self) -> bool:
+        """Whether it has ended with success. Raises where it has failed, or lost its chief."""
+
+    def workers_training(self) -> tuple[str, ...]:
+        """The workers that train at this moment, as far as this task knows."""
+
+    def steps(self) -> dict[str, int]:
+        """How many training steps each task has done, if this one alone can take more; empty otherwise."""
+
+
+class GatedSession(v1.Session):  # type: ignore[misc]
+    """A session every run of which that changes variables is a step through the gate. All others pass by.
+
+    TensorFlow makes its sessions deep inside its session manager; :meth:`adopt` makes one of these out of them. So
+    the runs of hooks, of queue runners and within ``run_step_fn`` pass the gate, too.
+
+    Once a parameter server is lost, nothing is run here any more, and closing waits for nobody. TensorFlow has the
+    tasks of a run that has failed tidy up, waits until each of them has answered before it closes a session, and
+    lets no run return meanwhile: with one that is dead, until another process listens at its address.
+    """
+
+    job: GatedJob
+    lost: str = ""  # the parameter server whose loss has ended this session
+    _writes: StepDetector
+    _changed: threading.Condition
+    _under_way: set[object]
+    _is_broken: bool = False
+    _is_awaited: bool = False
+
+    @classmethod
+    def adopt(cls, session: v1.Session, job: GatedJob) -> GatedSession:
+        """Put the job's gate into a plain session, no step of which is under way."""
+        session.__class__ = cls
+        adopted: GatedSession = session
+        adopted.job, adopted._writes = job, StepDetector(session.graph)
+        adopted._changed, adopted._under_way = threading.Condition(), set()
+        return adopted
+
+    @property
+    def gate(self) -> Gate:
+        """Where the training steps of this process pass."""
+        return self.job.gate
+
+    def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
+        """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost,
+        and ``ChiefLostError`` or ``JobFailedError`` where the job ends while it runs.
+        """
+        with self._running(self._passage(fetches)):
+            return super().run(fetches, *args, **kwargs)
+
+    def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
+        """See ``tf.compat.v1.Session.partial_run``. Each part is a step; put ``gate.step()`` around all of them."""
+        with self._running(self.gate.step()):
+            return super().partial_run(handle, fetches, *args, **kwargs)
+
+    def make_callable(self, fetches: Any, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """See ``tf.compat.v1.Session.make_callable``."""
+        run = super().make_callable(fetches, *args, **kwargs)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(self._passage(fetches)):
+                return run(*args, **kwargs)
+
+        return call
+
+    def _make_callable_from_options(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """TensorFlow's private one, for Keras. What it runs is not looked at: each call is a step."""
+        run = super()._make_callable_from_options(*args, **kwargs)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(self.gate.step()):
+                return run(*args, **kwargs)
+
+        return call
+
+    def close(self) -> None:
+        """See ``tf.compat.v1.Session.close``."""
+        if not self.sess_str or private_api.is_closed(self):
+            super().close()
+            return
+        if self._is_broken:
+            self.wait_until_idle(FAILING_SECS)
+        closed: Future[None] = Future()
+        threading.Thread(target=self._close, args=(closed,), name="closing", daemon=True).start()
+        with self._changed:
+            self._changed.wait_for(lambda: closed.done() or self.lost)
+        if closed.done():
+            closed.result()
+
+    def __del__(self) -> None:
+        """As TensorFlow's, in this thread: when Python ends, no other one begins. What is lost is left as it is."""
+        if not self.lost:
+            with contextlib.suppress(Exception):
+                super().close()
+            super().__del__()
+
+    def lose(self, parameter_server: str) -> None:
+        """Note which one is lost. Called by the job, in any thread."""
+        with self._changed:
+            self.lost = parameter_server
+            self._changed.notify_all()
+
+    def wait_until_idle(self, timeout_secs: float) -> bool:
+        """Wait until nothing is run here. False when the time is over before."""
+        self._is_awaited = True
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._under_way, timeout_secs)
+
+    def _close(self, closed: Future[None]) -> None:
+        try:
+            super().close()
+        except Exception as error:  # noqa: BLE001 - whoever has asked for it is told
+            closed.set_exception(error)
+        else:
+            closed.set_result(None)
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _running(self, passage: AbstractContextManager[Any]) -> Iterator[None]:
+        """Around every run, which passes the gate in this way."""
+        try:
+            with passage:
+                run = object()
+                self._under_way.add(run)  # before it looks, as in the gate: so runs that go well take no lock
+                try:
+                    self._check_lost()
+                    yield
+                finally:
+                    self._under_way.discard(run)
+                    if self._is_awaited:
+                        with self._changed:
+                            self._changed.notify_all()
+        except (tf.errors.CancelledError, RuntimeError) as error:
+            # That it was closed is only what has become of it.
+            self._check_lost(error)
+            self.job.is_over()
+            raise
+        except tf.errors.UnavailableError:
+            self._is_broken = True
+            raise
+
+    def _check_lost(self, cause: BaseException | None = None) -> None:
+        if self.lost:
+            raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from cause
+
+    def _passage(self, fetches: Any) -> AbstractContextManager[None]:
+        """What a run of these fetches is, to the gate."""
+        writes, update_gate = self._writes.look(fetches)
+        if not writes:
+            return contextlib.nullcontext()
+        step = self.gate.step()
+        return step if update_gate is None else update_gate.passing(step)
+
+
+def is_gone(session: v1.Session) -> bool:
+    """Whether nothing can be run any more, because it is closed or has lost a parameter server."""
+    return bool(getattr(session, "lost", "")) or private_api.is_closed(session)
+
+
+@contextlib.contextmanager
+def losses_told(session: v1.Session) -> Iterator[None]:
+    """That a session of a running job is gone is no mistake of the program: the job has lost a task.
+
+    Raises:
+        JobError: where it is gone already, and in place of the ``UsageError`` that says so.
+    """
+    if is_gone(session):
+        raise _loss(session)
+    try:
+        yield
+    except UsageError as error:
+        if not is_gone(session):
+            raise
+        raise _loss(session) from error
+
+
+def _loss(session: v1.Session) -> JobError:
+    lost = getattr(session, "lost", "")
+    return JobError(
+        f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+        task=lost or None,
+    )

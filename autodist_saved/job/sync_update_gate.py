@@ -1,0 +1,89 @@
+"""Where the updates of synchronous training pass the gate: when all gradients are there, before the first is applied.
+
+The chief's update thread of ``SyncReplicasOptimizer`` spends its life in runs that wait for gradients. Were such a
+run a step from its beginning, no cut could be had as long as one gradient is missing: while the chief exports, and
+when the workers have finished.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from autodist_saved.tf_internals import private_api
+
+_TAKES = frozenset(
+    {"AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient", "SparseAccumulatorTakeGradient"},
+)
+# An update ends with handing out tokens, which lets the replicas go on.
+_HANDS_OUT = frozenset({"QueueEnqueueMany", "QueueEnqueueManyV2"})
+
+
+class UpdateGate:
+    """One update's op between taking gradients and applying them, and the run that is on its way to it."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._stack: ExitStack | None = None
+        self._step: AbstractContextManager[None] | None = None
+
+    @contextmanager
+    def passing(self, step: AbstractContextManager[None]) -> Iterator[None]:
+        """Around a run of the update, which enters this step once it has its gradients."""
+        with self._turn, ExitStack() as stack:
+            self._stack, self._step = stack, step
+            try:
+                yield
+            finally:
+                self._stack = self._step = None
+
+    def pass_through(self) -> np.int64:
+        """Blocks while a cut is on. Called by the op, in a thread of TensorFlow's."""
+        stack, step = self._stack, self._step
+        self._step = None
+        if stack is not None and step is not None:
+            stack.enter_context(step)
+        return np.int64(0)
+
+
+_gates: weakref.WeakKeyDictionary[tf.Graph, dict[tf.Operation, UpdateGate]] = weakref.WeakKeyDictionary()
+
+
+def update_gates(graph: tf.Graph) -> dict[tf.Operation, UpdateGate]:
+    """The gates of a graph by their ops."""
+    return _gates.get(graph, {})
+
+
+def put_update_gates(graph: tf.Graph) -> None:
+    """Give every synchronous update of a graph a gate, once. Before its first session; in a scope of our own."""
+    operations = graph.get_operations()
+    if not any(operation.type in _TAKES for operation in operations):
+        return
+    gates = _gates.setdefault(graph, {})
+    gated = {take for op in gates for take in op.control_inputs}
+    for end in operations:
+        takes = [op for op in _before(end) if op.type in _TAKES] if end.type in _HANDS_OUT else []
+        if not takes or not gated.isdisjoint(takes):
+            continue
+        gated.update(takes)
+        gate = UpdateGate()
+        with tf.control_dependencies(takes):
+            op = tf.numpy_function(gate.pass_through, [], tf.int64, name="update_gate").op
+        gates[op] = gate
+        for consumer in {consumer for take in takes for tensor in take.outputs for consumer in tensor.consumers()}:
+            private_api.add_control_input(consumer, op)
+
+
+def _before(end: tf.Operation) -> Iterable[tf.Operation]:
+    seen, waiting = {end}, [end]
+    while waiting:
+        operation = waiting.pop()
+        before = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - seen
+        seen |= before
+        waiting.extend(before)
+    return seen

@@ -1,0 +1,63 @@
+"""What a parameter server runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from autodist_saved.cluster import Cluster
+from autodist_saved.control.member_client import MemberClient
+from autodist_saved.control.member_signals import MemberSignals
+from autodist_saved.errors import WrongTaskError
+from autodist_saved.job.tensorflow_server import start_tensorflow_server
+from autodist_saved.options import SessionOptions
+from autodist_saved.sources.held_variables import HeldVariables
+from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.staging_memory import StagingMemory
+
+_LOOK_SECS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
+    """Hold variables for the job until it is over. Called by every ``ps`` task instead of training.
+
+    SIGTERM may come to all tasks at once: it ends the process when the chief has ended the job, is gone, or has had
+    ``options.sigterm_secs`` for its last export.
+
+    Raises:
+        WrongTaskError: this process is no parameter server.
+        ClusterConfigError: the task's address is taken, or not this machine's; or the control service's files are
+            absent or no good.
+        JobError: the chief turned this task away.
+        TaskUnreachableError: the chief did not appear within ``options.start_timeout_secs``.
+        ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
+        JobFailedError: the chief has failed.
+        SystemExit: after SIGTERM, with status 143, unless there was a handler for it, which is called instead.
+    """
+    if cluster.task is None or cluster.task.type != "ps":
+        raise WrongTaskError(
+            f"serve() is for parameter servers, and this process is {cluster.task or 'no task of a cluster'}; "
+            "call create_distributed_session() here",
+            task=str(cluster.task),
+        )
+    options = options or SessionOptions()
+    memory = StagingMemory()
+
+    def give_copies(address: tuple[str, int], token: bytes) -> None:
+        wanted = (address, token, variables.open, memory, membership.tls)
+        threading.Thread(target=hold, args=wanted, name="copies", daemon=True).start()
+
+    membership = MemberClient(cluster, options, give_copies=give_copies)
+    variables = HeldVariables(start_tensorflow_server(cluster), cluster.task.device)
+    membership.join()
+    signals = MemberSignals(cluster, membership, options.sigterm_secs)
+    signals.heed()
+    try:
+        while not membership.wait_until_over(_LOOK_SECS):
+            signals.end_if_told()
+    finally:
+        signals.end_if_told()
+        signals.forget()
+    log.info("%s: the job is over", cluster.task)

@@ -1,0 +1,1 @@
+"""The pipeline that every export walks, and what its front doors hand it."""

@@ -1,0 +1,76 @@
+"""Sizes and checksums of a model's files: what the manifest holds of them, and what a copy is compared by."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from autodist_saved.bundle import crc32c
+from autodist_saved.errors import Problem
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.report.report import FileSum
+from autodist_saved.system.error_translation import reading
+from autodist_saved.system.paths import ABSENT, is_file, open_to_read
+
+_CHUNK_BYTES = 2**20
+
+
+def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
+    """The sum of every file that is staged, by path in the model. Called before there is a manifest.
+
+    Data files of variables, which may have gigabytes, are not read again: the index holds checksums of their bytes.
+    """
+    return {
+        name: FileSum(path.stat().st_size, None if files.is_data_file(path) else checksum(path))
+        for name, path in files.all().items()
+    }
+
+
+def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) -> Iterator[Problem]:
+    """What of ``sums`` is missing in a model, or has another size or checksum. Files that were added are fine.
+
+    Raises ``UnreadableError``.
+    """
+    for name, planned in sums.items():
+        path = files.root / name
+        with reading(path):
+            what = _difference(path, planned)
+        if what is not None:
+            yield Problem(name, what, fix)
+
+
+def _difference(path: Path, planned: FileSum) -> str | None:
+    try:
+        if not is_file(path):
+            return "it is missing"
+        if (nbytes := path.stat().st_size) != planned.nbytes:
+            return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
+        if planned.crc32c is not None and checksum(path) != planned.crc32c:
+            return "its checksum is not that of what was exported"
+    except ABSENT:
+        return "it is missing"  # since a moment ago: somebody else removes the model
+    return None
+
+
+def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileSum:
+    """Write a file, or copy one to ``place``. Returns the sum of what went in. Raises ``OSError``."""
+    nbytes = crc = 0
+    with place.open("wb") as file:
+        for chunk in (contents,) if isinstance(contents, bytes) else _chunks(Path(contents)):
+            file.write(chunk)
+            nbytes += len(chunk)
+            crc = crc32c.extend(crc, chunk)
+    return FileSum(nbytes, crc)
+
+
+def checksum(path: Path) -> int:
+    """CRC32C of a file's bytes, unmasked. Raises ``OSError``."""
+    return functools.reduce(crc32c.extend, _chunks(path), 0)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with open_to_read(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

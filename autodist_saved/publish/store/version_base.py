@@ -1,0 +1,131 @@
+"""A base in an object store: versions are uploaded to their places, which are claimed before."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from autodist_saved.errors import Problem, TargetError
+from autodist_saved.publish.lease import Lease, NamedLease
+from autodist_saved.publish.preflight import CLOCK_SECS, failure
+from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.draft import StoreDraft
+from autodist_saved.publish.store.objects import remove_model, remove_object
+from autodist_saved.publish.store.uploads import holds_uploads_back
+from autodist_saved.publish.version import Version, version_number, versions_in
+from autodist_saved.publish.version_base import VersionBase
+from autodist_saved.publish.warn_once import warn_once
+from autodist_saved.system.error_translation import storing
+from autodist_saved.system.paths import exists, hidden_name, modified
+
+log = logging.getLogger(__name__)
+
+_PROBE = b"something"
+
+
+class StoreVersionBase(VersionBase[StoreDraft]):
+    """The number of a version is chosen when its export begins: its objects cannot be renamed."""
+
+    grows_on_disk = False
+
+    def check(self) -> None:
+        self.versions()
+        _ = self._streams
+
+    @cached_property
+    def _streams(self) -> bool:
+        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
+        return holds_uploads_back(self.path)
+
+    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
+        probe = hidden_name(self.path, "preflight")
+        unusable = list(failure(self.path, lambda: self._write(probe)))
+        if not unusable:
+            unusable = list(failure(self.path, lambda: self._find(probe)))
+            unusable += self._refusals(failure(self.path, lambda: self._remove(probe)), keep)
+        yield from unusable or failure(self.path, take_lease)
+
+    def versions(self) -> list[Version]:
+        with storing(self.path):
+            return versions_in(self.path) if exists(self.path) else []
+
+    def settled(self) -> list[Version]:
+        with storing(self.path):
+            claimed = set(claim.claims_in(self.path)) if exists(self.path) else set()
+        return [version for version in self.versions() if version.path not in claimed or version.is_model]
+
+    def take_lease(self, task: str) -> Lease:
+        return NamedLease.of(self.path, task)
+
+    def remove(self, version: Version) -> None:
+        with storing(version.path):
+            remove_model(version.path)
+
+    def prepare(self) -> None:
+        """Directories are names."""
+
+    def stage(self, task: str) -> StoreDraft:
+        self._sweep()
+        number = 0
+        while True:
+            number = max(number + 1, self._next_number())
+            place = self.path / str(number)
+            try:
+                held = claim.Claim(place, task)
+            except FileExistsError:
+                continue
+            try:
+                return StoreDraft(place, task, self._streams, held)
+            except BaseException:
+                held.release()
+                raise
+
+    def appear(self, draft: StoreDraft) -> Path:
+        return draft.appear()
+
+    def _sweep(self) -> None:
+        with storing(self.path):
+            claimed = list(claim.claims_in(self.path)) if exists(self.path) else []
+        for place in claimed:
+            if version_number(place.name) is not None:
+                try:
+                    claim.sweep(place)
+                except TargetError as error:
+                    warn_once(f"what exports have left in {self.path} cannot be removed", error)
+
+    def _write(self, probe: Path) -> None:
+        with storing(self.path):
+            probe.write_bytes(_PROBE)
+
+    def _find(self, probe: Path) -> None:
+        """List and read an object that was just written, and compare its date with the clock."""
+        with storing(self.path):
+            is_there = probe.name in {path.name for path in self.path.iterdir()} and probe.read_bytes() == _PROBE
+            date = modified(probe) if is_there else None
+        if not is_there:
+            raise TargetError(
+                f"what is written to {self.path} cannot be found there; choose another store", path=str(self.path)
+            )
+        if date is not None and abs(ahead_secs := date - time.time()) > CLOCK_SECS:
+            raise TargetError(
+                f"the clock of {self.path} and that of this machine are {abs(ahead_secs):.0f} seconds apart; set the "
+                "clock of this machine",
+                path=str(self.path),
+            )
+
+    def _remove(self, probe: Path) -> None:
+        with storing(self.path):
+            remove_object(probe)
+
+    def _refusals(self, left: Iterator[Problem], keep: int | None) -> Iterator[Problem]:
+        """What keeps old versions in the store: a problem where they are to go, else a warning."""
+        for problem in left:
+            what = f"objects can be written there, but not removed: {problem.what}"
+            if keep is None:
+                log.warning("%s: %s; what exports leave beside the versions stays", problem.place, what)
+            else:
+                fix = "give permission to remove objects, or keep all versions with Retention(keep=None)"
+                yield Problem(problem.place, what, fix)

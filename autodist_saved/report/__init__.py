@@ -1,0 +1,1 @@
+"""What an export says of itself: the report, its witness, its phases."""

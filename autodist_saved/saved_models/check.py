@@ -1,0 +1,87 @@
+"""Whether a model is whole: every file read, every checksum compared, every problem told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from autodist_saved.bundle import BundleReader
+from autodist_saved.errors import BundleError, ModelError, OtherModelError, Problem, UsageError
+from autodist_saved.publish.checksums import sum_problems
+from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.manifest import read_manifest
+from autodist_saved.publish.verify import variable_problems
+from autodist_saved.report.report import ExportReport
+from autodist_saved.saved_models.fingerprint import fingerprint_problems
+from autodist_saved.saved_models.meta_graph import MetaGraph
+from autodist_saved.saved_models.place import find_model
+from autodist_saved.saved_models.saved_model import has_variables, read_graphs
+from autodist_saved.system.error_translation import reading
+from autodist_saved.system.paths import exists, is_file
+
+_COPY = "copy the model again from where it was exported, or export it again"
+_OTHER = "copy that model again, or name the manifest of this one"
+
+
+def check_model(path: Path, against: ExportReport | None = None) -> None:
+    """Read all of a model, in bounded memory, and raise what is wrong with it.
+
+    Checked are the graphs and the assets that they name, the structure of the bundle and the checksum of each
+    variable, ``fingerprint.pb`` where there is one, and, for a model of ours, sizes and checksums of files and the
+    variables that were planned.
+
+    Args:
+        path: the model's directory.
+        against: the manifest of the place that the model was copied from.
+
+    Raises:
+        UsageError: there is no model.
+        ModelError: files are missing or damaged.
+        UnreadableError: a file cannot be read, so that nothing is known.
+        OtherModelError: no file is, but the model is not the one of ``against``.
+    """
+    if against is not None and not against.files:
+        raise UsageError("the manifest to compare with has no checksums; name one that stands in an exported model")
+    with reading(path):
+        files = find_model(path)
+        damage = list(_damage(files))
+        others = list(sum_problems(files, against.files, _OTHER)) if against is not None else []
+    if damage:
+        first_by_place: dict[str, Problem] = {}
+        for problem in (*damage, *others):
+            first_by_place.setdefault(problem.place, problem)
+        raise ModelError(f"{path} is damaged", problems=first_by_place.values(), path=str(path))
+    if others:
+        raise OtherModelError(f"{path} is not the model of that manifest", problems=others, path=str(path))
+
+
+def _damage(files: SavedModelFiles) -> Iterator[Problem]:
+    manifest: ExportReport | None = None
+    graphs: tuple[MetaGraph, ...] = ()
+    try:
+        manifest = read_manifest(files.root) if exists(files.manifest) else None
+    except ModelError as error:
+        yield Problem.of(error, files.manifest.name, _COPY)
+    try:
+        graphs = read_graphs(files)
+    except ModelError as error:
+        yield Problem.of(error, Path(error.path or files.saved_model).name, _COPY)
+    if manifest is not None:
+        yield from sum_problems(files, manifest.files, _COPY)
+    for name in sorted({name for graph in graphs for name in graph.assets}):
+        if not is_file(files.assets / name):
+            yield Problem(f"assets/{name}", "a graph reads it, and it is missing", _COPY)
+    if has_variables(files, graphs):
+        yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)
+        yield from _missing_variables(files, graphs)
+    if graphs and (manifest is None or files.fingerprint.name not in manifest.files):
+        yield from fingerprint_problems(files, _COPY)  # it is made of files whose checksums a manifest has
+
+
+def _missing_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> Iterator[Problem]:
+    try:
+        found = BundleReader(files.variables_prefix).entries
+    except BundleError:
+        return  # told already
+    for name in sorted({name for graph in graphs for name in graph.restored_names} - found.keys()):
+        yield Problem(f"variable {name!r}", "a graph restores it, and it is missing", _COPY)

@@ -1,0 +1,135 @@
+"""One of the graphs in ``saved_model.pb``: its tags, signatures, ops and files, as plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from autodist_saved.bundle.dtypes import name_of
+from autodist_saved.saved_models.saved_model_pb2 import AssetFileDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo
+
+_ASSETS_COLLECTION = "saved_model_assets"
+_RESOURCE = 20
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a signature takes or gives.
+
+    Attributes:
+        name: of the tensor in the graph, such as ``x:0``; of an op for a train op; empty for what is no dense tensor.
+        dtype: name of the element type; empty for an op.
+        shape: None for an extent that is not fixed; None in place of it all where not even the rank is.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        if not self.dtype:
+            return self.name
+        extents = "..." if self.shape is None else ", ".join("?" if one is None else str(one) for one in self.shape)
+        return f"{self.dtype} [{extents}] {self.name}".rstrip()
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of the model as servers call it: inputs and outputs by key, and the method's name."""
+
+    method: str
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+
+
+class MetaGraph:
+    """A graph of a model and what is known of it.
+
+    Attributes:
+        proto: as it is stored.
+        assets: the files in ``assets/`` that the graph reads, as either of TensorFlow's builders notes them; sorted.
+    """
+
+    def __init__(self, proto: MetaGraphDef) -> None:
+        """Raises ``DecodeError`` where what the graph says of its assets is damaged."""
+        self.proto = proto
+        self.assets = _assets(proto)
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """What loaders ask for, sorted; no other graph of the model has the same."""
+        return tuple(sorted(self.proto.meta_info_def.tags))
+
+    @cached_property
+    def signatures(self) -> Mapping[str, Signature]:
+        """By key, sorted."""
+        return {key: _signature(signature) for key, signature in sorted(self.proto.signature_def.items())}
+
+    @cached_property
+    def op_types(self) -> Counter[str]:
+        """How many ops there are of each type, those in functions too."""
+        return Counter(node.op for node in self._nodes())
+
+    @property
+    def tensorflow_version(self) -> str:
+        """Of the TensorFlow that has written it."""
+        return self.proto.meta_info_def.tensorflow_version
+
+    @property
+    def restores_variables(self) -> bool:
+        """Whether it has an op that restores variables when the model is loaded."""
+        return bool(self.proto.saver_def.restore_op_name)
+
+    @cached_property
+    def restored_names(self) -> tuple[str, ...]:
+        """The variables that it restores when the model is loaded by name, as graphs of v1 do. Sorted."""
+        prefix = self.proto.saver_def.filename_tensor_name.removesuffix(":0")
+        nodes = self.proto.graph_def.node
+        lists = {
+            name for node in nodes if node.op == "RestoreV2" and prefix in node.input[:1] for name in node.input[1:2]
+        }
+        constants = [node.attr["value"].tensor for node in nodes if node.name in lists]
+        return tuple(sorted({_text(name) for constant in constants for name in constant.string_val}))
+
+    def has_collection(self, key: str) -> bool:
+        """Whether there is a collection under ``key``."""
+        return key in self.proto.collection_def
+
+    def _nodes(self) -> Iterator[NodeDef]:
+        yield from self.proto.graph_def.node
+        for function in self.proto.graph_def.library.function:
+            yield from function.node_def
+
+
+def _assets(proto: MetaGraphDef) -> tuple[str, ...]:
+    collections = proto.collection_def
+    packed = collections[_ASSETS_COLLECTION].any_list.value if _ASSETS_COLLECTION in collections else ()
+    assets = [*proto.asset_file_def, *(AssetFileDef.FromString(one.value) for one in packed)]
+    return tuple(sorted({asset.filename for asset in assets}))
+
+
+def _text(name: bytes) -> str:
+    """A name as readers of bundles decode it."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _signature(proto: SignatureDef) -> Signature:
+    inputs, outputs = (
+        {key: _tensor(info) for key, info in sorted(infos.items())} for infos in (proto.inputs, proto.outputs)
+    )
+    return Signature(proto.method_name, inputs, outputs)
+
+
+def _tensor(info: TensorInfo) -> Tensor:
+    shape = None
+    if not info.tensor_shape.unknown_rank:
+        shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+    return Tensor(info.name, _dtype(info.dtype), shape)
+
+
+def _dtype(number: int) -> str:
+    if number == 0:
+        return ""
+    return "resource" if number == _RESOURCE else name_of(number) or f"type {number}"

@@ -1,0 +1,33 @@
+"""Who has written a model, told from what it has left in it."""
+
+from __future__ import annotations
+
+from autodist_saved.saved_models.meta_graph import MetaGraph
+from autodist_saved.saved_models.saved_model import SavedModel
+from autodist_saved.system.paths import exists
+
+_TRAIN_OP_COLLECTION = "saved_model_train_op"
+_KERAS_2 = "_tf_keras_"
+_KERAS_3 = {"_all_variables", "_misc_assets", "signatures"}  # attributes of keras.export.ExportArchive's object
+
+
+def writer_of(model: SavedModel) -> str:
+    """In words, which program has written it and on which TensorFlow."""
+    graph = model.graphs[0]
+    version = graph.tensorflow_version
+    return f"{_program(model, graph)} (TensorFlow {version})" if version else _program(model, graph)
+
+
+def _program(model: SavedModel, graph: MetaGraph) -> str:
+    objects = graph.proto.object_graph_def.nodes
+    if exists(model.files.manifest):
+        return "autodist_saved"
+    if model.files.keras_metadata.exists() or any(one.user_object.identifier.startswith(_KERAS_2) for one in objects):
+        return "Keras 2"
+    if objects and {child.local_name for child in objects[0].children} >= _KERAS_3:
+        return "Keras 3"
+    if objects:
+        return "tf.saved_model.save"
+    if any(one.has_collection(_TRAIN_OP_COLLECTION) for one in model.graphs):
+        return "AutoDist, or another builder that keeps the train op"
+    return "tf.compat.v1.saved_model.Builder"

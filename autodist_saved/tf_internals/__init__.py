@@ -1,0 +1,1 @@
+"""Where TensorFlow's inside is looked at: private APIs, graph walks, op types."""

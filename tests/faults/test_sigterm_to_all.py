@@ -1,0 +1,77 @@
+"""Signals to the tasks of a job that the chief needs: to all at once, as Kubernetes sends them, and to one alone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+
+from autodist_saved.cluster import Cluster
+from tests.support.forked_job import ForkedJob
+from tests.support.nursery import Nursery
+
+TERMINATED = 128 + signal.SIGTERM
+MEMBERS = ("worker:0", "ps:0", "ps:1")
+
+
+@pytest.fixture
+def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., ForkedJob]]:
+    jobs: list[ForkedJob] = []
+
+    def start(**environ: str) -> ForkedJob:
+        job = ForkedJob(Cluster.local(ps=2, workers=1, chief=True), tmp_path)
+        jobs.append(job)
+        for task in map(str, job.cluster.tasks):
+            job.begin(nursery, task, {"SCHEDULE": "{}", **environ})
+        for task in ("chief:0", "worker:0"):
+            job.wait_for(f"began-{task}")
+            job.wait_until(lambda task=task: job.steps(task) > 5, "step")
+        return job
+
+    yield start
+    for job in jobs:
+        job.end()
+
+
+def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., ForkedJob]) -> None:
+    job = start()
+    for task in MEMBERS:
+        job.kill(task, signal.SIGUSR1)
+        job.wait_for_log(task, f"{task} ignores SIGUSR1: for an export send it to chief:0")
+    job.pause_when_at("cut")
+    for task in job.processes:
+        job.kill(task, signal.SIGTERM)
+    job.wait_for("paused")  # and nobody has ended
+    assert all(process.poll() is None for process in job.processes.values())
+    steps = job.steps("worker:0")
+    job.wait_until(lambda: job.steps("worker:0") > steps, "step")
+    job.go_on()
+    assert job.wait() == dict.fromkeys(job.processes, TERMINATED), job.logs()
+    assert not [task for task in job.processes if "Traceback" in job.log(task)], job.logs()
+    model = job.results / "base" / "1"
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.saved_model.loader.load(session, ["serve"], str(model))
+    assert int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step")) > 5
+
+
+def test_who_is_told_ends_where_the_chief_is_gone(start: Callable[..., ForkedJob]) -> None:
+    job = start(OPTIONS='{"sigterm_secs": 3600}')
+    job.lose("chief:0")
+    for task in MEMBERS:
+        job.kill(task, signal.SIGTERM)
+    assert job.wait() == dict.fromkeys(MEMBERS, TERMINATED), job.logs()
+
+
+def test_a_worker_that_is_told_alone_says_goodbye_and_the_job_goes_on(start: Callable[..., ForkedJob]) -> None:
+    job = start(OPTIONS='{"sigterm_secs": 0.2}')
+    job.kill("worker:0", signal.SIGTERM)
+    assert job.processes.pop("worker:0").wait() == TERMINATED, job.log("worker:0")
+    job.wait_for_log("chief:0", "worker:0 has failed")
+    steps = job.steps("chief:0")
+    job.wait_until(lambda: job.steps("chief:0") > steps, "step")
+    job.kill("chief:0", signal.SIGUSR1)
+    assert job.wait_for_version(above=0) == 1

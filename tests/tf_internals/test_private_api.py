@@ -1,0 +1,152 @@
+"""The private parts of TensorFlow that we use are still where they were, and do what they did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
+from tensorflow.core.framework import variable_pb2
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+from autodist_saved.tf_internals import private_api as private
+
+
+def test_saveables_carry_names_slices_and_devices(graph: tf.Graph) -> None:
+    v1.get_variable("table", [5, 2], partitioner=v1.fixed_size_partitioner(2))
+    specs = [spec for saveable in private.saveables_of(v1.train.Saver()) for spec in saveable.specs]
+    assert [(spec.name, spec.slice_spec) for spec in specs] == [("table", "5 2 0,3:0,2"), ("table", "5 2 3,2:0,2")]
+    assert all(isinstance(spec.tensor, tf.Tensor) and isinstance(spec.device, str) for spec in specs)
+
+
+def test_saveables_follow_a_map_of_names(graph: tf.Graph) -> None:
+    variable = v1.get_variable("w", [2])
+    (saveable,) = private.saveables_of(v1.train.Saver({"renamed": variable}))
+    assert saveable.specs[0].name == "renamed"
+
+
+def test_references_are_told_from_values(graph: tf.Graph) -> None:
+    assert private.is_reference(v1.get_variable("old", [1], use_resource=False)._ref())
+    assert not private.is_reference(tf.constant(1))
+
+
+def test_tensorflows_own_checks_of_signatures_are_called(graph: tf.Graph, tmp_path: Path) -> None:
+    x = v1.placeholder(tf.float32)
+    signature = v1.saved_model.predict_signature_def({"x": x}, {"x": x})
+    signature.inputs["x"].ClearField("name")
+    with pytest.raises(AssertionError, match="must have one of the 'encoding' fields"):
+        private.validate_signatures(v1.saved_model.Builder(str(tmp_path)), {"p": signature})
+
+
+def test_asset_files_get_names_that_do_not_collide(graph: tf.Graph, tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "words.txt").write_text(folder)
+    tensors = [tf.constant(str(tmp_path / folder / "words.txt")) for folder in "ab"]
+    written: list[tuple[Any, Any]] = []
+    files = private.asset_files(tensors, lambda name, tensor: written.append((name, tensor.name)))
+    assert sorted(files) == [b"words.txt", b"words.txt_1"]
+    assert len(written) == 2
+
+
+def test_the_keys_of_init_and_train_ops_are_those_that_loaders_read() -> None:
+    assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"
+    assert private.TRAIN_OP_KEY == "saved_model_train_op"
+    assert private.TRAIN_OP_SIGNATURE_KEY == "__saved_model_train_op"
+
+
+def test_what_assign_returns_is_unwrapped(graph: tf.Graph) -> None:
+    variable = v1.get_variable("w", initializer=np.float32(0), use_resource=True)
+    added = variable.assign_add(1.0)
+    assert isinstance(private.unwrap_resource_assign(added), tf.Operation)
+    constant = tf.constant(1)
+    assert private.unwrap_resource_assign(constant) is constant
+    assert private.unwrap_resource_assign(None) is None
+
+
+def test_an_op_can_be_made_to_wait_for_another_one(graph: tf.Graph) -> None:
+    first, second = tf.no_op(), tf.no_op()
+    private.add_control_input(second, first)
+    assert second.control_inputs == [first]
+    assert private.control_outputs(first) == [second]
+
+
+def test_a_fresh_process_knows_what_tensorflow_registers_by_itself() -> None:
+    asked = frozenset({"MatMul", "XlaCallModule", "HorovodAllreduce"})
+    assert private.ops_of_plain_tensorflow(asked) == {"MatMul", "XlaCallModule"}
+
+
+def test_a_fingerprint_is_made_of_a_directory(graph: tf.Graph, tmp_path: Path) -> None:
+    v1.get_variable("w", initializer=1.0)
+    builder = v1.saved_model.Builder(str(tmp_path / "model"))
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder.add_meta_graph_and_variables(session, ["serve"])
+    builder.save()
+    (tmp_path / "model" / "fingerprint.pb").write_bytes(private.fingerprint(str(tmp_path / "model")))
+    assert tf.saved_model.experimental.read_fingerprint(str(tmp_path / "model")).checkpoint_hash
+
+
+def test_definitions_of_ops_tell_what_they_take_and_whether_they_have_effects() -> None:
+    assert [argument.name for argument in private.op_definition("AddV2").output_arg] == ["z"]
+    assert private.op_definition("Assign").input_arg[0].is_ref
+    assert private.op_definition("NobodyKnowsIt") is None
+    assert private.is_stateful("AssignVariableOp")
+    assert private.is_stateful("NobodyKnowsIt")
+    assert not private.is_stateful("AddV2")
+
+
+def test_collections_of_variables_are_known_by_their_proto() -> None:
+    assert private.collection_proto_type(v1.GraphKeys.TRAINABLE_VARIABLES) is variable_pb2.VariableDef
+    assert private.collection_proto_type("of nothing in particular") is None
+
+
+def test_a_saver_takes_saveable_objects(graph: tf.Graph, tmp_path: Path) -> None:
+    class Seven(private.SaveableObject):
+        def restore(self, restored_tensors: Any, restored_shapes: Any) -> tf.Operation:
+            return tf.group(restored_tensors[0], name="restored")
+
+    seven = tf.constant(7)
+    saver = v1.train.Saver({"seven": Seven(seven, [private.SaveSpec(seven, "", "seven")], "seven")})
+    with v1.Session() as session:
+        path = saver.save(session, str(tmp_path / "seven"))
+    assert tf.train.load_variable(path, "seven") == 7
+    assert graph.get_operation_by_name("save/restored")
+
+
+def test_a_saver_takes_tensors_for_variables(graph: tf.Graph) -> None:
+    handle = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name="v")
+    read = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+    (saveable,) = private.saveables_of(v1.train.Saver({"v": read}))
+    assert isinstance(saveable, private.ResourceVariableSaveable)
+    assert saveable.handle_op is handle
+
+
+def test_the_key_of_the_init_op_is_the_one_that_loaders_read() -> None:
+    assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"
+
+
+def test_a_fingerprint_fits_the_model_that_it_was_made_of(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        module = tf.Module()
+        module.w = tf.Variable(value)
+        tf.saved_model.save(module, str(tmp_path / name))
+    ours, theirs = ((tmp_path / name / "fingerprint.pb").read_bytes() for name in ("one", "two"))
+    assert private.fingerprint_fits(str(tmp_path / "one"), ours)
+    assert not private.fingerprint_fits(str(tmp_path / "one"), theirs), "its variables are others"
+    assert private.fingerprint_fits(str(tmp_path / "one"), _of_version(99, theirs)), "nobody can know"
+    for damaged in (b"", ours[:20], FingerprintDef(saved_model_checksum=1).SerializeToString()):
+        with pytest.raises(ValueError):
+            private.fingerprint_fits(str(tmp_path / "one"), damaged)
+    (tmp_path / "one" / "saved_model.pb").write_bytes(b"x")
+    with pytest.raises(ValueError):
+        private.fingerprint_fits(str(tmp_path / "one"), ours)
+
+
+def _of_version(producer: int, fingerprint: bytes) -> bytes:
+    proto = FingerprintDef.FromString(fingerprint)
+    proto.version.producer = producer
+    return proto.SerializeToString()
