@@ -14,27 +14,25 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ImageFormatError, Problem, SaverRequiredError, SignatureError, UsageError
+from autodist_saved.errors import ImageFormatError, UsageError
 from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.extra_files import ExtraFiles
-from autodist_saved.graph.request import MetaGraphRequest
-from autodist_saved.graph.signature_map import check_built, check_signature_map
-from autodist_saved.job.cut_selection import cut_of
-from autodist_saved.job.gated_session import GatedSession
+from autodist_saved.graph.meta_graph_builder import GraphDescription
+from autodist_saved.graph.signature_map import check_built
+from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export, check_target
-from autodist_saved.pipeline.serving_variables import MovingAverages, serving_of
+from autodist_saved.pipeline.request_from_arguments import FirstMetaGraph, MetaGraphArguments, request_from_arguments
+from autodist_saved.pipeline.serving_variables import MovingAverages
 from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.report.report import ExportReport, Mode
 from autodist_saved.saver import Saver, required_saver
-from autodist_saved.session import cluster_of
-from autodist_saved.sources.session import SessionSource, plain_session
-from autodist_saved.sources.source import Source
-from autodist_saved.tf_internals import private_api
+from autodist_saved.sources.session import plain_session
+from autodist_saved.verification.live_session import LiveSession
 
 log = logging.getLogger(__name__)
 
@@ -177,43 +175,54 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "Graph state including variables and assets has already been saved. Please invoke "
                 "`add_meta_graph()` instead."
             )
-        self._check_signatures(signature_def_map)
-        saver = required_saver(saver)
-        cluster = self._cluster_of(sess)
-        if self._stand_by(cluster):
-            return
-        session = plain_session(sess)
-        source = SessionSource(session, saver.staging)
-        if saver.staging.stage.graph is not session.graph:
-            raise UsageError(
-                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
-                "variables and before its session"
-            )
-        request = self._request(
-            session.graph,
-            saver,
+        arguments = MetaGraphArguments(
             tags=tags,
-            signatures=signature_def_map,
+            signature_def_map=signature_def_map,
             assets_collection=assets_collection,
-            assets_list=assets_list,
-            main_op=_main_op(main_op, legacy_init_op),
-            init_op=init_op,
-            train_op=train_op,
+            legacy_init_op=legacy_init_op,
             clear_devices=clear_devices,
+            main_op=main_op,
             strip_default_attrs=strip_default_attrs,
+            train_op=train_op,
+            assets_list=assets_list,
+            init_op=init_op,
             assets_extra=assets_extra,
             warmup=warmup,
             examples=examples,
             serving=serving,
             moving_averages=moving_averages,
         )
+        saver = required_saver(saver)
+        job = job_of(sess)
+        cluster = self._cluster or job.cluster
+        if self._stand_by(cluster):
+            return
+        session = plain_session(sess)
+        source = job.source(session, saver.staging, saver.turn)
+        if saver.staging.stage.graph is not session.graph:
+            raise UsageError(
+                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
+                "variables and before its session"
+            )
+        description = GraphDescription(request_from_arguments(session.graph, saver, saver.staging, arguments))
         if late := saver.variables_made_later():
             log.warning(
                 "the model has no values for %s, made after the saver; make the saver after all variables, the "
                 "optimizer's too",
                 ", ".join(late),
             )
-        self._capture(session, cluster, request, source)
+        cut, live = job.cut_for(self._options), None
+        if self._options.verify == "full":
+            live = LiveSession(session, description.signatures, self._options.cut_timeout_secs)
+        self._export = Export(
+            str(cluster.task or cluster.chief),
+            self._target,
+            self._options,
+            job.history,
+            self._metrics,
+            self._metric_modes,
+        )
+        self._export.capture(description, source, cut, live)
         self._saver = saver
 
     def add_meta_graph(
@@ -252,29 +261,27 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             return
         export = self._started_export()
         with self._noting_refusal(f"add_meta_graph({tags!r})"):
-            self._check_signatures(signature_def_map)
-            if tf.executing_eagerly():
-                raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
-            graph = v1.get_default_graph()
-            request = self._request(
-                graph,
-                saver or self._saver_of(graph),
+            arguments = MetaGraphArguments(
                 tags=tags,
-                signatures=signature_def_map,
+                signature_def_map=signature_def_map,
                 assets_collection=assets_collection,
-                assets_list=assets_list,
-                main_op=_main_op(main_op, legacy_init_op),
-                init_op=init_op,
-                train_op=train_op,
+                legacy_init_op=legacy_init_op,
                 clear_devices=clear_devices,
+                main_op=main_op,
                 strip_default_attrs=strip_default_attrs,
+                train_op=train_op,
+                assets_list=assets_list,
+                init_op=init_op,
                 assets_extra=assets_extra,
                 warmup=warmup,
                 examples=examples,
                 serving=serving,
                 moving_averages=moving_averages,
             )
-            export.add(request)
+            if tf.executing_eagerly():
+                raise UsageError("there is no default graph to add; call it inside `with graph.as_default():`")
+            graph = v1.get_default_graph()
+            self._add(export, graph, saver or self._saver_of(graph), arguments)
 
     def add_meta_graph_from(
         self,
@@ -312,12 +319,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             signatures = build_fn()
             check_built(signatures)
             main_ops = graph.get_collection(v1.saved_model.constants.MAIN_OP_KEY)
-            self._check_signatures(signatures)
-            request = self._request(
-                graph,
-                Saver(allow_empty=True),
-                tags=tags,
-                signatures=signatures,
+            arguments = MetaGraphArguments(
+                tags,
+                signatures,
                 assets_collection=graph.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
                 main_op=main_ops[0] if main_ops else None,
                 clear_devices=clear_devices,
@@ -328,7 +332,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 serving=True,
                 moving_averages=moving_averages,
             )
-            export.add(request)
+            self._add(export, graph, Saver(allow_empty=True), arguments)
 
     def save(
         self,
@@ -401,40 +405,13 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             raise
         self._refused = None
 
-    def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:
-        cut = cut_of(session, self._options)
-        history = session.job.history if isinstance(session, GatedSession) else None
-        task = str(cluster.task or cluster.chief)
-        self._export = Export(task, self._target, self._options, history, self._metrics, self._metric_modes)
-        self._export.capture(request, source, cut, session)
-
-    def _request(
-        self,
-        graph: tf.Graph,
-        saver: v1.train.Saver | None,
-        *,
-        serving: bool,
-        moving_averages: MovingAverages | None,
-        **given: Any,
-    ) -> MetaGraphRequest:
-        """What the user wants, in our own terms. ``given``: attributes of the request."""
-        problems: Sequence[Problem] = ()
-        if not serving:
-            if moving_averages is not None:
-                what = "a training graph has averages of its own"
-                problems = [Problem("moving_averages", what, "give moving_averages with serving=True")]
-            return MetaGraphRequest(graph, saver, known_problems=problems, **given)
-        if not isinstance(saver, Saver):
-            raise SaverRequiredError(
-                "a serving graph has the variables that its saver names: make an autodist_saved.Saver in that graph"
-            )
-        first = () if self._saver is None else (self._saver.staging, self.report.plan)
-        made_with, problems = serving_of(saver.staging, moving_averages, *first)
-        return MetaGraphRequest(graph, saver, serving=made_with, known_problems=problems, **given)
-
-    def _check_signatures(self, signature_def_map: Mapping[str, Any] | None) -> None:
-        check_signature_map(signature_def_map or {})
-        private_api.validate_signatures(self, signature_def_map or {})
+    def _add(
+        self, export: Export, graph: tf.Graph, saver: v1.train.Saver | None, arguments: MetaGraphArguments
+    ) -> None:
+        """Add a later meta graph, on the variables of the first."""
+        staging = saver.staging if arguments.serving and isinstance(saver, Saver) else None
+        first = None if self._saver is None else FirstMetaGraph(self._saver.staging, export.report.plan)
+        export.add(GraphDescription(request_from_arguments(graph, saver, staging, arguments, first)))
 
     def _saver_of(self, graph: tf.Graph) -> Saver | None:
         """The saver of the first call, if it is one of this graph."""
@@ -448,14 +425,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             )
         return self._export
 
-    def _cluster_of(self, sess: Any) -> Cluster:
-        return self._cluster or cluster_of(sess)
-
     def _is_certainly_chief(self) -> bool:
         """Whether this is the chief for all that is known before there is a session to ask."""
         if self._cluster is None and "TF_CONFIG" not in os.environ and runs_tensorflow_server():
             return False
-        return self._cluster_of(None).is_chief
+        return (self._cluster or Cluster.from_tf_config()).is_chief
 
     def _stand_by(self, cluster: Cluster) -> bool:
         if cluster.is_chief:
@@ -471,14 +445,3 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 def _tell_once(note: str) -> None:
     """One of a hundred exports is enough to know who exports."""
     log.info(note)
-
-
-def _main_op(main_op: Any, legacy_init_op: Any) -> Any:
-    """What is run at loading, from the argument or its old name."""
-    if isinstance(legacy_init_op, bool):
-        what = f"{legacy_init_op} is no operation; TensorFlow's internal builder has clear_devices at this position"
-        fix = "give clear_devices, init_op, train_op and all after them by name"
-        raise SignatureError(
-            "the meta graph cannot be written as asked for", problems=[Problem("legacy_init_op", what, fix)]
-        )
-    return main_op if main_op is not None else legacy_init_op

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,27 +11,18 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
-from autodist_saved.errors import ExportError, UsageError
+from autodist_saved.errors import UsageError
+from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
 from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
-from autodist_saved.periodic.export_thread import THE_TIME, ExportThread
-from autodist_saved.periodic.publisher import Publisher
-from autodist_saved.periodic.retry import attempts
+from autodist_saved.periodic.exporter import PeriodicExporter
+from autodist_saved.periodic.session_publisher import SessionPublisher
 from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.saver import Saver, required_saver
-from autodist_saved.session import cluster_of
-from autodist_saved.system.paths import path_of
-from autodist_saved.system.signals import EXPORT_SIGNALS, Exporter
-
-_THE_END = "the end of the training"
-_ALWAYS = {signal.SIGUSR1.name}
-"""Reasons to export what is not better, too."""
-
-log = logging.getLogger(__name__)
 
 
 class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
@@ -96,171 +84,63 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         required_saver(saver)
         if not isinstance(export_base, Target):
             export_base = VersionedTarget(export_base, retention=Retention(keep_best=best))
-        self._target = export_base
-        self._publisher = Publisher(
+        self._schedule = schedule or ExportSchedule()
+        self._publisher = SessionPublisher(
             export_base,
-            {"tags": tags, "signature_def_map": signature_def_map, "saver": saver, **meta_graph},
+            saver,
+            {"tags": tags, "signature_def_map": signature_def_map, **meta_graph},
             options=(options or ExportOptions()).model_copy(update={"when_busy": "wait"}),
             best=best,
             then=then,
             logdir=logdir,
         )
-        self._schedule = schedule or ExportSchedule()
+        self._exporter = PeriodicExporter(self._publisher, self._schedule)
         self._cluster = cluster
-        self._timer: v1.train.SecondOrStepTimer | None = None
         self._step: tf.Variable | None = None
-        self._exports: ExportThread | None = None
-        self._given_up = threading.Event()
-        self._exporter: Exporter | None = None
-        self._closing: threading.Thread | None = None
-        self._failed = 0
         self.published = self._publisher.published
         """Paths of the versions that this hook has published, oldest first."""
 
     def begin(self) -> None:
         """Called before the session is made. Raises ``UsageError`` where steps cannot be counted."""
-        if self._exports is not None:  # of a training that has failed
-            self._let_go(self._exports)
-        if self._closing is not None:
-            self._closing.join()
-        self._failed = 0
-        self._step = v1.train.get_global_step()
+        self._exporter.prepare()
+        self._step = v1.train.get_global_step() if self._schedule.every_steps is not None else None
         if self._step is None and self._schedule.every_steps is not None:
             raise UsageError(
                 "there is no global step to count, so nothing is due every_steps; call "
                 "tf.compat.v1.train.get_or_create_global_step() before the optimizer's minimize(), or use every_secs"
             )
-        if self._schedule.every_steps:
-            self._timer = v1.train.SecondOrStepTimer(every_steps=self._schedule.every_steps)
 
     def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
         """Called by every session, one that is made anew after a loss as well.
 
         Raises:
             UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
-            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`, or
+            GraphError, BindingError, SignatureError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`, or
                 the value of ``best`` is no number that can be measured; at the first session, before its first step.
             TargetError: as the target's ``preflight``.
         """
-        cluster = self._cluster or cluster_of(session)
+        job = job_of(session)
+        cluster = self._cluster or job.cluster
         if not cluster.is_chief:
             return
-        if not isinstance(session, GatedSession) and not session.sess_str:
+        if not job.has_gates and not session.sess_str:
             # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
-            session = GatedSession.adopt(session, Job(cluster, SessionOptions()))
+            job = GatedSession.adopt(session, Job(cluster, SessionOptions())).job
         self._publisher.use(session, cluster)
-        if self._timer is not None:
-            self._timer.update_last_triggered_step(session.run(self._step))
-        if isinstance(session, GatedSession):
-            session.job.export_on_request(self._export_on_request)
-        if self._exports is None:
-            self._publisher.begin()
-            self._exports = ExportThread(self._export, self._schedule.every_secs)
-        if self._schedule.signals:
-            self._exporter = self._exporter or self._on_signals()
-            self._exporter.is_over = coord.should_stop
-            EXPORT_SIGNALS.add(self._exporter)
+        job.export_on_request(self._exporter.export_on_request)
+        self._exporter.start(None if self._step is None else session.run(self._step), coord.should_stop)
 
     def before_run(self, run_context: v1.train.SessionRunContext) -> v1.train.SessionRunArgs | None:  # noqa: ARG002
         """Called by the session."""
-        return v1.train.SessionRunArgs(self._step) if self._timer is not None else None
+        return v1.train.SessionRunArgs(self._step) if self._step is not None else None
 
     def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
         """Called by the session. Raises what an export has raised, if the schedule says so."""
-        if self._exports is None:
-            return
-        self._tell_failures(self._exports)
-        if EXPORT_SIGNALS.is_done():
-            EXPORT_SIGNALS.stop()
-        if not EXPORT_SIGNALS.is_stopping:
-            self._exports = self._exports.living()  # the handler that was there before may let the training go on
-        if self._timer is not None and self._timer.should_trigger_for_step(run_values.results + 1):
-            # What was read in the same run as the training op may be the value before it.
-            step = run_context.session.run(self._step)
-            if self._timer.should_trigger_for_step(step):
-                self._timer.update_last_triggered_step(step)
-                self._exports.ask(f"step {step}")
+        self._exporter.check()
+        # What was read in the same run as the training op may be the value before it.
+        if self._step is not None and self._exporter.is_due(run_values.results + 1):
+            self._exporter.step(run_context.session.run(self._step))
 
     def end(self, session: v1.Session) -> None:  # noqa: ARG002 - TensorFlow's signature
-        """Called by the session when the training has ended well.
-
-        Raises what the last export has raised, unless the schedule says ``warn``: the model is not the last state.
-        """
-        if self._exports is None:
-            return
-        if self._schedule.at_end:
-            self._exports = self._exports.living()  # SIGTERM has ended it before the last steps
-            self._exports.ask(_THE_END)
-        self._exports.end()
-        try:
-            in_time = self._exports.wait(self._schedule.last_export_secs)
-            failure = self._exports.last_failure if in_time else self._exports.give_up(self._too_late())
-            self._tell_failures(self._exports, "training is over")
-            if failure is not None and self._schedule.on_error != "warn":
-                raise failure
-        finally:
-            self._let_go(self._exports)
-        if self._failed:
-            log.error("exports to %s that have failed: %d", self._target.path, self._failed)
-        self._publisher.end()
-
-    def _too_late(self) -> ExportError:
-        return ExportError(
-            f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; raise "
-            "last_export_secs",
-            path=self._target.path,
-        )
-
-    def _tell_failures(self, exports: ExportThread, meanwhile: str = "training goes on") -> None:
-        for failure in exports.failures():
-            self._failed += 1
-            if self._schedule.on_error == "fail":
-                raise failure
-            log.error("an export to %s has failed, and %s: %s", self._target.path, meanwhile, failure)
-
-    def _let_go(self, exports: ExportThread) -> None:
-        """Of what belongs to one training, whichever way it has ended. There may be another one."""
-        if self._exporter is not None:
-            EXPORT_SIGNALS.remove(self._exporter)
-        exports.end()
-        self._given_up.set()
-        if exports.wait():
-            self._target.close()
-        else:  # what holds the export up may hold this up as well, such as a store that does not answer
-            self._closing = threading.Thread(target=self._target.close, name="closing", daemon=True)
-            self._closing.start()
-        self._exports = self._exporter = None
-        self._given_up = threading.Event()
-
-    def _on_signals(self) -> Exporter:
-        def ask(name: str) -> None:
-            if self._exports is not None:
-                self._exports.ask(name)
-                if name == "SIGTERM":
-                    self._exports.end()
-
-        return Exporter(
-            ask=ask,
-            is_done=lambda: self._exports is None or self._exports.wait(),
-            tell=lambda: None if self._exports is None else self._tell_failures(self._exports),
-            limit_secs=self._schedule.last_export_secs,
-            is_over=lambda: False,
-        )
-
-    def _export_on_request(self, target: str) -> None:
-        if path_of(target).resolve() != path_of(self._target.path).resolve():
-            raise UsageError(
-                f"this job publishes versions in {self._target.path} alone; ask for an export to that directory"
-            )
-        self._publisher.publish("a request", always=True)
-
-    def _export(self, reasons: Sequence[str]) -> None:
-        """Called in the thread of exports."""
-        if reasons == [THE_TIME] and self._publisher.is_idle:
-            return  # the session was lost, or the training has failed
-        if reasons == [_THE_END] and self._publisher.is_done:
-            log.info("nobody has trained since version %s, so it is the last one", self.published[-1])
-            return
-        always = not _ALWAYS.isdisjoint(reasons)
-        again = attempts(self._schedule, self._target.path, self._given_up)
-        again(self._publisher.publish, ", ".join(reasons), always=always)
+        """Called by the session when the training has ended well. Raises as :meth:`PeriodicExporter.end`."""
+        self._exporter.end()

@@ -10,7 +10,7 @@ from autodist_saved.errors import OptionsError, Problem
 
 MIB = 2**20
 Transport = Literal["auto", "stream", "shared"]
-StagingOps = Literal["auto", "memory", "parked"]
+StagingWay = Literal["auto", "memory", "parked"]
 OnError = Literal["warn", "retry", "fail"]
 
 
@@ -78,7 +78,7 @@ class ExportOptions(Options):
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
     chunk_bytes: int = Field(default=32 * MIB, ge=1)
     transport: Transport = "auto"
-    staging: StagingOps = "auto"
+    staging: StagingWay = "auto"
     keep_staging_memory: bool = False
     consistency: Literal["step", "none"] = "step"
     cut_timeout_secs: float = Field(default=30.0, gt=0)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import os
+import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.checkpoint.restore import check_is_no_directory, is_streamable, restore
+from autodist_saved.checkpoint.restore import check_is_no_directory
 from autodist_saved.checkpoint.restore_errors import DirectoryRestoreError, as_tensorflows
 from autodist_saved.checkpoint.saver_session import SaverSession
+from autodist_saved.checkpoint.streaming import CheckpointStreams
 from autodist_saved.errors import (
     NoVariablesError,
     PlanError,
@@ -25,13 +24,10 @@ from autodist_saved.errors import (
     UsageError,
 )
 from autodist_saved.graph.own_ops import export_meta_graph
-from autodist_saved.job.cut_selection import cut_of
-from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.sync_update_gate import put_update_gates
 from autodist_saved.options import ExportOptions
-from autodist_saved.pipeline.capture import capture
 from autodist_saved.sources.restoring import Restoring, build_restoring
-from autodist_saved.sources.session import SessionSink, SessionSource, plain_session
+from autodist_saved.sources.session import plain_session
 from autodist_saved.sources.staging_builder import build_staging_ops, unstageable
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.tf_internals import private_api
@@ -70,6 +66,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
     def __init__(self, *args: Any, options: ExportOptions | None = None, **kwargs: Any) -> None:
         self._options = options or ExportOptions()
+        self.turn = threading.Lock()  # one export or checkpoint at a time: there is one copy of each piece
         try:
             super().__init__(*args, **kwargs)
         except ValueError as error:
@@ -166,13 +163,14 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         if staging is None or restoring is None or not self._can_stream(staging, sess):
             return sess
         names = self.saver_def.save_tensor_name, self.saver_def.restore_op_name
-        save_stock, restore_stock = (partial(self._run_stock, sess, name) for name in names)
-        streams: dict[str, Callable[[str], str | None]] = {}
+        stock = (partial(self._run_stock, sess, name) for name in names)
+        streams = CheckpointStreams(sess, staging, restoring, self.turn, self._options, self._data_files, *stock)
+        replaced: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
-            streams[names[0]] = partial(_save, sess, staging, self._options, self._data_files, save_stock)
+            replaced[names[0]] = streams.save
         if not private_api.reshapes(self):
-            streams[names[1]] = partial(_restore, sess, staging, restoring, self._options, restore_stock)
-        return SaverSession(sess, self.saver_def.filename_tensor_name, streams)
+            replaced[names[1]] = streams.restore
+        return SaverSession(sess, self.saver_def.filename_tensor_name, replaced)
 
     def _can_stream(self, staging: StagingOps, sess: Any) -> bool:
         """Whether our ops are the session's, and say all of what TensorFlow's would; if not, these run."""
@@ -233,44 +231,3 @@ def required_saver(saver: object) -> Saver:
         "    with autodist_saved.create_distributed_session(cluster, saver=saver) as sess:\n"
         "        builder.add_meta_graph_and_variables(sess, tags, ..., saver=saver)"
     )
-
-
-def _save(
-    session: v1.Session,
-    staging: StagingOps,
-    options: ExportOptions,
-    data_files: int,
-    save_stock: Callable[[str], str],
-    prefix: str,
-) -> str:
-    if "://" in prefix:
-        return save_stock(prefix)
-    directory = Path(os.path.dirname(prefix))  # noqa: PTH120 - of "directory/" this is not what is above it
-    if not directory.is_dir():
-        if os.path.lexists(directory) or not directory.parent.is_dir():
-            raise tf.errors.NotFoundError(None, None, f"{prefix}: no such directory")  # TensorFlow's save explains it
-        directory.mkdir()
-    if not isinstance(session, GatedSession):
-        # TensorFlow's own sessions save as they always do, and are told what that may be.
-        options = options.model_copy(update={"consistency": "none"})
-    # Training should not fail because an export is under way at this moment.
-    options = options.model_copy(update={"when_busy": "wait"})
-    source = SessionSource(session, staging)
-    capture(source.plan(), source, cut_of(session, options), prefix, options, data_files=data_files)
-    return prefix
-
-
-def _restore(
-    session: v1.Session,
-    staging: StagingOps,
-    restoring: Restoring,
-    options: ExportOptions,
-    restore_stock: Callable[[str], None],
-    prefix: str,
-) -> None:
-    # Many runs, of which a cut must not see some. They are ops of ours, which are no steps by themselves.
-    with session.gate.step() if isinstance(session, GatedSession) else nullcontext():
-        if is_streamable(prefix):
-            restore(prefix, SessionSink(session, staging, restoring), options)
-        else:
-            restore_stock(prefix)

@@ -13,7 +13,6 @@ from autodist_saved.checkpoint.hook import CheckpointHook
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
-from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job, JobHook
 from autodist_saved.job.session_creator import PatientCreator, WorkerCreator
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
@@ -80,7 +79,6 @@ def create_distributed_session(
         if not cluster.is_single:
             config = _with_filters(config, cluster)
             target = start_tensorflow_server(cluster, config)
-            job.rendezvous_at(target)
         if cluster.is_chief:
             creator = v1.train.ChiefSessionCreator(scaffold, target, config, checkpoint_dir)
             task_hooks = [
@@ -103,38 +101,31 @@ def create_distributed_session(
         raise
 
 
-def cluster_of(session: Any) -> Cluster:
-    """The cluster of the job that a session takes part in, and which of its tasks this process is.
-
-    What a session of ours says, or the session inside it; what ``TF_CONFIG`` says about any other one, or none.
-    """
-    if isinstance(session, DistributedSession):
-        return session.cluster
-    return session.job.cluster if isinstance(session, GatedSession) else Cluster.from_tf_config()
-
-
 class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     """A ``tf.compat.v1.train.MonitoredSession`` that takes part in a job. See :func:`create_distributed_session`.
 
     Closing it on the chief waits for the workers, writes the last checkpoint and ends the job; closing it on a
     worker says goodbye. Left with an exception on the chief, it ends the job as failed, on every task.
+
+    Attributes:
+        job: what this task knows of the job, for exports.
     """
 
     def __init__(self, job: Job, creator: v1.train.SessionCreator, hooks: list[v1.train.SessionRunHook]) -> None:
-        self._job = job
+        self.job = job
         super().__init__(session_creator=creator, hooks=hooks)
 
     @property
     def cluster(self) -> Cluster:
         """The job's cluster; its ``task`` is this process."""
-        return self._job.cluster
+        return self.job.cluster
 
     @property
     def gate(self) -> Gate:
         """Every ``run`` that changes variables passes it by itself. For a step of several runs there is
         ``with session.gate.step():``.
         """
-        return self._job.gate
+        return self.job.gate
 
     def raw_session(self) -> v1.Session:
         """The TensorFlow session inside: runs no hooks, and still reads when training should stop."""
@@ -149,11 +140,11 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
         Returns:
             the workers that were still training, or had not come at all, when the time was over.
         """
-        return self._job.wait_for_workers(timeout_secs)
+        return self.job.wait_for_workers(timeout_secs)
 
     def workers_training(self) -> tuple[str, ...]:
         """The workers that have a session at this moment, as the chief knows; empty on any other task."""
-        return self._job.workers_training()
+        return self.job.workers_training()
 
     def export_on_request(self, exporter: Callable[[str], object]) -> None:
         """Let ``autodist-saved export ADDRESS TARGET`` export from this job while it trains.
@@ -163,7 +154,7 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
                 thread it makes a builder for the directory, adds to it and saves it. It should refuse directories
                 that it does not like. Other tasks ignore it.
         """
-        self._job.export_on_request(exporter)
+        self.job.export_on_request(exporter)
 
     def close(self) -> None:
         """End this task's part, as leaving the ``with`` block does."""
@@ -177,13 +168,13 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     ) -> bool:
         if exception is not None and not isinstance(exception, StopIteration | tf.errors.OutOfRangeError):
             # First of all: the others should not wait for a session that may take long to close.
-            self._job.end(exception)
+            self.job.end(exception)
         try:
             suppress = bool(super().__exit__(exception_type, exception, traceback))
         except BaseException as error:
-            self._job.end(error)
+            self.job.end(error)
             raise
-        self._job.end(None)
+        self.job.end(None)
         return suppress
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import ExportError, JobError
-from autodist_saved.job.gated_session import GatedSession
+from autodist_saved.job.foreign_job import job_of
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ class CheckpointHook(v1.train.CheckpointSaverHook):  # type: ignore[misc]
 
     def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
         """Called by the session. Within a step of several runs it waits for the end of that."""
-        session = run_context.session
-        if isinstance(session, GatedSession) and session.gate.is_inside:
-            session.gate.after_step(self, lambda: self.after_run(run_context, run_values))
+        gate = job_of(run_context.session).gate
+        if gate.is_inside:
+            gate.after_step(self, lambda: self.after_run(run_context, run_values))
             return
         with _leaving_out():
             super().after_run(run_context, run_values)

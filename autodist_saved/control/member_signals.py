@@ -10,7 +10,7 @@ import time
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.member_client import MemberClient
-from autodist_saved.system.signals import EXPORT_SIGNALS, NO_STEP_SECS, Exporter
+from autodist_saved.system.signals import EXPORT_SIGNALS, NO_STEP_SECS, SignalListener
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class MemberSignals:
         self._sigterm_secs = sigterm_secs
         self._until = math.inf
         is_free = signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
-        self._exporter = Exporter(
+        self._exporter = SignalListener(
             ask=self._hear,
             is_done=lambda: not membership.has_chief or time.monotonic() > self._until,
             tell=lambda: None,

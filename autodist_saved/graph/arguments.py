@@ -22,7 +22,6 @@ _MAPS = {
     "warmup": _REQUESTS,
     "examples": _REQUESTS,
 }
-ARGUMENTS = (*_LISTS, *_MAPS)
 
 
 def taken(name: str, value: Any) -> tuple[Any, list[Problem]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
@@ -14,7 +14,9 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.graph.checks.size import large_graphs_refused
+from autodist_saved.graph.description import Description, MetaGraph
 from autodist_saved.graph.devices import clear_devices, mend_colocation
+from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.extra_files import ExtraFiles
 from autodist_saved.graph.own_ops import export_meta_graph, with_saver
 from autodist_saved.graph.request import MetaGraphRequest
@@ -29,26 +31,32 @@ from autodist_saved.tf_internals import private_api
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MetaGraph:
-    """A described graph, and the files beside it.
+class GraphDescription(Description):
+    """The description of a ``tf.Graph``, which may be finalized."""
 
-    Attributes:
-        proto: the graph.
-        assets: files that it reads; path by file name in ``assets/``.
-        extra_files: files for others than the graph, by path in ``assets.extra/``.
-        served: what it restores, if it is a serving graph; None for a complete one.
-    """
-
-    proto: meta_graph_pb2.MetaGraphDef
-    assets: Mapping[str, str]
-    extra_files: ExtraFiles
-    served: Sequence[RestoreSpec] | None = None
+    def __init__(self, request: MetaGraphRequest) -> None:
+        """Looks at nothing."""
+        self._request = request
 
     @property
-    def restored(self) -> Sequence[RestoreSpec]:
-        """What it restores, whatever graph it is."""
-        return restored(self.proto) if self.served is None else self.served
+    def tags(self) -> Sequence[str]:
+        return self._request.tags
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        return self._request.signatures
+
+    @property
+    def examples(self) -> Examples:
+        return self._request.examples
+
+    @property
+    def doubt(self) -> str:
+        has_averages = self._request.serving is not None and bool(self._request.serving.averages)
+        return "it has moving averages, and the job answers without them" if has_averages else ""
+
+    def describe(self, taken_extra_files: Collection[str] = ()) -> MetaGraph:
+        return describe(self._request, taken_extra_files)
 
 
 def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ()) -> MetaGraph:
@@ -78,14 +86,22 @@ def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ())
         proto.signature_def[key].CopyFrom(signature)
     _add_ops(proto, request)
     assets = _add_assets(proto, request)
-    served = None
+    served: Sequence[RestoreSpec] | None = None
     if request.serving is not None:
         proto, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
         needed = asset_names(proto)
         assets = {name: path for name, path in assets.items() if name in needed}
     _warn_of_files(proto, request)
     _warn_of_renamed(assets)
-    return MetaGraph(proto, assets, _extra_files(request), served)
+    return MetaGraph(
+        proto,
+        assets,
+        _extra_files(request),
+        restored=restored(proto) if served is None else served,
+        serving=served is not None,
+        devices_cleared=bool(request.clear_devices),
+        names_its_variables=request.saver is not None,
+    )
 
 
 def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:

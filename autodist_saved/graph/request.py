@@ -11,7 +11,6 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, SignatureError
-from autodist_saved.graph.arguments import ARGUMENTS, taken
 from autodist_saved.graph.devices import DEVICES, Devices
 from autodist_saved.graph.examples import Examples, example_problems
 from autodist_saved.graph.extra_files import ExtraFiles, extra_file_problems
@@ -24,7 +23,7 @@ from autodist_saved.tf_internals import private_api
 
 @dataclass(frozen=True)
 class MetaGraphRequest:
-    """One meta graph of a SavedModel, as TensorFlow's builder takes it.
+    """One meta graph of a SavedModel, in our own terms. ``pipeline/request_from_arguments.py`` makes it.
 
     Attributes:
         graph: the job's graph; it may be finalized, and is only read.
@@ -42,7 +41,7 @@ class MetaGraphRequest:
         warmup: example inputs by signature, for TensorFlow Serving.
         examples: example inputs by signature, with which the model is verified.
         serving: what a serving graph is made with; None for the complete graph.
-        known_problems: what was found wrong before; it is told with all the rest.
+        known_problems: what was found wrong before; :meth:`check` raises it with all the rest.
     """
 
     graph: tf.Graph
@@ -61,16 +60,6 @@ class MetaGraphRequest:
     examples: Examples = field(default_factory=dict)
     serving: Serving | None = None
     known_problems: Sequence[Problem] = ()
-
-    def __post_init__(self) -> None:
-        """Takes what users give the builder, what ``assign_add`` returns too; what it cannot take is a problem."""
-        for name in ARGUMENTS:
-            value, problems = taken(name, getattr(self, name))
-            object.__setattr__(self, name, value)
-            new = [problem for problem in problems if problem not in self.known_problems]  # a copy has them
-            object.__setattr__(self, "known_problems", (*self.known_problems, *new))
-        for name in ("main_op", "init_op", "train_op"):
-            object.__setattr__(self, name, private_api.unwrap_resource_assign(getattr(self, name)))
 
     @property
     def assets(self) -> Sequence[tf.Tensor]:

@@ -7,47 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.cluster import Cluster
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
-from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import JobError, UsageError
+from autodist_saved.job.session_job import SessionJob
 from autodist_saved.job.step_detection import StepDetector
 from autodist_saved.tf_internals import private_api
 
 # So long a run may take to fail by itself when what it reached is dead.
 FAILING_SECS = 5.0
-
-
-class GatedJob(Protocol):
-    """The job of a session: what a saver, which is handed nothing but the session, has to know of it."""
-
-    cluster: Cluster
-    gate: Gate
-    history: ExportHistory
-
-    def export_on_request(self, exporter: Callable[[str], object]) -> None:
-        """Let the console of the chief's job export. Does nothing on any other task."""
-
-    def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
-        """A cut of the whole job that lasts so long at most. Raises ``UsageError`` on any task but the chief.
-
-        There is one at a time; ``wait`` says whether it waits for another one, instead of raising.
-        """
-
-    def is_over(self) -> bool:
-        """Whether it has ended with success. Raises where it has failed, or lost its chief."""
-
-    def workers_training(self) -> tuple[str, ...]:
-        """The workers that train at this moment, as far as this task knows."""
-
-    def steps(self) -> dict[str, int]:
-        """How many training steps each task has done, if this one alone can take more; empty otherwise."""
 
 
 class GatedSession(v1.Session):  # type: ignore[misc]
@@ -61,7 +33,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     lets no run return meanwhile: with one that is dead, until another process listens at its address.
     """
 
-    job: GatedJob
+    job: SessionJob
     lost: str = ""  # the parameter server whose loss has ended this session
     _writes: StepDetector
     _changed: threading.Condition
@@ -70,7 +42,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     _is_awaited: bool = False
 
     @classmethod
-    def adopt(cls, session: v1.Session, job: GatedJob) -> GatedSession:
+    def adopt(cls, session: v1.Session, job: SessionJob) -> GatedSession:
         """Put the job's gate into a plain session, no step of which is under way."""
         session.__class__ = cls
         adopted: GatedSession = session

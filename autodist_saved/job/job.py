@@ -22,6 +22,7 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
 from autodist_saved.job.gated_session import FAILING_SECS, GatedSession
+from autodist_saved.job.session_job import SessionJob
 from autodist_saved.options import SessionOptions
 from autodist_saved.system.deadline import Deadline
 from autodist_saved.system.signals import EXIT_STATUS_TERMINATED
@@ -35,11 +36,13 @@ EXIT_STATUS_LAST_RESORT = 70
 log = logging.getLogger(__name__)
 
 
-class Job:
+class Job(SessionJob):
     """What this task does in the job: it serves or joins the control service, or nothing without a cluster."""
 
+    has_gates = True
+
     def __init__(self, cluster: Cluster, options: SessionOptions) -> None:
-        self.cluster = cluster
+        self._cluster = cluster
         self.gate = Gate()
         self.history = ExportHistory()
         self._cutting = threading.Lock()
@@ -47,7 +50,7 @@ class Job:
         self._server: ChiefService | None = None
         self._membership: MemberClient | None = None
         self._signals: MemberSignals | None = None
-        self._meeting: Rendezvous | None = None
+        self._rendezvous: Rendezvous | None = None
         self._ended = threading.Event()
         self._running: tuple[GatedSession, tf.train.Coordinator] | None = None
 
@@ -59,6 +62,7 @@ class Job:
             server = ChiefService(self.cluster, self._cancel, self.gate, self.history)
             server.start()
             self._server = server
+            self._rendezvous = Rendezvous(self.cluster.control_host, server.ask_for_copies, server.tls)
         else:
             self._membership = MemberClient(
                 self.cluster, self._options, self._cancel, gate=self.gate, on_failure=self._give_up
@@ -66,13 +70,13 @@ class Job:
             self._membership.join()
             self._signals = MemberSignals(self.cluster, self._membership, self._options.sigterm_secs)
 
-    def rendezvous_at(self, target: str) -> None:
-        """On the chief: let exports of sessions on this TensorFlow server call parameter servers in."""
-        if self._server is not None:
-            self._meeting = Rendezvous(
-                self.cluster.control_host, self._server.ask_for_copies, self.workers_training, self._server.tls
-            )
-            self._meeting.register(target)
+    @property
+    def cluster(self) -> Cluster:
+        return self._cluster
+
+    @property
+    def rendezvous(self) -> Rendezvous | None:
+        return self._rendezvous
 
     def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
         """Note the session that a lost parameter server would leave hanging. Called in the thread that trains."""
@@ -181,6 +185,10 @@ class Job:
         """The workers that have joined and not finished, as the chief knows; empty on any other task."""
         return self._server.workers(MemberState.JOINED) if self._server else ()
 
+    def nobody_waits(self) -> bool:
+        """See :meth:`SessionJob.nobody_waits`: no worker trains, and no other thread of this process does."""
+        return not self.workers_training() and not self.gate.others_train
+
     def steps(self) -> dict[str, int]:
         """How many training steps each task has done, if this one alone can take more; empty otherwise."""
         workers = () if self._server is None else self._server.roster()
@@ -192,8 +200,7 @@ class Job:
     def end(self, error: BaseException | None) -> None:
         """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
         self._ended.set()
-        if self._meeting is not None:
-            self._meeting.unregister()
+        self._rendezvous = None
         if self._server is not None:
             reason = "" if error is None else f"{self.cluster.task}: {_told(error)}"
             self._server.end_job(succeeded=error is None, reason=reason[:4000])

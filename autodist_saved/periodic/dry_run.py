@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.builder import SavedModelBuilder
-from autodist_saved.cluster import Cluster
 from autodist_saved.errors import Problem
-from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.meta_graph_builder import GraphDescription
+from autodist_saved.job.foreign_job import job_of
+from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
-from autodist_saved.sources.source import Source
+from autodist_saved.pipeline.request_from_arguments import MetaGraphArguments, request_from_arguments
+from autodist_saved.publish.target import Target
+from autodist_saved.saver import Saver
 
 
-class Rehearsal(SavedModelBuilder):
-    """A builder that checks its arguments, plans and describes, and touches neither the job nor the target.
+def dry_run(
+    session: v1.Session,
+    saver: Saver,
+    arguments: MetaGraphArguments,
+    target: Target,
+    options: ExportOptions,
+    known_problems: Iterable[Problem] = (),
+) -> int:
+    """Plan and describe an export of a plain session, on the chief. Touches neither the job nor the target.
 
-    Attributes:
-        nbytes: bytes of the variables that the model is to have.
-        known_problems: what was found wrong before; it is told with all the rest.
+    Args:
+        session: whose variables are to be exported.
+        saver: made before it.
+        arguments: of the meta graph.
+        target: where exports are to go.
+        options: how they are to work.
+        known_problems: what was found wrong before; raised with all the rest.
+
+    Returns:
+        bytes of the variables of one model.
+
+    Raises:
+        SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
+        TargetError: as :func:`check_target`.
     """
-
-    nbytes = 0
-    known_problems: Sequence[Problem] = ()
-
-    def _capture(self, session: v1.Session, cluster: Cluster, request: MetaGraphRequest, source: Source) -> None:  # noqa: ARG002
-        request = replace(request, known_problems=[*request.known_problems, *self.known_problems])
-        self.nbytes = Export(str(cluster.chief), self._target, self._options).prepare(request, source).plan.nbytes
+    request = request_from_arguments(session.graph, saver, saver.staging, arguments)
+    request = replace(request, known_problems=(*request.known_problems, *known_problems))
+    source = job_of(session).source(session, saver.staging, saver.turn)
+    export = Export("dry run", target, options)
+    with session.graph.as_default():
+        return export.prepare(GraphDescription(request), source).plan.nbytes

@@ -1,153 +1,54 @@
-"""Exports of one job to one target, one model after the other."""
+"""The contract of a publisher: exports one job's model to one target, one after the other."""
 
 from __future__ import annotations
 
-import inspect
-import logging
-import os
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from abc import ABC, abstractmethod
 
-import tensorflow.compat.v1 as v1
-
-from autodist_saved.builder import SavedModelBuilder
-from autodist_saved.cluster import Cluster
-from autodist_saved.errors import UsageError
-from autodist_saved.graph.metric import metric_problems
-from autodist_saved.job.cut_selection import cut_of
-from autodist_saved.job.gated_session import GatedSession, is_gone, losses_told
-from autodist_saved.options import ExportOptions
-from autodist_saved.periodic.dry_run import Rehearsal
-from autodist_saved.publish.best import BestBy, BestSoFar
 from autodist_saved.publish.target import Target
-from autodist_saved.report_views.tensorboard import write_summary
-from autodist_saved.system import deadline
-
-log = logging.getLogger(__name__)
 
 
-class Publisher:
-    """Publishes the model that a session holds, as often as it is asked to. Any thread may ask.
+class Publisher(ABC):
+    """Publishes a model that trains. Lives on the chief; :class:`PeriodicExporter` says when.
 
     Attributes:
+        target: takes models in turn.
         published: paths of the models, oldest first.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        meta_graph: Mapping[str, Any],
-        *,
-        options: ExportOptions,
-        best: BestBy | None = None,
-        then: Callable[[SavedModelBuilder], None] | None = None,
-        logdir: str | os.PathLike[str] | None = None,
-    ) -> None:
-        """Touches no file. Arguments are those of :class:`ChiefExportHook`.
-
-        Args:
-            target: takes models in turn.
-            meta_graph: arguments of :meth:`SavedModelBuilder.add_meta_graph_and_variables` but the session.
-            options, best, then, logdir: as there.
-
-        Raises:
-            TypeError: the builder does not know an argument of ``meta_graph``.
-            UsageError: ``best`` has no ``value``.
-        """
-        inspect.signature(SavedModelBuilder.add_meta_graph_and_variables).bind(None, None, **meta_graph)
-        self.published: list[str] = []
-        self._target = target
-        self._meta_graph = meta_graph
-        self._options = options
-        self._best = None if best is None else BestSoFar(best)
-        self._then = then
-        self._logdir = logdir
-        self._turn = threading.Lock()
-        self._session: v1.Session | None = None
-        self._cluster: Cluster | None = None
-        self._published_after: dict[str, int] = {}
+    target: Target
+    published: list[str]
 
     @property
+    @abstractmethod
     def is_idle(self) -> bool:
-        """Whether the session is closed, or has lost a parameter server, and there is no next one yet."""
-        return self._session is not None and is_gone(self._session)
+        """Whether there is nothing to export from now: the session is lost, and there is no next one yet."""
 
     @property
+    @abstractmethod
     def is_done(self) -> bool:
-        """Whether the last model is known to be the state that there is."""
-        steps = self._session.job.steps() if isinstance(self._session, GatedSession) else {}
-        return bool(steps) and steps == self._published_after
+        """Whether the last published model is known to be the state that there is."""
 
-    def use(self, session: v1.Session, cluster: Cluster) -> None:
-        """Publish out of this plain session from now on, on the chief of this cluster.
-
-        Raises:
-            UsageError: nothing could stop the other tasks for an export.
-        """
-        cut_of(session, self._options)
-        self._session, self._cluster, self._published_after = session, cluster, {}
-
+    @abstractmethod
     def begin(self) -> None:
-        """Before the first step: find what is wrong with the exports to come, and whether the target takes them.
+        """1. In the thread that trains, before its first step: refuse exports that could not succeed.
 
         Raises:
-            SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`, or
-                the metric's value is no number that can be measured.
+            UsageError: the arguments are wrong; all problems at once.
             TargetError: as the target's ``preflight``.
         """
-        session, cluster = self._used()
-        log.info("looking whether %s takes models", self._target.path)
-        rehearsal = Rehearsal(self._target, cluster=cluster, options=self._options)
-        if self._best is not None:
-            by = self._best.by
-            rehearsal.known_problems = list(metric_problems(by.metric, by.value, session.graph))
-        with session.graph.as_default():
-            rehearsal.add_meta_graph_and_variables(session, **self._meta_graph)
-        self._target.preflight(rehearsal.nbytes, str(cluster.task or cluster.chief))
-        if self._best is not None:
-            stays = self._target.keeps_best(self._best.by)
-            self._best.begin((report.metrics for report in self._target.reports()), stays)
 
+    @abstractmethod
     def publish(self, reason: str, *, always: bool) -> None:
-        """Export once, if the model is better than those before, or ``always``. ``reason``: for the log, in words.
+        """2. Export once, in any thread. Blocks while another thread exports.
 
-        Raises what a builder raises, and ``JobError`` where the session is lost.
+        Args:
+            reason: for the log.
+            always: export also what is not better than the published models.
+
+        Raises:
+            JobError, ExportError, TargetError: there is no export this time.
         """
-        session, cluster = self._used()
-        turn = deadline.turn(self._turn, lambda: f"an export to {self._target.path} waits until another one is over")
-        with losses_told(session), turn, session.graph.as_default():
-            metrics = {} if self._best is None else self._best.measure(session)
-            if self._best is not None and not always and not self._best.is_beaten_by(metrics):
-                return
-            log.info("exporting to %s, because of %s", self._target.path, reason)
-            builder = SavedModelBuilder(
-                self._target,
-                cluster=cluster,
-                options=self._options,
-                metrics=metrics,
-                metric_modes=dict.fromkeys(metrics, self._best.by.mode) if self._best is not None else None,
-            )
-            try:
-                builder.add_meta_graph_and_variables(session, **self._meta_graph)
-                if self._then is not None:
-                    self._then(builder)
-                builder.save()
-            finally:
-                builder.abandon()  # what a failure has left
-            self.published.append(str(builder.report.path))
-            self._published_after = builder.report.witness.steps if builder.report.witness else {}
-            if self._logdir is not None:
-                write_summary(builder.report, self._logdir)
-            if self._best is not None:
-                self._best.add(metrics)
 
+    @abstractmethod
     def end(self) -> None:
-        """There are no more models of this training: say what is to be said of all of them."""
-        if self._best is not None:
-            self._best.end(self._target.path)
-
-    def _used(self) -> tuple[v1.Session, Cluster]:
-        if self._session is None or self._cluster is None:
-            raise UsageError("there is no session to export from yet")
-        return self._session, self._cluster
+        """3. In the thread that trains: there are no more models of this training."""

@@ -13,7 +13,7 @@ from autodist_saved.options import ExportSchedule
 log = logging.getLogger(__name__)
 
 
-def attempts(schedule: ExportSchedule, path: str, given_up: threading.Event) -> tenacity.Retrying:
+def retrying(schedule: ExportSchedule, path: str, given_up: threading.Event) -> tenacity.Retrying:
     """Calls what it is given until that goes well, as often as the schedule says; mistakes of the program once.
 
     Args:

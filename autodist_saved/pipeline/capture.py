@@ -7,17 +7,16 @@ Or, where something could not be copied, ``release`` comes after ``stream``.
 
 from __future__ import annotations
 
+import enum
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from autodist_saved.bundle.data_file import DataFiles
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import AutodistSavedError, InconsistentError
 from autodist_saved.options import ExportOptions
-from autodist_saved.pipeline.stream import Streamed, stream
+from autodist_saved.pipeline.stream import BundleDestination, Streamed, streaming
 from autodist_saved.plan import ExportPlan
 from autodist_saved.report.witness import Witness
 from autodist_saved.sources.source import Source, Staged
@@ -36,113 +35,123 @@ class Captured:
     witness: Witness
 
 
-def capture(
-    plan: ExportPlan,
-    source: Source,
-    cut: Cut,
-    prefix: str,
-    options: ExportOptions,
-    *,
-    data_files: int = 1,
-    sync: bool = False,
-    uploads: DataFiles | None = None,
-    phase: Phase = lambda _: nullcontext(),
-    while_stopped: Callable[[], None] = lambda: None,
-) -> Captured:
-    """Write every variable of a plan as one dense entry of the bundle ``prefix``, all of one cut.
+class State(enum.Enum):
+    """How far a capture has come."""
 
-    The writers are stopped no longer than staging takes, if all of it was copied. Whatever fails, they are let go,
-    and nothing stays staged.
+    IDLE = enum.auto()
+    CONNECTED = enum.auto()  # every task is ready to stage; all train
+    STOPPED = enum.auto()  # the writers stand still
+    STAGED = enum.auto()  # what is to be captured is copied, or held as it is; the writers still stand still
+    RELEASED = enum.auto()  # the writers train on
 
-    Args:
-        plan: of the source, or some variables of it.
-        source: where the variables are.
-        cut: stops those who write them.
-        prefix: of the bundle's files; their directory is there, if the plan has variables.
-        options: for staging and streaming.
-        data_files, sync, uploads: as in :func:`stream`.
-        phase: is entered for each phase, by its name.
-        while_stopped: called when the variables are staged, and are what is captured still.
 
-    Raises:
-        CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.
+class Capture:
+    """One capture of a plan, of one cut. Used once, by one thread of the chief.
+
+    The writers stand still no longer than staging takes, if all of it was copied. Whatever fails, :meth:`run` lets
+    them go, and leaves nothing staged.
     """
-    before: int | None = None
-    witnesses: list[Witness] = []
-    is_stopped = True
 
-    def go_on() -> None:
-        nonlocal is_stopped
-        with phase("stage"):
-            after = source.global_step()
-        with phase("release"):
-            seen = cut.release()
-        is_stopped = False
-        witnesses.append(Witness(seen.training, seen.epoch, seen.steps, seen.deaths, before, after))
-        _check(witnesses[-1], options)
+    def __init__(
+        self,
+        plan: ExportPlan,
+        source: Source,
+        cut: Cut,
+        options: ExportOptions,
+        *,
+        phase: Phase = lambda _: nullcontext(),
+        while_stopped: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Touches nothing.
 
-    def discard_and_go_on() -> None:
-        with phase("discard"):
-            source.discard()  # the writers would copy what is still held before they change it
-        go_on()
+        Args:
+            plan: of the source, or some variables of it.
+            source: where the variables are.
+            cut: stops those who write them.
+            options: for staging and streaming.
+            phase: is entered for each phase, by its name.
+            while_stopped: called when the variables are staged, while the writers stand still.
+        """
+        self.state = State.IDLE
+        self._plan = plan
+        self._source = source
+        self._cut = cut
+        self._options = options
+        self._phase = phase
+        self._while_stopped = while_stopped
+        self._step_before: int | None = None
 
-    def streaming(staged: Staged, confirm: Callable[[], None] = lambda: None) -> Streamed:
-        with phase("stream"):
-            return stream(
-                staged.plan,
-                source,
-                prefix,
-                options,
-                data_files=data_files,
-                sync=sync,
-                aside=not staged.parked,
-                uploads=uploads,
-                confirm=confirm,
-            )
+    def run(self, destination: BundleDestination) -> Captured:
+        """Write every variable of the plan as one dense entry of a bundle, all of one cut.
 
-    with _discarding(source, phase):
-        with phase("connect"):
-            source.connect(plan, Path(prefix).parent if uploads is None else None, options)
+        Raises:
+            CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.
+        """
         try:
-            with phase("cut"):
-                cut.acquire()
-            with phase("stage"):
-                before = source.global_step()
-                staged = source.stage(plan)
-                while_stopped()
-            if staged.parked:
-                cut.extend()
-                streamed = streaming(staged, discard_and_go_on)
-            else:
-                go_on()
+            self._connect(destination)
+            staged = self._stage()
+            stream_staged = self._stream_parked if staged.parked else self._stream_copied
+            streamed, witness = stream_staged(staged, destination)
         except BaseException:
-            if is_stopped:
-                with suppress(AutodistSavedError):  # the first failure is the one to tell
-                    cut.release()
+            self._clean_up()
             raise
-        if not staged.parked:
-            streamed = streaming(staged)
-    return Captured(staged, streamed, witnesses[-1])
+        with self._phase("discard"):
+            self._source.discard()
+        return Captured(staged, streamed, witness)
 
+    def _connect(self, destination: BundleDestination) -> None:
+        with self._phase("connect"):
+            self._source.connect(self._plan, destination.shared_directory, self._options)
+        self.state = State.CONNECTED
 
-def _check(witness: Witness, options: ExportOptions) -> None:
-    if not witness.doubt:
-        return
-    if options.consistency == "step":
-        raise InconsistentError(f"{witness.doubt}; export again")
-    log.warning("what was captured may hold values of several steps: %s", witness.doubt)
+    def _stage(self) -> Staged:
+        self.state = State.STOPPED  # a cut that could not be acquired is released all the same
+        with self._phase("cut"):
+            self._cut.acquire()
+        with self._phase("stage"):
+            self._step_before = self._source.global_step()
+            staged = self._source.stage(self._plan)
+            self._while_stopped()
+        self.state = State.STAGED
+        return staged
 
+    def _stream_copied(self, staged: Staged, destination: BundleDestination) -> tuple[Streamed, Witness]:
+        """The copies stay as they are, so the writers need not wait until they have come."""
+        witness = self._release()
+        with self._phase("stream"), streaming(staged.plan, self._source, destination, self._options) as streamed:
+            return streamed, witness
 
-@contextmanager
-def _discarding(source: Source, phase: Phase) -> Iterator[None]:
-    """Let go of what is staged; a failure to do so never hides the failure that came first."""
-    try:
-        yield
-    except BaseException:
+    def _stream_parked(self, staged: Staged, destination: BundleDestination) -> tuple[Streamed, Witness]:
+        """The variables themselves are streamed, so the writers wait until all of them have come."""
+        self._cut.extend()
+        with (
+            self._phase("stream"),
+            streaming(staged.plan, self._source, destination, self._options, training_waits=True) as streamed,
+        ):
+            with self._phase("discard"):
+                self._source.discard()  # the writers would copy what is still held before they change it
+            return streamed, self._release()
+
+    def _release(self) -> Witness:
+        """Let the writers go, and check that they had stood still."""
+        with self._phase("stage"):
+            step_after = self._source.global_step()
+        with self._phase("release"):
+            seen = self._cut.release()
+        self.state = State.RELEASED
+        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, self._step_before, step_after)
+        if witness.doubt and self._options.consistency == "step":
+            raise InconsistentError(f"{witness.doubt}; export again")
+        if witness.doubt:
+            log.warning("what was captured may hold values of several steps: %s", witness.doubt)
+        return witness
+
+    def _clean_up(self) -> None:
+        """After a failure, which no failure of this hides."""
+        if self.state in {State.STOPPED, State.STAGED}:
+            with suppress(AutodistSavedError):
+                self._cut.release()
         try:
-            source.discard()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the first failure is the one to tell
+            self._source.discard()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the first failure is the one to raise
             log.warning("the staged copies could not be freed: %s", error)
-        raise
-    with phase("discard"):
-        source.discard()

@@ -1,6 +1,6 @@
-"""Carrying: pieces go from their tasks into their places in the data files, all tasks at once.
+"""Direct transfer: tasks move their pieces into their places in the data files, all tasks at once.
 
-Only what lies in the file as it lies in its piece can be carried: whole variables, and partitions of the first
+Only what lies in the file as it lies in its piece can go that way: whole variables, and partitions of the first
 dimension. That is nearly everything that is large.
 """
 
@@ -22,21 +22,21 @@ from autodist_saved.system.progress import Progress
 
 # Two files are written faster than one of twice the size. For less than this it is not worth having several.
 SEVERAL_FILES_FROM_BYTES = 2**26
-# So much is asked for, and told as progress, at a time.
+# How much one request moves; progress advances by as much.
 _SPAN_BYTES = 2**25
 
 
 class TransferredVariables:
-    """The variables of a plan that can be carried, and their layout in data files."""
+    """The variables of a plan that their tasks can transfer, and their layout in data files."""
 
     def __init__(self, plan: ExportPlan, transfers: Mapping[str, Transfer], *, several_files: bool = False) -> None:
         """``transfers`` are those of the source that has staged ``plan``.
 
         ``several_files`` gives each of them a data file of its own, however little it is.
         """
-        self._carriers = transfers
+        self._transfers = transfers
         # In the order of the copies they are neighbours in the file, too, and move in one piece.
-        self._variables = [variable for variable in plan.by_place if self._can_carry(variable)]
+        self._variables = [variable for variable in plan.by_place if self._can_transfer(variable)]
         self._names = {variable.name for variable in self._variables}
         tasks = sorted({_home(variable) for variable in self._variables})
         if plan.nbytes < SEVERAL_FILES_FROM_BYTES and not several_files:
@@ -51,9 +51,9 @@ class TransferredVariables:
         """How many data files the bundle should have, at least 1."""
         return max(1, len(self._file_of))
 
-    def carry(self, writer: BundleWriter, progress: Progress, *, sync: bool, aside: bool = False) -> None:
-        """Bring all variables into their places. Raises as :class:`Transfer` does, when all tasks have stopped."""
-        moves: dict[str, list[tuple[EntryWriter, Span]]] = {task: [] for task in self._carriers}
+    def transfer(self, writer: BundleWriter, progress: Progress, *, sync: bool, aside: bool = False) -> None:
+        """Move all variables into their places. Raises as :class:`Transfer` does, when all tasks have stopped."""
+        moves: dict[str, list[tuple[EntryWriter, Span]]] = {task: [] for task in self._transfers}
         for variable in self._variables:
             file = self._file_of.get(_home(variable), 0)
             entry = writer.begin(variable.name, variable.dtype, variable.shape or (), file)
@@ -64,11 +64,11 @@ class TransferredVariables:
         writer.extend_files()
         stop = threading.Event()
         with ThreadPoolExecutor(
-            len(moves), thread_name_prefix="carry", initializer=yield_to_training if aside else None
+            len(moves), thread_name_prefix="transfer", initializer=yield_to_training if aside else None
         ) as pool:
             try:
                 running = [
-                    pool.submit(_carry_from, self._carriers[task], of_task, progress, stop, sync)
+                    pool.submit(_transfer_from, self._transfers[task], of_task, progress, stop, sync)
                     for task, of_task in moves.items()
                 ]
                 wait(running, return_when=FIRST_EXCEPTION)
@@ -77,19 +77,19 @@ class TransferredVariables:
         for future in running:
             future.result()
 
-    def _can_carry(self, variable: LogicalVariable) -> bool:
+    def _can_transfer(self, variable: LogicalVariable) -> bool:
         if not variable.pieces or variable.shape is None or item_bytes(variable.dtype) is None:
             return False
         return all(
             piece.shape[1:] == variable.shape[1:]
-            and piece.task in self._carriers
-            and self._carriers[piece.task].holds(piece)
+            and piece.task in self._transfers
+            and self._transfers[piece.task].holds(piece)
             for piece in variable.pieces
         )
 
 
-def _carry_from(
-    carrier: Transfer,
+def _transfer_from(
+    transfer: Transfer,
     moves: list[tuple[EntryWriter, Span]],
     progress: Progress,
     stop: threading.Event,
@@ -98,7 +98,7 @@ def _carry_from(
     for path, to_file in groupby(moves, lambda move: move[0].path):
         of_file = list(to_file)
         begun = 0
-        for checksums in carrier.carry([span for _, span in of_file], path, sync=sync):
+        for checksums in transfer.move([span for _, span in of_file], path, sync=sync):
             done = of_file[begun : begun + len(checksums)]
             for crc, (entry, span) in zip(checksums, done, strict=True):
                 entry.written(span.offset - entry.offset, span.nbytes, crc)

@@ -12,19 +12,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-
-import tensorflow.compat.v1 as v1
+from dataclasses import dataclass
 
 from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.meta_graph_builder import MetaGraph, describe
-from autodist_saved.graph.request import MetaGraphRequest
+from autodist_saved.graph.description import Description, MetaGraph
 from autodist_saved.options import ExportOptions
-from autodist_saved.pipeline.capture import capture
+from autodist_saved.pipeline.capture import Capture
 from autodist_saved.pipeline.meta_graph_files import MetaGraphFiles
+from autodist_saved.pipeline.stream import BundleDestination
 from autodist_saved.pipeline.variable_matching import check_captured, plan_of
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.checksums import file_sums
@@ -33,10 +31,10 @@ from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.verify import verify
 from autodist_saved.report.report import Destination, ExportReport, Mode
-from autodist_saved.report.timeline import Stopwatch
+from autodist_saved.report.report_builder import ReportBuilder
 from autodist_saved.sources.source import Source
 from autodist_saved.system.error_translation import translated
-from autodist_saved.system.memory import Growth
+from autodist_saved.verification.live import LiveModel
 from autodist_saved.verification.verification import Verification
 
 log = logging.getLogger(__name__)
@@ -83,7 +81,7 @@ class Export:
             task: the chief's name for reports.
             target: where the model is to be.
             options: how to export.
-            history: of the job; told how it goes.
+            history: of the job; notes how this export goes.
             metrics: of the model, by name; finite.
             metric_modes: which of their values are better, by name.
         """
@@ -93,29 +91,22 @@ class Export:
         self._options = options
         self._files: SavedModelFiles | None = None
         self._meta_graph_files = MetaGraphFiles()
-        self._growth = Growth()
-        self._stopwatch = Stopwatch()
         destination = Destination(type(target).__name__, target.path)
-        self._report = ExportReport(
-            task,
-            target=destination,
-            started=self._stopwatch.started,
-            metrics=dict(metrics or {}),
-            metric_modes=dict(metric_modes or {}),
-        )
+        self._record = ReportBuilder(task, destination, metrics or {}, metric_modes or {})
+        self._plan: ExportPlan | None = None
         self._verification = Verification(options) if options.verify == "full" else None
 
     @property
     def report(self) -> ExportReport:
         """What has happened so far."""
-        return replace(self._report, intervals=self._stopwatch.intervals)
+        return self._record.report
 
     @property
     def is_staged(self) -> bool:
         """Whether there is a model, visible or not: it was captured and nothing has failed."""
         return self._files is not None
 
-    def prepare(self, request: MetaGraphRequest, source: Source) -> Prepared:
+    def prepare(self, description: Description, source: Source) -> Prepared:
         """What :meth:`capture` does first. Touches neither the job nor the target.
 
         Raises:
@@ -125,77 +116,67 @@ class Export:
         with self._phase("plan"):
             check_target(self._target, self._options)
             plan = source.plan()
-        meta_graph = self._describe(request)
-        return Prepared(plan if meta_graph.served is None else plan_of(meta_graph.served, plan), meta_graph)
+        meta_graph = self._describe(description)
+        return Prepared(plan_of(meta_graph.restored, plan) if meta_graph.serving else plan, meta_graph)
 
-    def capture(self, request: MetaGraphRequest, source: Source, cut: Cut, session: v1.Session | None = None) -> None:
-        """Stage the variables in one cut, stream them into the target's staging place, and add a meta graph on them.
+    def capture(self, description: Description, source: Source, cut: Cut, live: LiveModel | None = None) -> None:
+        """Stage the variables in one cut, stream them into the target's draft, and add a meta graph on them.
 
         Args:
-            request: what the meta graph is to be.
+            description: of the meta graph.
             source: where the variables are.
             cut: stops those who write them.
-            session: a plain one of the job's, which ``verify="full"`` asks for its answers.
+            live: the job's model, which ``verify="full"`` asks for its answers.
 
         Raises:
             PlanError, SignatureError, GraphError, BindingError: what is asked for is wrong; nothing was touched.
             TargetError: the target cannot take a model; nothing was touched, or all is removed again.
             JobError, ExportError: the job failed meanwhile; all is removed again.
         """
-        prepared = self.prepare(request, source)
+        prepared = self.prepare(description, source)
         plan, meta_graph = prepared.plan, prepared.meta_graph
+        while_stopped = _nothing
         if self._verification is not None:
+            while_stopped = self._verification.ask_job
             with self._phase("ask"):
-                self._verification.add(request, meta_graph, session)
+                self._verification.add(description, meta_graph, live)
         log.info("exporting %d variables, %d bytes, to %s", len(plan.variables), plan.nbytes, self._target.path)
         with self._phase("open"):
-            self._files = files = self._target.open(self._report.task)
+            self._files = files = self._target.open(self._record.task)
         with self._all_or_nothing():
             if plan.variables:
                 with self._phase("open"):
                     files.variables.mkdir()
-            prefix = files.variables_prefix
-            ask = self._verification.ask_job if self._verification is not None else lambda: None
-            captured = capture(
-                plan,
-                source,
-                cut,
-                prefix,
-                self._options,
-                sync=True,
-                uploads=files.uploads,
-                phase=self._phase,
-                while_stopped=ask,
-            )
+            capture = Capture(plan, source, cut, self._options, phase=self._phase, while_stopped=while_stopped)
+            captured = capture.run(BundleDestination(files.variables_prefix, sync=True, uploads=files.uploads))
             with self._phase("stream"):
                 self._meta_graph_files.add(meta_graph, files)
-        staged, streamed, witness = captured.staged, captured.streamed, captured.witness
-        self._report = replace(
-            self._report,
-            plan=staged.plan,
-            witness=witness,
-            nbytes=streamed.nbytes,
-            transport=streamed.ways,
-            staging=dict(staged.ways),
-            memory=dict(staged.memory),
+        self._plan = captured.staged.plan
+        self._record.note(
+            plan=captured.staged.plan,
+            witness=captured.witness,
+            nbytes=captured.streamed.nbytes,
+            transport=captured.streamed.ways,
+            staging=dict(captured.staged.ways),
+            memory=dict(captured.staged.memory),
         )
 
-    def add(self, request: MetaGraphRequest) -> None:
+    def add(self, description: Description) -> None:
         """Add another meta graph on the captured variables. Raises as :meth:`capture` does."""
         files = self._staged_files()
-        meta_graph = self._describe(request)
-        if self._report.plan is not None:
-            check_captured(meta_graph.restored, self._report.plan, saver_given=request.saver is not None)
-        if self._meta_graph_files.has(request.tags):
+        meta_graph = self._describe(description)
+        if self._plan is not None:
+            check_captured(meta_graph.restored, self._plan, saver_given=meta_graph.names_its_variables)
+        if self._meta_graph_files.has(description.tags):
             log.warning(
                 "nobody will be able to load this meta graph: an earlier one has its tags, %s, and loaders take the "
                 "first; give it tags of its own",
-                ", ".join(map(repr, request.tags)) or "none",
+                ", ".join(map(repr, description.tags)) or "none",
             )
         with self._all_or_nothing(), self._phase("stream"):
             self._meta_graph_files.add(meta_graph, files)
         if self._verification is not None:
-            self._verification.add(request, meta_graph)
+            self._verification.add(description, meta_graph)
 
     def publish(self, *, as_text: bool = False) -> str:
         """Verify all that is staged and make it visible, all at once.
@@ -218,14 +199,14 @@ class Export:
                 self._target.complete()
             if self._options.verify != "none":
                 self._verify(files)
-            self._report = replace(self._report, verified=self._options.verify)
+            self._record.note(verified=self._options.verify)
             with self._phase("commit"):
                 # The manifest goes along with the model: it knows neither where that is nor how long the commit took.
-                memory = {self._report.task: self._growth.so_far(), **self._report.memory}
-                self._report = replace(self._report, files=file_sums(files), memory=memory)
+                self._record.note(files=file_sums(files))
+                self._record.note_memory()
                 write_manifest(files, self.report)
                 path = self._target.commit()
-        self._report = replace(self._report, path=path)
+        self._record.path = path
         self._history.note(self._number, path=path)
         log.info("%s", self.report)
         log.debug("%s", "\n".join(f"{name}: {fact}" for name, fact in self.report.facts()))
@@ -233,32 +214,32 @@ class Export:
 
     def abandon(self) -> None:
         """Remove what this export has staged, if it is not visible. May be called again."""
-        if self._files is not None and self._report.path is None:
+        if self._files is not None and self._record.path is None:
             self._target.abandon()
             self._files = None
 
     def _verify(self, files: SavedModelFiles) -> None:
         with self._phase("verify"):
-            if self._report.plan is not None:
-                verify(files, self._report.plan, self._meta_graph_files.sums)
+            if self._plan is not None:
+                verify(files, self._plan, self._meta_graph_files.sums)
             if self._verification is not None:
-                self._report = replace(self._report, answers=self._verification.check(files.root))
+                self._record.note(answers=self._verification.check(files.root))
 
-    def _describe(self, request: MetaGraphRequest) -> MetaGraph:
+    def _describe(self, description: Description) -> MetaGraph:
         with self._phase("describe"):
-            meta_graph = describe(request, self._meta_graph_files.for_others)
+            meta_graph = description.describe(self._meta_graph_files.for_others)
             check(
                 meta_graph.proto,
-                devices_cleared=bool(request.clear_devices),
-                serving=meta_graph.served is not None,
+                devices_cleared=meta_graph.devices_cleared,
+                serving=meta_graph.serving,
                 beside_bytes=self._meta_graph_files.nbytes,
                 custom_ops=self._options.custom_ops,
             )
         return meta_graph
 
     def _staged_files(self) -> SavedModelFiles:
-        if self._report.path is not None:
-            raise UsageError(f"this model is saved already, as {self._report.path}; make another builder")
+        if self._record.path is not None:
+            raise UsageError(f"this model is saved already, as {self._record.path}; make another builder")
         if self._files is None:
             raise UsageError("this export has failed, and what was staged is removed; make another builder")
         return self._files
@@ -275,8 +256,12 @@ class Export:
     def _phase(self, name: str) -> Iterator[None]:
         self._history.note(self._number, phase=name)
         try:
-            with self._stopwatch.phase(name), translated(name):
+            with self._record.stopwatch.phase(name), translated(name):
                 yield
         except BaseException as error:
             self._history.note(self._number, error=f"{type(error).__name__}: {error}")
             raise
+
+
+def _nothing() -> None:
+    """What an export does while the writers stand still, besides staging, where nobody asks for more."""

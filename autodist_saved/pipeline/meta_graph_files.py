@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from autodist_saved.graph.meta_graph_builder import MetaGraph
+from autodist_saved.graph.description import MetaGraph
 from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.publish.checksums import write_summed
 from autodist_saved.publish.files import SavedModelFiles

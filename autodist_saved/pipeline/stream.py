@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,62 +30,80 @@ class Streamed:
 
     Attributes:
         nbytes: bytes of the data files.
-        ways: for each task by which way its pieces came, if they could be carried: ``stream`` or ``shared``, or
-            ``read``, where it has no carrier.
+        ways: for each task how its pieces came, if they could be transferred directly: ``stream`` or ``shared``, or
+            ``read``, where it has no transfer.
     """
 
     nbytes: int
     ways: dict[str, str]
 
 
-def stream(
+@dataclass(frozen=True)
+class BundleDestination:
+    """Where a bundle is written.
+
+    Attributes:
+        prefix: of its files, in a directory that is there, if there are variables.
+        data_files: how many the bundle has at least.
+        sync: have tasks that write files themselves flush them to the disk. What is written here is not.
+        uploads: take the data files, where they are not to be beside the index. Nothing is transferred directly then:
+            they grow in order.
+    """
+
+    prefix: str
+    data_files: int = 1
+    sync: bool = False
+    uploads: DataFiles | None = None
+
+    @property
+    def shared_directory(self) -> Path | None:
+        """Where other tasks may write data files, if they see it; None where no other task can."""
+        return Path(self.prefix).parent if self.uploads is None else None
+
+
+@contextmanager
+def streaming(
     plan: ExportPlan,
     source: Source,
-    prefix: str,
+    destination: BundleDestination,
     options: ExportOptions,
     *,
-    data_files: int = 1,
-    sync: bool = False,
-    aside: bool = False,
-    uploads: DataFiles | None = None,
-    confirm: Callable[[], None] = lambda: None,
-) -> Streamed:
-    """Write every variable of a staged plan as one dense entry of the bundle ``prefix``.
+    training_waits: bool = False,
+) -> Iterator[Streamed]:
+    """Write every variable of a staged plan as one dense entry of a bundle.
 
-    What a carrier can bring goes into its place as a whole, all tasks at once. The rest is read here, band by band;
-    the memory that takes is bounded by the budget (or the longest row, or string variable). The bundle's index is
-    written last; when an error is raised there is none.
+    What a task can transfer directly goes into its place as a whole, all tasks at once. The rest is read here, band
+    by band; the memory that takes is bounded by the budget (or the longest row, or string variable). The bundle's
+    index is written last, after the block; when that, or this, raises an error there is none, and no data file.
 
     Of no variables nothing is written at all.
 
     Args:
         plan: what the source has staged.
         source: where to read.
-        prefix: of the bundle's files, in a directory that is there.
+        destination: of the bundle.
         options: for chunks and budget.
-        data_files: how many the bundle has at least.
-        sync: have tasks that write files themselves flush them to the disk. What is written here is not.
-        aside: the job goes on meanwhile, and is to have the processor before this.
-        uploads: take the data files, where they are not to be beside the index. Nothing is carried then: they grow
-            in order.
-        confirm: called when all bytes are there, under other names still; when it raises, they are removed again.
+        training_waits: the job stands still meanwhile, so this may have the processor before it.
+
+    Yields:
+        once, when all bytes are there, under other names still.
     """
     if not plan.variables:
-        confirm()
-        return Streamed(0, {})
+        yield Streamed(0, {})
+        return
+    uploads, data_files = destination.uploads, destination.data_files
     transfers = source.transfers() if uploads is None else {}
-    carried = TransferredVariables(plan, transfers, several_files=data_files > 1)
+    direct = TransferredVariables(plan, transfers, several_files=data_files > 1)
     open_data_file = DiskFile if uploads is None else partial(uploads.open, nbytes=plan.nbytes)
-    rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in carried))
-    with (
-        BundleWriter(prefix, max(data_files, carried.data_files), open_data_file=open_data_file) as writer,
-        Progress("streaming", plan.nbytes) as progress,
-    ):
-        carried.carry(writer, progress, sync=sync, aside=aside)
-        _read(rest, source, writer, progress, options, data_files)
-        nbytes = writer.nbytes
-        confirm()
-    return Streamed(nbytes, {task: transfers[task].way if task in transfers else "read" for task in plan.tasks()})
+    rest = ExportPlan(tuple(variable for variable in plan.variables if variable not in direct))
+    with BundleWriter(
+        destination.prefix, max(data_files, direct.data_files), open_data_file=open_data_file
+    ) as writer:
+        with Progress("streaming", plan.nbytes) as progress:
+            direct.transfer(writer, progress, sync=destination.sync, aside=not training_waits)
+            _read(rest, source, writer, progress, options, data_files)
+        ways = {task: transfers[task].way if task in transfers else "read" for task in plan.tasks()}
+        yield Streamed(writer.nbytes, ways)
 
 
 def _read(

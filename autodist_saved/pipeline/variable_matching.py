@@ -1,4 +1,4 @@
-"""Binding: which variables of a job a meta graph restores, by name."""
+"""Which variables of a job a meta graph restores, matched by name, shape and type."""
 
 from __future__ import annotations
 

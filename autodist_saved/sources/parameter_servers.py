@@ -1,4 +1,4 @@
-"""The parameter servers that take part in an export: each stages its own variables and gives them over a line."""
+"""The parameter servers that take part in an export: each stages its own variables and sends them to the chief."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ class ParameterServers:
 
     def __init__(self) -> None:
         """Nobody takes part before :meth:`call_in`."""
-        self._lines: dict[str, ChiefConnection] = {}
+        self._connections: dict[str, ChiefConnection] = {}
         self._seen_by: set[str] = set()
         self._held: Held = {}
         # For each task, by the index of a piece, its place in what was attached.
         self._places: dict[str, dict[int, int]] = {}
 
-    def call_in(self, meeting: Rendezvous | None, held: Held, directory: Path | None, options: ExportOptions) -> None:
+    def call_in(
+        self, rendezvous: Rendezvous | None, held: Held, directory: Path | None, options: ExportOptions
+    ) -> None:
         """Have them dial in and get ready. Those that do not come take no part.
 
         Args:
-            meeting: of the job; None where it has none.
+            rendezvous: of the job; None where it has none.
             held: for each parameter server the pieces that it may stage, in the order in which it does.
             directory: where the files will be written; None where no other task could write.
             options: for staging and transport.
@@ -65,8 +67,8 @@ class ParameterServers:
             TaskUnreachableError: a task is gone.
         """
         self._held = held
-        self._lines = {} if meeting is None else meeting.call_in(held)
-        self._seen_by = _tasks_that_see(directory, self._lines, options.transport)
+        self._connections = {} if rendezvous is None else rendezvous.call_in(held)
+        self._seen_by = _tasks_that_see(directory, self._connections, options.transport)
         if options.transport == "shared" and (blind := sorted(held.keys() - self._seen_by)):
             place = f"{directory} of the chief" if directory else "an object store"
             raise ExportError(
@@ -75,9 +77,9 @@ class ParameterServers:
                 path=str(directory) if directory else None,
             )
 
-        def attach(task: str, line: ChiefConnection) -> dict[int, int]:
+        def attach(task: str, connection: ChiefConnection) -> dict[int, int]:
             variables = [variable for _, variable in held[task]]
-            absent = line.attach(variables, options.staging, keep=options.keep_staging_memory)
+            absent = connection.attach(variables, options.staging, keep=options.keep_staging_memory)
             return {piece.index: place for place, (piece, _) in enumerate(held[task]) if place not in absent}
 
         self._places = self._of_each(attach)
@@ -88,7 +90,7 @@ class ParameterServers:
 
     def stage(self) -> StagedByServers:
         """Have them stage what they hold."""
-        answers = self._of_each(lambda _, line: line.stage())
+        answers = self._of_each(lambda _, connection: connection.stage())
         shapes = {
             self._held[task][place][0].index: shape
             for task, answer in answers.items()
@@ -101,10 +103,12 @@ class ParameterServers:
         )
 
     def transfers(self) -> dict[str, Transfer]:
-        """A carrier for each task."""
+        """A transfer for each task."""
         return {
-            task: ConnectionTransfer(line, self._places[task], way="shared" if task in self._seen_by else "stream")
-            for task, line in self._lines.items()
+            task: ConnectionTransfer(
+                connection, self._places[task], way="shared" if task in self._seen_by else "stream"
+            )
+            for task, connection in self._connections.items()
         }
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
@@ -112,58 +116,60 @@ class ParameterServers:
         place = self._places[piece.task][piece.index]
         dtype = self._held[piece.task][place][1].dtype
         row_bytes = math.prod(piece.shape[1:]) * (item_bytes(dtype) or 0)
-        data = self._lines[piece.task].read(place, row_start * row_bytes, (row_stop - row_start) * row_bytes)
+        data = self._connections[piece.task].read(place, row_start * row_bytes, (row_stop - row_start) * row_bytes)
         rows = (row_stop - row_start, *piece.shape[1:]) if piece.shape else ()
         return data.view(numpy_dtype(dtype)).reshape(rows)
 
     def discard(self) -> None:
         """Have them let go, and hang up. What is gone already has let go."""
-        lines, self._lines, self._places = self._lines, {}, {}
-        for line in lines.values():
+        connections, self._connections, self._places = self._connections, {}, {}
+        for connection in connections.values():
             with contextlib.suppress(AutodistSavedError):
-                line.discard()
-            line.close()
+                connection.discard()
+            connection.close()
 
     def _of_each(self, ask: Callable[[str, ChiefConnection], Result]) -> dict[str, Result]:
-        with ThreadPoolExecutor(max(1, len(self._lines)), thread_name_prefix="agents") as pool:
-            answers = pool.map(ask, self._lines.keys(), self._lines.values())
-            return dict(zip(self._lines, answers, strict=True))
+        with ThreadPoolExecutor(max(1, len(self._connections)), thread_name_prefix="agents") as pool:
+            answers = pool.map(ask, self._connections.keys(), self._connections.values())
+            return dict(zip(self._connections, answers, strict=True))
 
 
-def _tasks_that_see(directory: Path | None, lines: Mapping[str, ChiefConnection], transport: Transport) -> set[str]:
+def _tasks_that_see(
+    directory: Path | None, connections: Mapping[str, ChiefConnection], transport: Transport
+) -> set[str]:
     """Those that find a file which is put there for them just now, and may write it, if that is of use."""
-    if not lines or directory is None or transport == "stream":
+    if not connections or directory is None or transport == "stream":
         return set()
     probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes
     try:
         with reporting_unwritable(probe):
             probe.write_bytes(contents)
-        return {task for task, line in lines.items() if line.sees(probe, contents)}
+        return {task for task, connection in connections.items() if connection.sees(probe, contents)}
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
 
 
 class ConnectionTransfer(Transfer):
-    """Carries from one parameter server, over a line to it or by having it write itself."""
+    """Moves pieces of one parameter server, over a connection to it or by having it write itself."""
 
-    def __init__(self, line: ChiefConnection, places: Mapping[int, int], *, way: str) -> None:
+    def __init__(self, connection: ChiefConnection, places: Mapping[int, int], *, way: str) -> None:
         """Asks nothing yet.
 
         Args:
-            line: to the parameter server.
+            connection: to the parameter server.
             places: where each of its pieces, by index, is in what it has attached.
             way: ``shared`` where the parameter server sees the files, else ``stream``.
         """
         self.way = way
-        self._line = line
+        self._connection = connection
         self._places = places
 
     def holds(self, piece: Piece) -> bool:
         return piece.index in self._places
 
-    def carry(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+    def move(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
         staged = [StagedSpan(self._places[piece.index], start, nbytes, at) for piece, start, nbytes, at in spans]
         if self.way == "shared":
-            return self._line.write(staged, path, sync=sync)
-        return self._line.receive(staged, path)
+            return self._connection.write(staged, path, sync=sync)
+        return self._connection.receive(staged, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -36,16 +36,31 @@ class SessionSource(Source):
     Parameter servers stage and give what they can by themselves; the ops are run for the rest.
     """
 
-    def __init__(self, session: v1.Session, staging: StagingOps) -> None:
+    def __init__(
+        self,
+        session: v1.Session,
+        staging: StagingOps,
+        turn: threading.Lock,
+        *,
+        rendezvous: Rendezvous | None = None,
+        nobody_waits: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Runs nothing before :meth:`connect`.
 
         Args:
             session: a plain session (see :func:`plain_session`).
             staging: its saver's ops.
+            turn: held from :meth:`connect` to :meth:`discard`. There is one copy of each piece, so all sources of one
+                saver share it.
+            rendezvous: where parameter servers dial in; None where the session's own ops stage and read everything.
+            nobody_waits: whether nobody would train on while this export streams, so that copies are of no use.
         """
         self._session = session
         self._staging = staging
-        self._agents = ParameterServers()
+        self._turn = turn
+        self._rendezvous = rendezvous
+        self._nobody_waits = nobody_waits
+        self._servers = ParameterServers()
         self._is_busy = False
         self._has_copies = False
 
@@ -57,19 +72,14 @@ class SessionSource(Source):
         if not self._is_busy:
             self._take_turn(options.when_busy)
         self.global_step()  # TensorFlow prepares whatever it runs for the first time
-        meeting = Rendezvous.of(tf.compat.as_str(self._session.sess_str))
-        if options.staging == "auto" and meeting is not None and meeting.training() == ():
-            # Nobody is stopped who would wait for copies, unless this process trains beside its export.
-            gate = getattr(self._session, "gate", None)
-            if gate is None or not gate.others_train:
-                options = options.model_copy(update={"staging": "parked"})
-        self._agents.call_in(meeting, self._staging.held_by_servers(plan), directory, options)
+        if options.staging == "auto" and self._rendezvous is not None and self._nobody_waits():
+            options = options.model_copy(update={"staging": "parked"})
+        self._servers.call_in(self._rendezvous, self._staging.held_by_servers(plan), directory, options)
 
     def _take_turn(self, when_busy: str) -> None:
-        busy = self._staging.busy
         if when_busy == "wait":
-            deadline.acquire(busy, lambda: "an export waits until another one of the same saver is over")
-        elif not busy.acquire(blocking=False):
+            deadline.acquire(self._turn, lambda: "an export waits until another one of the same saver is over")
+        elif not self._turn.acquire(blocking=False):
             raise ExportError(
                 "another export of this saver is under way; wait for it, then export again, or export with "
                 "ExportOptions(when_busy='wait')"
@@ -87,17 +97,17 @@ class SessionSource(Source):
 
     def stage(self, plan: ExportPlan) -> Staged:
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as aside:
-            by_agents = aside.submit(self._agents.stage)
+            by_servers = aside.submit(self._servers.stage)
             shapes = self._stage_others(plan)
-            staged = by_agents.result()
+            staged = by_servers.result()
         shapes |= staged.shapes
         if shapes:
             plan = make_plan(self._with_shapes(variable, shapes) for variable in plan.variables)
         return Staged(plan, {task: staged.ways.get(task, "memory") for task in plan.tasks()}, staged.memory)
 
     def _stage_others(self, plan: ExportPlan) -> dict[int, Shape]:
-        """Copy what no agent stages. Returns shapes by the index of a piece, where they were not known before."""
-        pieces = [piece for variable in plan.variables for piece in variable.pieces if not self._agents.holds(piece)]
+        """Copy what no parameter server stages by itself. Returns shapes that were unknown, by a piece's index."""
+        pieces = [piece for variable in plan.variables for piece in variable.pieces if not self._servers.holds(piece)]
         if not pieces:
             return {}
         self._has_copies = True
@@ -122,11 +132,11 @@ class SessionSource(Source):
         return variable
 
     def transfers(self) -> Mapping[str, Transfer]:
-        return self._agents.transfers()
+        return self._servers.transfers()
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        if self._agents.holds(piece):
-            return self._agents.read(piece, row_start, row_stop)
+        if self._servers.holds(piece):
+            return self._servers.read(piece, row_start, row_stop)
         staged = self._staging.pieces[piece.index]
         copy = self._staging.copies[staged.copy]
         rows = (piece.shape or (1,))[0]
@@ -140,7 +150,7 @@ class SessionSource(Source):
         return value[row_start:row_stop] if piece.shape else value
 
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        if any(map(self._agents.holds, pieces)):
+        if any(map(self._servers.holds, pieces)):
             return [self.read(piece, 0, (piece.shape or (1,))[0]) for piece in pieces]
         staged = [self._staging.pieces[piece.index] for piece in pieces]
         sizes = [math.prod(piece.shape) for piece in pieces]
@@ -159,7 +169,7 @@ class SessionSource(Source):
         return rows
 
     def discard(self) -> None:
-        self._agents.discard()
+        self._servers.discard()
         try:
             if self._has_copies:
                 self._session.run(self._staging.discard)
@@ -167,7 +177,7 @@ class SessionSource(Source):
             self._has_copies = False
             if self._is_busy:
                 self._is_busy = False
-                self._staging.busy.release()
+                self._turn.release()
 
 
 class SessionSink(Sink):

@@ -7,9 +7,8 @@ piece and in that task's ordinary memory. No copy holds memory outside an export
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import tensorflow as tf
@@ -69,10 +68,7 @@ class StagedPiece:
 
 @dataclass(frozen=True)
 class StagingOps:
-    """All ops of one saver. ``stage`` and ``discard`` are for all copies together.
-
-    There is one copy of each piece, so ``busy`` is held by the one export that may use it.
-    """
+    """All ops of one saver. ``stage`` and ``discard`` are for all copies together."""
 
     pieces: tuple[StagedPiece, ...]
     copies: tuple[CopyOps, ...]
@@ -80,7 +76,6 @@ class StagingOps:
     discard: tf.Operation
     row_start: tf.Tensor
     row_count: tf.Tensor
-    busy: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     @cached_property
     def plan(self) -> ExportPlan:

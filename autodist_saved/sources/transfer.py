@@ -1,4 +1,4 @@
-"""The contract of a carrier: it brings what one task has staged into the files of a bundle."""
+"""The contract of a transfer: one task moves what it has staged into the files of a bundle."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Transfer(ABC):
 
     @abstractmethod
     def holds(self, piece: Piece) -> bool:
-        """Whether it can carry this piece, of the task."""
+        """Whether it can move this piece, of the task."""
 
     @abstractmethod
-    def carry(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+    def move(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
         """Move ranges into a file, which is there.
 
         Args:

@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Exporter:
-    """Whoever exports on signals, or waits for another process that does.
+class SignalListener:
+    """Who exports on signals, or waits for another process that does.
 
     Attributes:
         ask: called with the name of the signal that has come, in a thread or by its handler; returns at once.
@@ -67,7 +67,7 @@ class ExportSignals:
     """
 
     def __init__(self) -> None:
-        self._exporters: list[Exporter] = []
+        self._listeners: list[SignalListener] = []
         self._before: dict[int, Any] = {}
         self._watch: SignalWatch | None = None
         self._stopping: _Stopping | None = None
@@ -79,27 +79,27 @@ class ExportSignals:
 
     def is_done(self) -> bool:
         """Whether SIGTERM has come, and all last exports have ended."""
-        return self.is_stopping and all(exporter.is_done() for exporter in self._exporters)
+        return self.is_stopping and all(listener.is_done() for listener in self._listeners)
 
-    def add(self, exporter: Exporter) -> None:
+    def add(self, listener: SignalListener) -> None:
         """Ask it from now on, and no one whose training is over. May be called again, in a session made anew."""
         if threading.current_thread() is not threading.main_thread():
             log.warning("no signals can be handled in a thread: SIGTERM ends this process without a last export")
             return
-        is_new = exporter not in self._exporters
-        self._exporters = [one for one in self._exporters if one is not exporter and not one.is_over()] + [exporter]
+        is_new = listener not in self._listeners
+        self._listeners = [one for one in self._listeners if one is not listener and not one.is_over()] + [listener]
         if self._watch is None:
             self._watch = SignalWatch(lambda number: self._hear(number) if self._handles(number) else None)
-            for number in exporter.signals:
+            for number in listener.signals:
                 self._before[number] = signal.signal(number, self._handle)
         elif is_new and self.is_stopping:
-            exporter.ask(signal.SIGTERM.name)
+            listener.ask(signal.SIGTERM.name)
 
-    def remove(self, exporter: Exporter) -> None:
+    def remove(self, listener: SignalListener) -> None:
         """Ask it no more. Where it was the last one, signals do what they did before."""
-        if exporter in self._exporters:
-            self._exporters.remove(exporter)
-            if not self._exporters and threading.current_thread() is threading.main_thread():
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+            if not self._listeners and threading.current_thread() is threading.main_thread():
                 self.restore()
 
     def restore(self) -> None:
@@ -121,10 +121,10 @@ class ExportSignals:
         Raises:
             SystemExit: unless there was a handler for it, which is called instead.
         """
-        before, exporters = self._before.get(signal.SIGTERM), self._exporters
+        before, listeners = self._before.get(signal.SIGTERM), self._listeners
         self.restore()
-        for exporter in exporters:
-            exporter.tell()
+        for listener in listeners:
+            listener.tell()
         if callable(before):
             before(signal.SIGTERM, None)
         elif before != signal.SIG_IGN:
@@ -136,10 +136,10 @@ class ExportSignals:
             signal.signal(number, handler)
         if self._stopping is not None:
             self._stopping.is_over = True
-        self._exporters, self._before, self._watch, self._stopping = [], {}, None, None
+        self._listeners, self._before, self._watch, self._stopping = [], {}, None, None
 
     def _is_over(self) -> bool:
-        return not self.is_stopping and all(exporter.is_over() for exporter in self._exporters)
+        return not self.is_stopping and all(listener.is_over() for listener in self._listeners)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         """In the main thread, when it comes back from C++."""
@@ -164,14 +164,14 @@ class ExportSignals:
             return
         if number == signal.SIGTERM:
             self._stopping = _Stopping(time.monotonic())
-        for exporter in self._exporters:
-            exporter.ask(signal.Signals(number).name)
+        for listener in self._listeners:
+            listener.ask(signal.Signals(number).name)
         if self._stopping is not None:
             threading.Thread(target=self._end, args=(self._stopping,), name="stopping", daemon=True).start()
 
     def _end(self, stopping: _Stopping) -> None:
         """For the training that does not come to its next step."""
-        end = stopping.since + max((exporter.limit_secs for exporter in self._exporters), default=0)
+        end = stopping.since + max((listener.limit_secs for listener in self._listeners), default=0)
         steps_until: float | None = None
         while not stopping.is_impatient and (now := time.monotonic()) < min(end, steps_until or end):
             steps_until = (steps_until or now + NO_STEP_SECS) if self.is_done() else None

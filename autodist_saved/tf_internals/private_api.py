@@ -129,9 +129,11 @@ def reference_of(saveable: Any) -> tf.Tensor:
     return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op
 
 
-def validate_signatures(builder: tf.compat.v1.saved_model.Builder, signature_def_map: Mapping[str, Any]) -> None:
+def validate_signatures(signature_def_map: Mapping[str, Any]) -> None:
     """TensorFlow's own checks of a signature map. Raises ``AssertionError`` and ``KeyError`` as it does."""
-    _builder_impl.SavedModelBuilder._validate_signature_def_map(builder, signature_def_map)
+    _builder_impl.SavedModelBuilder._validate_signature_def_map(
+        _builder_impl.SavedModelBuilder.__new__(_builder_impl.SavedModelBuilder), signature_def_map
+    )
 
 
 def asset_files(asset_tensors: Any, write: Any) -> dict[Any, Any]:

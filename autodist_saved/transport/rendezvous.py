@@ -20,9 +20,6 @@ RENDEZVOUS_SECS = 5.0
 
 log = logging.getLogger(__name__)
 
-# A saver is given nothing but a session, and has to find its job.
-_by_target: dict[str, Rendezvous] = {}
-
 
 class Rendezvous:
     """Has parameter servers dial in. Belongs to the chief, for as long as the job runs."""
@@ -31,7 +28,6 @@ class Rendezvous:
         self,
         host: str,
         invite: Callable[[str, int, bytes], bool],
-        training: Callable[[], tuple[str, ...] | None] = lambda: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Touches no network.
@@ -39,27 +35,11 @@ class Rendezvous:
         Args:
             host: name or address of this machine by which the other tasks know it, without brackets.
             invite: tells a task to dial a port and to say a token; False where it is not in the job now.
-            training: which other tasks are training when it is called; None where nobody knows.
             tls: for the chief's end of connections, where they are to be encrypted.
         """
         self._tls = tls
         self._host = host
         self._invite = invite
-        self.training = training
-
-    @staticmethod
-    def of(target: str) -> Rendezvous | None:
-        """The one of the job whose chief's TensorFlow server is ``target``, if this process is that chief."""
-        return _by_target.get(target)
-
-    def register(self, target: str) -> None:
-        """From now on :meth:`of` finds it."""
-        _by_target[target] = self
-
-    def unregister(self) -> None:
-        """:meth:`of` finds it no more."""
-        for target in [target for target, meeting in _by_target.items() if meeting is self]:
-            del _by_target[target]
 
     def call_in(self, tasks: Iterable[str]) -> dict[str, ChiefConnection]:
         """Lines to those of the tasks that came within :data:`RENDEZVOUS_SECS`. A warning names the others."""

@@ -1,75 +1,34 @@
-"""The answers of the job itself, from its own session."""
+"""The contract of a live model: the job that is exported, answering for itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from abc import ABC, abstractmethod
 
-import numpy as np
-import tensorflow as tf
-import tensorflow.compat.v1 as v1
-
-from autodist_saved.errors import Problem, VerifyError
-from autodist_saved.job.step_detection import StepDetector
-from autodist_saved.system.error_translation import first_line
 from autodist_saved.verification.comparison import Array
-from autodist_saved.verification.question import Question, fetches
-
-_LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError)
-"""Of the job and not of what it is asked."""
+from autodist_saved.verification.question import Question
 
 
-class LiveJob:
-    """Answers questions with the variables as they are at the moment."""
+class LiveModel(ABC):
+    """Answers questions with the variables as they are at the moment. The chief alone calls it, in one thread.
 
-    def __init__(self, session: v1.Session, signatures: Mapping[str, Any], timeout_secs: float) -> None:
-        """Runs nothing.
+    Attributes:
+        has_gpus: whether an answer may come from a GPU, whose arithmetic differs from a CPU's.
+    """
 
-        Args:
-            session: a plain one of the job's.
-            signatures: ``SignatureDef`` by name, of tensors of its graph.
-            timeout_secs: for each answer; training may stand still for so long.
-        """
-        self._session = session
-        self._signatures = signatures
-        self._writes = StepDetector(session.graph)
-        self._timeout_secs = timeout_secs
-        self._options = v1.RunOptions(timeout_in_ms=int(timeout_secs * 1000))
-        self.has_gpus = any(device.device_type == "GPU" for device in session.list_devices())
+    has_gpus: bool
 
+    @abstractmethod
     def is_changed_by(self, signature: str) -> bool:
         """Whether calling a signature changes variables. It would wait for a training that waits for the export."""
-        return self._writes.any_in(list(fetches(self._signatures[signature]).values()))
 
+    @abstractmethod
     def answer(self, question: Question) -> dict[str, Array]:
-        """What a signature's outputs are, by their labels. The first time takes longer: TensorFlow prepares the run.
+        """What a signature's outputs are, by their labels.
+
+        Called once before the cut, so that whatever the first call prepares is ready, and once while training stands
+        still.
 
         Raises:
             VerifyError: it cannot answer, or not in time; one problem.
-            tf.errors.OpError: the job is gone.
+            Exception: any other: the job is gone.
         """
-        signature = self._signatures[question.signature]
-        feeds = {name: tf.make_ndarray(value) for name, value in question.feeds(signature).items()}
-        try:
-            values = self._session.run(fetches(signature), feeds, options=self._options)
-        except _LOST:
-            raise
-        except tf.errors.DeadlineExceededError as error:
-            what = f"the job has not answered {question} within {self._timeout_secs:g} s, and training waits for it"
-            raise _failure(
-                question, what, "raise ExportOptions.cut_timeout_secs, or give smaller examples"
-            ) from error
-        except (tf.errors.OpError, TypeError, ValueError) as error:
-            text = first_line(str(getattr(error, "message", error)))
-            what = f"the job cannot answer {question} ({type(error).__name__}: {text})"
-            raise _failure(question, what, question.fix) from error
-        return {label: _array(value) for label, value in values.items() if value is not None}  # not of an operation
-
-
-def _failure(question: Question, what: str, fix: str) -> VerifyError:
-    return VerifyError("the job cannot answer", problems=[Problem(question.signature, what, fix)])
-
-
-def _array(value: Any) -> Array:
-    """A scalar string comes as plain bytes."""
-    return np.asarray(value, dtype=object if isinstance(value, bytes) else None)

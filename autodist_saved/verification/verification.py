@@ -7,17 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tensorflow.compat.v1 as v1
-
 from autodist_saved.errors import Problem, SignatureError, VerifyError
-from autodist_saved.graph.meta_graph_builder import MetaGraph
+from autodist_saved.graph.description import Description, MetaGraph
 from autodist_saved.graph.nondeterminism import doubts
 from autodist_saved.graph.reach import is_for_users
-from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.options import ExportOptions
 from autodist_saved.verification.comparison import Array, difference
 from autodist_saved.verification.fresh_process import Call, Reply, load_and_call
-from autodist_saved.verification.live import LiveJob
+from autodist_saved.verification.live import LiveModel
 from autodist_saved.verification.question import Question, fetches, questions
 
 log = logging.getLogger(__name__)
@@ -49,30 +46,30 @@ class Verification:
     def __init__(self, options: ExportOptions) -> None:
         """Asks nobody."""
         self._options = options
-        self._job: LiveJob | None = None
+        self._job: LiveModel | None = None
         self._graphs: dict[tuple[str, ...], list[_Asked]] = {}
         self._outcomes: dict[str, str] = {}
 
-    def add(self, request: MetaGraphRequest, meta_graph: MetaGraph, session: v1.Session | None = None) -> None:
+    def add(self, description: Description, meta_graph: MetaGraph, live: LiveModel | None = None) -> None:
         """Ask for a meta graph, too. The job answers already, so that it takes less time when it matters.
 
         Args:
-            request: what was wanted; its signatures are those of the live graph.
+            description: of the live model.
             meta_graph: what is written.
-            session: of the job, which is to be captured; None where its moment is gone, or there never was a job.
+            live: the model, which is to be captured; None where its moment is gone, or there never was one.
 
         Raises:
             SignatureError: the job cannot answer the examples; all of them.
         """
-        if session is not None:
-            self._job = LiveJob(session, request.signatures, self._options.cut_timeout_secs)
-        tags = tuple(sorted(request.tags))
+        if live is not None:
+            self._job = live
+        tags = tuple(sorted(description.tags))
         if tags in self._graphs:
             log.warning(
                 "there is a graph with the tags %s already, which loaders take; this one is not checked", tags
             )
             return
-        asked = list(self._asked(tags, request, meta_graph, is_captured=session is not None))
+        asked = list(self._asked(tags, description, meta_graph, is_captured=live is not None))
         # What may change variables comes last.
         self._graphs[tags] = sorted(self._answerable(tags, asked), key=lambda one: bool(one.doubt))
 
@@ -119,14 +116,14 @@ class Verification:
         return dict(self._outcomes)
 
     def _asked(
-        self, tags: tuple[str, ...], request: MetaGraphRequest, meta_graph: MetaGraph, *, is_captured: bool
+        self, tags: tuple[str, ...], description: Description, meta_graph: MetaGraph, *, is_captured: bool
     ) -> Iterator[_Asked]:
         written = meta_graph.proto.signature_def
         doubted = doubts(meta_graph.proto)
-        for key in filter(is_for_users, sorted(request.signatures)):
-            doubt = self._doubt(key, request) if is_captured else _LATER
+        for key in filter(is_for_users, sorted(description.signatures)):
+            doubt = self._doubt(key, description) if is_captured else _LATER
             try:
-                asked = questions(key, request.signatures[key], request.examples.get(key, ()))
+                asked = questions(key, description.signatures[key], description.examples.get(key, ()))
             except TypeError as error:
                 self._outcomes[_place(tags, key)] = f"not checked: {error}"
                 continue
@@ -134,10 +131,10 @@ class Verification:
                 call = Call(str(question), question.feeds(written[key]), fetches(written[key]))
                 yield _Asked(question, call, doubt or doubted.get(key, ""))
 
-    def _doubt(self, key: str, request: MetaGraphRequest) -> str:
+    def _doubt(self, key: str, description: Description) -> str:
         """Why the answers of the job that is captured are not those of the model."""
-        if request.serving is not None and request.serving.averages:
-            return "it has moving averages, and the job answers without them"
+        if description.doubt:
+            return description.doubt
         if self._job is not None and self._job.is_changed_by(key):
             return "the job cannot be asked, because it would change variables"
         return ""

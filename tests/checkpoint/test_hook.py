@@ -105,7 +105,7 @@ def test_a_checkpoint_waits_for_an_export_of_the_same_saver(
     monkeypatch.setattr("autodist_saved.system.deadline.FIRST_SIGN_SECS", 0.1)
     saver = ads.Saver()
     with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
-        saver.staging.busy.acquire()
+        saver.turn.acquire()
 
         def save() -> None:
             with session.graph.as_default():
@@ -116,6 +116,6 @@ def test_a_checkpoint_waits_for_an_export_of_the_same_saver(
         saving.join(0.5)
         assert saving.is_alive()
         assert "an export waits until another one of the same saver is over" in caplog.text
-        saver.staging.busy.release()
+        saver.turn.release()
         saving.join()
     assert (tmp_path / "model.index").exists()

@@ -17,7 +17,7 @@ from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
 from tests.cli.command_line import run
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 from tests.support.saved_models import write_ours, write_v1
 
@@ -26,7 +26,7 @@ from tests.support.saved_models import write_ours, write_v1
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("models") / "1"
     export = Export("chief:0", LocalTarget(place), ExportOptions())
-    export.capture(request(), ArraySource({"table": np.zeros([6, 2])}, parts=2, global_step=7), RecordingCut())
+    export.capture(description(), ArraySource({"table": np.zeros([6, 2])}, parts=2, global_step=7), RecordingCut())
     export.publish()
     return place
 

@@ -30,7 +30,7 @@ from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 
 
 class Chief:
@@ -45,7 +45,7 @@ class Chief:
 
     def export(self, target: str) -> None:
         export = Export("chief:0", LocalTarget(target), ExportOptions(), self.history)
-        export.capture(request(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
+        export.capture(description(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
         export.publish()
 
 

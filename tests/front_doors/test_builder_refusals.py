@@ -20,7 +20,7 @@ from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 
 TAGS = ["serve"]
@@ -108,7 +108,7 @@ def test_nothing_of_the_job_is_touched_for_a_graph_that_is_refused(
     cut = RecordingCut()
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
     with pytest.raises(GraphError, match="'table'"):
-        one.capture(request(graph), ArraySource({"w": np.zeros(2)}), cut)
+        one.capture(description(graph), ArraySource({"w": np.zeros(2)}), cut)
     assert cut.calls == []
     assert not list(tmp_path.iterdir())
 
@@ -119,9 +119,9 @@ def test_the_second_meta_graph_has_the_room_that_the_first_one_leaves(
     tf.constant(np.arange(3000.0), name="table")
     monkeypatch.setattr(size, "MAX_BYTES", 40_000)
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
-    one.capture(request(graph), ArraySource({"w": np.zeros(2)}), RecordingCut())
+    one.capture(description(graph), ArraySource({"w": np.zeros(2)}), RecordingCut())
     with pytest.raises(GraphError, match="more than the 40,000 bytes"):
-        one.add(request(graph, tags=["again"]))
+        one.add(description(graph, tags=["again"]))
     one.publish()
 
 
@@ -132,9 +132,9 @@ def test_a_task_that_is_named_in_an_attribute_is_refused_unless_devices_are_kept
     for clear in (True, "cluster"):
         refused = Export("chief:0", LocalTarget(tmp_path / "refused"), ExportOptions())
         with pytest.raises(GraphError, match="op 'told', attribute 'message': it names a task of the cluster"):
-            refused.capture(request(graph, clear_devices=clear), ArraySource({"w": np.zeros(2)}), RecordingCut())
+            refused.capture(description(graph, clear_devices=clear), ArraySource({"w": np.zeros(2)}), RecordingCut())
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
-    one.capture(request(graph, clear_devices=False), ArraySource({"w": np.zeros(2)}), RecordingCut())
+    one.capture(description(graph, clear_devices=False), ArraySource({"w": np.zeros(2)}), RecordingCut())
     one.publish()
 
 
@@ -165,10 +165,10 @@ def test_the_first_file_of_a_name_stays_and_another_one_is_told(
         (tmp_path / folder / "words.txt").write_text(folder)
         assets.append(tf.constant(str(tmp_path / folder / "words.txt")))
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
-    one.capture(request(graph, assets_collection=assets[:1]), ArraySource({"w": np.zeros(2)}), RecordingCut())
-    one.add(request(graph, tags=["same"], assets_collection=assets[:1]))
+    one.capture(description(graph, assets_collection=assets[:1]), ArraySource({"w": np.zeros(2)}), RecordingCut())
+    one.add(description(graph, tags=["same"], assets_collection=assets[:1]))
     assert not caplog.text
-    one.add(request(graph, tags=["other"], assets_collection=assets[1:]))
+    one.add(description(graph, tags=["other"], assets_collection=assets[1:]))
     one.publish()
     assert (tmp_path / "model" / "assets" / "words.txt").read_text() == "a"
     assert f"assets/words.txt is the file of an earlier meta graph, and not {tmp_path}/b/words.txt" in caplog.text

@@ -171,7 +171,7 @@ def test_when_the_training_has_failed_no_more_versions_are_due(graph: tf.Graph, 
     due = threading.Semaphore(0)
     with pytest.raises(ArithmeticError), training.session():
         raise ArithmeticError
-    exports = training.hook._exports
+    exports = training.hook._exporter._thread
     exports._export = _then(exports._export, due.release)
     for _ in range(3):
         assert due.acquire(timeout=PATIENCE_SECS)
@@ -386,10 +386,10 @@ def test_a_request_names_the_base_as_a_path_or_as_a_url(graph: tf.Graph, tmp_pat
     with training.session() as session:
         session.run(training.train)
         for place in (f"{tmp_path}/base/", f"{tmp_path}/x/../base", f"file://{tmp_path}/base"):
-            training.hook._export_on_request(place)
+            training.hook._exporter.export_on_request(place)
         for place in (str(tmp_path), f"memory://{tmp_path}/base"):
             with pytest.raises(UsageError, match="publishes versions in .*/base alone"):
-                training.hook._export_on_request(place)
+                training.hook._exporter.export_on_request(place)
     assert training.steps_of_versions() == [1, 1, 1]
 
 
@@ -476,7 +476,7 @@ def test_the_end_is_published_though_sigterm_has_ended_the_exports(graph: tf.Gra
     with training.session() as session:
         session.run(training.train)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert training.hook._exports.wait(PATIENCE_SECS)
+        assert training.hook._exporter._thread.wait(PATIENCE_SECS)
         plain_session(session).run(training.train)
     assert training.steps_of_versions() == [1, 2]
 

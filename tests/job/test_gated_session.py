@@ -20,11 +20,10 @@ from autodist_saved.control.gate import Standing
 from autodist_saved.cut.cut import NoCut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import UsageError
-from autodist_saved.job.cut_selection import cut_of
+from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
 from autodist_saved.options import ExportOptions
-from autodist_saved.sources.session import plain_session
 
 STEP = ExportOptions()
 
@@ -93,7 +92,7 @@ def test_the_session_is_still_a_session(add: Any, session: ads.DistributedSessio
 
 
 def test_threads_of_one_process_stop_for_its_cut(add: Any, session: ads.DistributedSession) -> None:
-    cut = cut_of(plain_session(session), STEP)
+    cut = job_of(session).cut_for(STEP)
     assert isinstance(cut, GateCut)
     cut.acquire()
     assert session.gate.standing is Standing.PARKED
@@ -108,7 +107,7 @@ def test_threads_of_one_process_stop_for_its_cut(add: Any, session: ads.Distribu
 
 def test_a_plain_session_of_one_process_is_its_own_cut(graph: tf.Graph) -> None:
     with v1.Session() as session:
-        cut = cut_of(session, STEP)
+        cut = job_of(session).cut_for(STEP)
     assert isinstance(cut, NoCut)
     cut.acquire()
     assert cut.release().training == ()
@@ -116,7 +115,7 @@ def test_a_plain_session_of_one_process_is_its_own_cut(graph: tf.Graph) -> None:
 
 def test_a_plain_session_that_reaches_one_worker_alone_is_its_own_cut(graph: tf.Graph, target: str) -> None:
     with v1.Session(target) as session:
-        assert isinstance(cut_of(session, STEP), NoCut)
+        assert isinstance(job_of(session).cut_for(STEP), NoCut)
 
 
 def test_a_plain_session_that_shares_its_variables_with_other_workers_is_refused(
@@ -126,8 +125,8 @@ def test_a_plain_session_that_shares_its_variables_with_other_workers_is_refused
     monkeypatch.setitem(os.environ, "TF_CONFIG", cluster.tf_config(ads.Task("worker", 0)))
     with v1.Session(target) as session:
         with pytest.raises(UsageError, match=r"worker:1 may train on .+create_distributed_session\(\)"):
-            cut_of(session, STEP)
-        cut = cut_of(session, ExportOptions(consistency="none"))
+            job_of(session).cut_for(STEP)
+        cut = job_of(session).cut_for(ExportOptions(consistency="none"))
         cut.acquire()
         assert cut.release().training == ("worker:1",)
 
@@ -135,7 +134,7 @@ def test_a_plain_session_that_shares_its_variables_with_other_workers_is_refused
 def test_a_plain_session_that_hides_the_others_is_refused(graph: tf.Graph, target: str) -> None:
     config = v1.ConfigProto(device_filters=["/job:ps"])
     with v1.Session(target, config=config) as session, pytest.raises(UsageError, match="nobody can name"):
-        cut_of(session, STEP)
+        job_of(session).cut_for(STEP)
 
 
 @pytest.fixture

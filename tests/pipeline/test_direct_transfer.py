@@ -42,7 +42,7 @@ class _ArrayCarrier(Transfer):
     def holds(self, piece: Piece) -> bool:
         return piece.index in self._staged
 
-    def carry(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+    def move(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
         self.calls.append((path, sync))
         return self._put(spans, path)
 
@@ -61,7 +61,7 @@ class _ArrayCarrier(Transfer):
 
 
 class _BreakingCarrier(_ArrayCarrier):
-    """Its task dies after the first span, once the task of another carrier is under way."""
+    """Its task dies after the first span, once the task of another transfer is under way."""
 
     def __init__(self, staged: Mapping[int, bytes], other: _SlowCarrier) -> None:
         super().__init__(staged, spans_at_once=1)
@@ -89,7 +89,7 @@ class _SlowCarrier(_ArrayCarrier):
 
 
 class _Job:
-    """Variables, each cut along its first dimension over some tasks, and a carrier for each task."""
+    """Variables, each cut along its first dimension over some tasks, and a transfer for each task."""
 
     def __init__(self, arrays: Mapping[str, tuple[Array, Sequence[str]]]) -> None:
         self.arrays = {name: array for name, (array, _) in arrays.items()}
@@ -121,7 +121,7 @@ def _carry(carried: TransferredVariables, plan: ExportPlan, prefix: Path, *, syn
         BundleWriter(prefix, carried.data_files) as writer,
         Progress("streaming", plan.nbytes) as progress,
     ):
-        carried.carry(writer, progress, sync=sync)
+        carried.transfer(writer, progress, sync=sync)
 
 
 def _export(job: _Job, prefix: Path, *, sync: bool = False) -> TransferredVariables:
@@ -216,7 +216,7 @@ def _columns() -> LogicalVariable:
     return LogicalVariable("columns", "float32", (4, 3), (left, right))
 
 
-def test_columns_strings_and_what_no_carrier_holds_are_left_to_others(tmp_path: Path) -> None:
+def test_columns_strings_and_what_no_transfer_holds_are_left_to_others(tmp_path: Path) -> None:
     job = _Job(
         {
             "carried": (_numbers(4, 3), ["ps:0", "ps:1"]),
@@ -238,7 +238,7 @@ def test_columns_strings_and_what_no_carrier_holds_are_left_to_others(tmp_path: 
     _check(job, tmp_path / "v")
 
 
-def test_without_carriers_there_is_an_empty_bundle_of_one_file(tmp_path: Path) -> None:
+def test_without_transfers_there_is_an_empty_bundle_of_one_file(tmp_path: Path) -> None:
     job = _some_variables()
     job.transfers = {}
     assert _export(job, tmp_path / "v").data_files == 1
@@ -268,9 +268,9 @@ def test_a_variable_lies_as_a_whole_in_the_file_of_its_first_task(
 def test_each_task_carries_once_into_each_file_and_flushes_if_asked(tmp_path: Path, layout: int, sync: bool) -> None:
     job = _some_variables()
     _export(job, tmp_path / "v", sync=sync)
-    for carrier in job.transfers.values():
-        assert {synced for _, synced in carrier.calls} == {sync}
-        paths = [path for path, _ in carrier.calls]
+    for transfer in job.transfers.values():
+        assert {synced for _, synced in transfer.calls} == {sync}
+        paths = [path for path, _ in transfer.calls]
         assert len(set(paths)) == len(paths) <= layout
 
 
@@ -336,7 +336,7 @@ class _ForgetfulCarrier(_ArrayCarrier):
         return super()._put(spans[:-1], path)
 
 
-def test_what_a_carrier_leaves_out_is_found(tmp_path: Path) -> None:
+def test_what_a_transfer_leaves_out_is_found(tmp_path: Path) -> None:
     job = _Job({"a": (_numbers(8), ["ps:0"])})
     job.transfers["ps:0"] = _ForgetfulCarrier(job.staged["ps:0"])
     with pytest.raises(BundleError, match="'a' has 32 bytes, and not each of them was written"):

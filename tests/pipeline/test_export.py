@@ -28,7 +28,7 @@ from autodist_saved.report.report import Destination
 from autodist_saved.report.witness import Witness
 from autodist_saved.testing import ArraySource
 from tests.support.jobs.paused import PHASES
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 
 
@@ -42,7 +42,7 @@ def export(target: Path) -> Export:
 
 def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
     assert one.report.path is None, "nothing is visible before the commit"
     assert not (tmp_path / "model").exists()
     assert one.publish() == str(tmp_path / "model" / "saved_model.pb")
@@ -61,7 +61,7 @@ def test_an_export_walks_the_phases_in_order_and_reports_them(tmp_path: Path) ->
 
 def test_who_does_not_verify_is_told_so(tmp_path: Path) -> None:
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(verify="none"))
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
     assert "verified" not in dict(one.report.facts())
     one.publish()
     assert dict(read_manifest(tmp_path / "model").facts())["verified"] == "no"
@@ -73,7 +73,7 @@ def test_the_log_has_a_line_of_each_export_and_all_facts_for_who_wants_them(
 ) -> None:
     caplog.set_level(logging.DEBUG, "autodist_saved.pipeline.export")
     one = export(tmp_path / "model")
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
     one.publish()
     told, facts = [record for record in caplog.records if record.name == "autodist_saved.pipeline.export"][-2:]
     assert (told.levelno, told.getMessage()) == (logging.INFO, str(one.report))
@@ -99,7 +99,7 @@ def test_the_writers_go_on_before_streaming_unless_nothing_was_copied(tmp_path: 
 
     held = Source({"w": np.zeros(2)}, global_step=3, parked=parked)
     one = export(tmp_path / "model")
-    one.capture(request(), held, cut)
+    one.capture(description(), held, cut)
     stage, stream = ["acquire", "global_step", "stage"], ["read"]
     expected = (
         [*stage, "extend", *stream, "discard", "global_step", "release"]
@@ -112,7 +112,7 @@ def test_the_writers_go_on_before_streaming_unless_nothing_was_copied(tmp_path: 
 
 def test_copies_are_freed_when_the_export_is_captured(tmp_path: Path) -> None:
     held = source()
-    export(tmp_path / "model").capture(request(), held, NoCut())
+    export(tmp_path / "model").capture(description(), held, NoCut())
     assert not held.holds_copies
 
 
@@ -137,7 +137,7 @@ def test_a_job_that_fails_leaves_nothing_and_lets_the_writers_go(
 
     setattr(broken, method, fail)
     with pytest.raises(AutodistSavedError, match="cable pulled") as caught:
-        export(tmp_path / "model").capture(request(), broken, cut)
+        export(tmp_path / "model").capture(description(), broken, cut)
     assert caught.value.phase == phase
     assert [call for call in cut.calls if call != "extend"] == ([] if method == "connect" else ["acquire", "release"])
     assert not broken.holds_copies
@@ -149,7 +149,7 @@ def test_a_commit_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     one = export(tmp_path / "model")
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
 
     def fail(*_: object) -> None:
         raise error
@@ -173,14 +173,14 @@ def test_the_first_failure_is_told_and_not_that_of_clearing_up(
             raise OSError(5, "cable still pulled")
 
     with pytest.raises(AutodistSavedError, match=r"\(cable pulled\)"):
-        export(tmp_path / "model").capture(request(), Gone({"w": np.zeros(2)}), NoCut())
+        export(tmp_path / "model").capture(description(), Gone({"w": np.zeros(2)}), NoCut())
     assert "the staged copies could not be freed: [Errno 5] cable still pulled" in caplog.text
 
 
 def test_a_request_that_does_not_fit_is_refused_before_the_job_is_touched(tmp_path: Path) -> None:
     cut = RecordingCut()
     with pytest.raises(SignatureError, match="tags: 'serve' is no list of tags"):
-        export(tmp_path / "model").capture(request(tags="serve"), source(), cut)
+        export(tmp_path / "model").capture(description(tags="serve"), source(), cut)
     assert cut.calls == []
     assert not list(tmp_path.iterdir())
 
@@ -190,7 +190,7 @@ def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) ->
         assets = [tf.constant("/no/such/file"), tf.constant(3)]
     cut = RecordingCut()
     with pytest.raises(SignatureError) as caught:
-        export(tmp_path / "model").capture(request(assets_collection=assets), source(), cut)
+        export(tmp_path / "model").capture(description(assets_collection=assets), source(), cut)
     assert "assets_collection[0]: there is no file '/no/such/file'" in str(caught.value)
     assert "assets_collection[1]: Asset path tensor" in str(caught.value)
     assert cut.calls == []
@@ -214,23 +214,23 @@ def test_an_export_is_refused_or_warns_where_somebody_trained_on(
         return moving
 
     with pytest.raises(InconsistentError, match=said):
-        export(tmp_path / "model").capture(request(), moving(), NoCut(lambda: training))
+        export(tmp_path / "model").capture(description(), moving(), NoCut(lambda: training))
     assert not list(tmp_path.iterdir())
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(consistency="none"))
-    one.capture(request(), moving(), NoCut(lambda: training))
+    one.capture(description(), moving(), NoCut(lambda: training))
     assert one.report.witness == Witness(training, global_step_before=steps[0], global_step_after=steps[1])
     assert said in caplog.text
 
 
 def test_the_witness_has_what_the_cut_has_seen(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
-    one.capture(request(), source(), RecordingCut())
+    one.capture(description(), source(), RecordingCut())
     assert one.report.witness == Witness((), 3, {"worker:0": 8}, 1, 7, 7)
 
 
 def test_nothing_is_read_back_where_the_disk_is_trusted(tmp_path: Path) -> None:
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions(verify="none"))
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
     (data,) = tmp_path.glob(".model*/variables/*data*")
     data.write_bytes(b"damaged")
     one.publish()
@@ -239,7 +239,7 @@ def test_nothing_is_read_back_where_the_disk_is_trusted(tmp_path: Path) -> None:
 
 def test_a_damaged_byte_is_found_before_the_model_is_visible(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
-    one.capture(request(), source(), NoCut())
+    one.capture(description(), source(), NoCut())
     (data,) = tmp_path.glob(".model*/variables/*data*")
     damaged = bytearray(data.read_bytes())
     damaged[11] ^= 1
@@ -260,7 +260,7 @@ def test_a_damaged_file_beside_the_graph_is_found_before_the_model_is_visible(
         asset = tf.constant(str(words))
     one = export(tmp_path / "models" / "model")
     extra = {"copied.txt": words, "written.txt": b"a word"}
-    one.capture(request(asset.graph, assets_collection=[asset], assets_extra=extra), source(), NoCut())
+    one.capture(description(asset.graph, assets_collection=[asset], assets_extra=extra), source(), NoCut())
     (place,) = tmp_path.glob(f"models/.model*/{name}")
     place.unlink() if damage is None else place.write_text(damage)
     with pytest.raises(VerifyError, match=name):
@@ -273,14 +273,14 @@ def test_a_target_that_is_taken_is_refused_before_the_job_is_touched(tmp_path: P
     (tmp_path / "model" / "mine").touch()
     cut = RecordingCut()
     with pytest.raises(TargetExistsError, match="never overwritten"):
-        export(tmp_path / "model").capture(request(), source(), cut)
+        export(tmp_path / "model").capture(description(), source(), cut)
     assert cut.calls == []
 
 
 def test_one_target_takes_one_of_two_exports(tmp_path: Path) -> None:
     first, second = export(tmp_path / "model"), export(tmp_path / "model")
-    first.capture(request(), source(), NoCut())
-    second.capture(request(), source(), NoCut())
+    first.capture(description(), source(), NoCut())
+    second.capture(description(), source(), NoCut())
     first.publish()
     with pytest.raises(TargetExistsError, match="appeared while"):
         second.publish()

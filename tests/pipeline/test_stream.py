@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from autodist_saved.errors import ExportError
 from autodist_saved.options import ExportOptions
-from autodist_saved.pipeline.stream import stream
 from autodist_saved.plan import LogicalVariable, make_plan
 from autodist_saved.testing import ArraySource
+from tests.support.streamed import stream
 from tests.test_plan import partitioned
 
 

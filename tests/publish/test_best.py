@@ -74,7 +74,7 @@ class Training:
     @contextmanager
     def exports(self) -> Iterator[threading.Semaphore]:
         """Is released for every export that was due, made or not."""
-        exports: ExportThread = self.hook._exports
+        exports: ExportThread = self.hook._exporter._thread
         export, done = exports._export, threading.Semaphore(0)
 
         def noted(reasons: Sequence[str]) -> None:
@@ -134,7 +134,7 @@ def test_what_is_asked_for_is_published_in_any_case_and_the_best_stays(tmp_path:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGUSR1)
             assert exported.acquire(timeout=PATIENCE_SECS)
-        training.hook._export_on_request(str(tmp_path))
+        training.hook._exporter.export_on_request(str(tmp_path))
     assert training.published() == [0.8, 0.3]
     assert [Path(path).name for path in training.hook.published] == ["1", "2", "3", "4"]
 
@@ -146,7 +146,7 @@ def test_in_a_base_that_is_a_path_the_best_stays_however_many_others_are_asked_f
             session.run(training.train, {training.next: value})
             assert exported.acquire(timeout=PATIENCE_SECS)
         for _ in range(5):
-            training.hook._export_on_request(str(tmp_path))
+            training.hook._exporter.export_on_request(str(tmp_path))
     assert training.published() == [0.8, 0.3, 0.3, 0.3, 0.3, 0.3]
 
 

@@ -23,7 +23,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import ArraySource
 from tests.publish.models import numbers, publish, write_model
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def export(target: Target, nbytes: int = 64) -> str:
     one = Export("chief:0", target, ExportOptions())
-    one.capture(request(), ArraySource({"table": np.zeros(nbytes // 8)}, parts=2), NoCut())
+    one.capture(description(), ArraySource({"table": np.zeros(nbytes // 8)}, parts=2), NoCut())
     return one.publish()
 
 
@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_at_the_commit(disk: Path) -> None:
     target = VersionedTarget(disk)
     export(target)
     one = Export("chief:0", target, ExportOptions())
-    one.capture(request(), ArraySource({"table": np.zeros(8)}), NoCut())
+    one.capture(description(), ArraySource({"table": np.zeros(8)}), NoCut())
     hog = disk / "hog"
     with pytest.raises(OSError, match="No space left"):
         hog.write_bytes(bytes(MIB))
@@ -124,7 +124,7 @@ def test_a_disk_that_becomes_read_only_fails_the_export_and_not_the_next(disk: P
     target = VersionedTarget(disk, exclusive=False)
     export(target)
     one = Export("chief:0", target, ExportOptions())
-    one.capture(request(), ArraySource({"table": np.zeros(8)}), NoCut())
+    one.capture(description(), ArraySource({"table": np.zeros(8)}), NoCut())
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(TargetUnwritableError, match="the file system is read-only; choose another directory"):
         one.publish()

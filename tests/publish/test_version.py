@@ -14,7 +14,7 @@ from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.version import Version, number_after, version_number, versions_in
 from autodist_saved.testing import ArraySource
 from tests.publish.models import make_version
-from tests.support.meta_graphs import request
+from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 
 GREATEST = 2**63 - 1
@@ -74,7 +74,7 @@ def test_whose_a_version_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("as_text", [False, True])
 def test_a_version_is_good_until_a_file_of_it_is_damaged(tmp_path: Path, as_text: bool) -> None:
     export = Export("chief:0", LocalTarget(tmp_path / "1"), ExportOptions())
-    export.capture(request(), ArraySource({"table": np.zeros([600, 2])}), RecordingCut())
+    export.capture(description(), ArraySource({"table": np.zeros([600, 2])}), RecordingCut())
     export.publish(as_text=as_text)
 
     def is_good() -> bool:

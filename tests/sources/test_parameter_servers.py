@@ -1,4 +1,4 @@
-"""Parameter servers stage their variables and give them away: real servers, a real meeting, all in this process."""
+"""Parameter servers stage their variables and give them away: real servers and sockets, all in this process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved import Saver
 from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreachableError
-from autodist_saved.options import ExportOptions, StagingOps, Transport
-from autodist_saved.pipeline.capture import capture
-from autodist_saved.pipeline.stream import stream
+from autodist_saved.options import ExportOptions, StagingWay, Transport
+from autodist_saved.pipeline.capture import Capture
+from autodist_saved.pipeline.stream import BundleDestination
 from autodist_saved.sources.held_variables import HeldVariables
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.sources.transfer import Span
-from autodist_saved.transport import server_connection as holder_module
+from autodist_saved.transport import server_connection
 from autodist_saved.transport.chief_connection import ChiefConnection
 from autodist_saved.transport.rendezvous import Rendezvous
 from autodist_saved.transport.server_connection import hold
@@ -31,6 +31,7 @@ from autodist_saved.transport.staging_memory import StagingMemory
 from tests.sources.counting import CountingSession
 from tests.sources.servers import start_parameter_servers
 from tests.support.recording_cut import RecordingCut
+from tests.support.streamed import stream
 
 TASKS = ("ps:0", "ps:1")
 
@@ -50,13 +51,21 @@ class _Job:
         session.run(v1.global_variables_initializer())
         self.memory = StagingMemory(lambda: self.free_bytes)
         self.free_bytes = 2**40
-        self.training: tuple[str, ...] | None = None
+        self.nobody_waits = False
         self.absent: set[str] = set()
         self.holders: list[threading.Thread] = []
-        self.meeting = Rendezvous("127.0.0.1", self._invite, lambda: self.training)
-        self.meeting.register(self._target)
+        self.rendezvous: Rendezvous | None = Rendezvous("127.0.0.1", self._invite)
         self.counting = CountingSession(session)
-        self.source = SessionSource(self.counting, self.saver.staging)
+        self.source = self.source_of(self.saver)
+
+    def source_of(self, saver: Saver) -> SessionSource:
+        return SessionSource(
+            self.counting,
+            saver.staging,
+            saver.turn,
+            rendezvous=self.rendezvous,
+            nobody_waits=lambda: self.nobody_waits,
+        )
 
     def _invite(self, task: str, port: int, token: bytes) -> bool:
         if task in self.absent:
@@ -117,7 +126,6 @@ def job(graph: tf.Graph, servers: Any) -> Iterator[_Job]:
         try:
             yield made
         finally:
-            made.meeting.unregister()
             made.discard()
 
 
@@ -158,7 +166,7 @@ def test_who_finds_a_file_put_there_just_now_shares_the_directory(
 def test_who_does_not_see_the_directory_streams_where_the_choice_is_left_open(
     tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder_module, "_sees", lambda _: False)
+    monkeypatch.setattr(server_connection, "_sees", lambda _: False)
     assert job.ways(tmp_path, "auto") == dict.fromkeys(TASKS, "stream")
     assert not list(tmp_path.iterdir())
 
@@ -172,7 +180,7 @@ def test_each_task_goes_its_way(tmp_path: Path, job: _Job, monkeypatch: pytest.M
 def test_tasks_that_do_not_share_the_directory_are_named_where_they_must(
     tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder_module, "_sees", lambda _: False)
+    monkeypatch.setattr(server_connection, "_sees", lambda _: False)
     with pytest.raises(ExportError, match=r"^ps:0, ps:1 cannot write to .*transport='auto'") as caught:
         job.stage(tmp_path, transport="shared")
     assert caught.value.path == str(tmp_path)
@@ -188,8 +196,9 @@ def test_a_task_that_did_not_come_is_blind(tmp_path: Path, job: _Job) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_meeting_there_are_no_carriers(tmp_path: Path, job: _Job) -> None:
-    job.meeting.unregister()
+def test_without_a_rendezvous_there_are_no_transfers(tmp_path: Path, job: _Job) -> None:
+    job.rendezvous = None
+    job.source = job.source_of(job.saver)
     assert job.ways(tmp_path, "auto") == {}
     with pytest.raises(ExportError, match="^ps:0, ps:1 cannot write"):
         job.stage(tmp_path, transport="shared")
@@ -225,7 +234,7 @@ def test_discarding_closes_the_lines_and_the_holders_end(tmp_path: Path, job: _J
     path = tmp_path / "data"
     path.write_bytes(b"")
     with pytest.raises(TaskUnreachableError, match=piece.task):
-        list(transfers[piece.task].carry([Span(piece, 0, 4, 0)], path, sync=False))
+        list(transfers[piece.task].move([Span(piece, 0, 4, 0)], path, sync=False))
 
 
 @pytest.mark.parametrize("staging", ["memory", "parked"])
@@ -275,7 +284,7 @@ def test_a_variable_of_unknown_shape_has_one_when_it_is_staged(tmp_path: Path, j
         value = v1.placeholder_with_default(np.arange(6.0).reshape(3, 2), None)
         late = v1.get_variable("late", initializer=value, validate_shape=False)
         job.session.run(late.initializer)
-        job.source = SessionSource(job.counting, Saver({"late": late, "small": job.variables["small"]}).staging)
+        job.source = job.source_of(Saver({"late": late, "small": job.variables["small"]}))
     assert job.source.plan().variables[0].shape is None
     staged = job.stage(tmp_path, staging=staging)
     assert job.counting.runs == 0
@@ -325,19 +334,18 @@ def test_copies_do_not_follow_the_variables(tmp_path: Path, job: _Job, graph: tf
 
 
 @pytest.mark.parametrize(
-    ("free_bytes", "training", "way"),
+    ("free_bytes", "nobody_waits", "way"),
     [
-        (2**40, ("worker:0",), "memory"),
-        (2**40, None, "memory"),
-        (2**10, ("worker:0",), "parked"),
-        (2**40, (), "parked"),
+        (2**40, False, "memory"),
+        (2**10, False, "parked"),
+        (2**40, True, "parked"),
     ],
-    ids=["fits", "fits, for all we know", "does not fit", "nobody would wait for copies"],
+    ids=["fits", "does not fit", "nobody would wait for copies"],
 )
 def test_copies_are_made_where_somebody_waits_and_they_fit(
-    tmp_path: Path, job: _Job, free_bytes: int, training: tuple[str, ...] | None, way: str
+    tmp_path: Path, job: _Job, free_bytes: int, nobody_waits: bool, way: str
 ) -> None:
-    job.free_bytes, job.training = free_bytes, training
+    job.free_bytes, job.nobody_waits = free_bytes, nobody_waits
     values = job.values()
     staged = job.stage(tmp_path)
     assert staged.ways == dict.fromkeys(TASKS, way)
@@ -360,9 +368,9 @@ def test_the_memory_of_copies_is_kept_if_that_is_asked_for(tmp_path: Path, job: 
 @pytest.mark.parametrize("at", ["attach", "stage", "move"])
 @pytest.mark.parametrize("staging", ["memory", "parked"])
 def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
-    tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch, at: str, staging: StagingOps
+    tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch, at: str, staging: StagingWay
 ) -> None:
-    answer = holder_module._Holder._answer
+    answer = server_connection._ServerConnection._answer
     gone = threading.Event()
 
     def vanish(holder: Any, request: Any) -> Any:
@@ -371,7 +379,7 @@ def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
             holder._connection.shutdown(socket.SHUT_RDWR)
         return answer(holder, request)
 
-    monkeypatch.setattr(holder_module._Holder, "_answer", vanish)
+    monkeypatch.setattr(server_connection._ServerConnection, "_answer", vanish)
     cut = RecordingCut()
     options = ExportOptions(staging=staging, transport="stream", keep_staging_memory=True)
     for number in range(2):
@@ -380,10 +388,10 @@ def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
             if not number
             else contextlib.nullcontext()
         ):
-            capture(job.source.plan(), job.source, cut, str(tmp_path / "v"), options)
+            Capture(job.source.plan(), job.source, cut, options).run(BundleDestination(str(tmp_path / "v")))
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
         assert bool(list(tmp_path.iterdir())) == bool(number)
-        assert not job.source._staging.busy.locked()
+        assert not job.saver.turn.locked()
         job.discard()
     assert [call for call in cut.calls if call != "extend"] == ["acquire", "release"] * (1 if at == "attach" else 2)
     assert bool(job.memory.kept_bytes) == (staging == "memory")

@@ -54,7 +54,7 @@ class TestSessionSource(SourceConformance):
     def make(self) -> tuple[SessionSource, Mapping[str, Array]]:
         values = self.session.run(self.variables)
         values["word"] = np.array(values["word"], object)  # a scalar string comes as plain bytes
-        return SessionSource(self.session, self.saver.staging), values
+        return SessionSource(self.session, self.saver.staging, self.saver.turn), values
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_what_is_staged_does_not_follow_the_variable(session: Any) -> None:
     dense = [v1.assign_add(variable, tf.ones([4])) for variable in kinds]
     sparse = [v1.scatter_add(variable, [0], [5.0]) for variable in kinds]
     session.run(v1.global_variables_initializer())
-    source = SessionSource(session, saver.staging)
+    source = SessionSource(session, saver.staging, saver.turn)
     plan = source.stage(source.plan()).plan
     session.run([tensor.op for tensor in dense])
     session.run([tensor.op if hasattr(tensor, "op") else tensor for tensor in sparse])
@@ -118,7 +118,7 @@ def test_a_table_has_its_shape_only_when_it_is_staged(session: Any) -> None:
     v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, _saveable(table))
     saver = Saver()
     session.run(add)
-    source = SessionSource(session, saver.staging)
+    source = SessionSource(session, saver.staging, saver.turn)
     assert [variable.shape for variable in source.plan().variables] == [None, None]
     keys, values = source.stage(source.plan()).plan.variables
     assert keys == LogicalVariable("table-keys", "string", (3,), keys.pieces)
@@ -152,7 +152,7 @@ def test_only_the_rows_that_are_asked_for_travel(session: Any, known: bool) -> N
     saver = Saver()
     session.run(v1.global_variables_initializer())
     counting = CountingSession(session)
-    source = SessionSource(counting, saver.staging)
+    source = SessionSource(counting, saver.staging, saver.turn)
     (variable,) = source.stage(source.plan()).plan.variables
     assert variable.shape == (100, 4)
     assert source.read(variable.pieces[0], 40, 50).shape == (10, 4)
@@ -163,7 +163,7 @@ def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path:
     v1.get_variable("w", initializer=tf.ones([2]), use_resource=True)
     saver = Saver()
     session.run(v1.global_variables_initializer())
-    first, second = (SessionSource(session, saver.staging) for _ in range(2))
+    first, second = (SessionSource(session, saver.staging, saver.turn) for _ in range(2))
     first.connect(first.plan(), tmp_path, ExportOptions())
     (variable,) = first.stage(first.plan()).plan.variables
     with pytest.raises(ExportError, match="another export of this saver is under way; wait for it"):
@@ -176,7 +176,8 @@ def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path:
 
 
 def test_a_global_step_without_a_value_is_none(session: Any) -> None:
-    source = SessionSource(session, Saver([v1.get_variable("w", [2])]).staging)
+    saver = Saver([v1.get_variable("w", [2])])
+    source = SessionSource(session, saver.staging, saver.turn)
     assert source.global_step() is None
     step = v1.train.create_global_step()
     assert source.global_step() is None
@@ -198,7 +199,7 @@ def test_some_variables_can_be_staged_without_the_others(session: Any) -> None:
         v1.get_variable(name, initializer=tf.ones([2], dtype), use_resource=True)
     saver = Saver()
     session.run(v1.global_variables_initializer())
-    source = SessionSource(session, saver.staging)
+    source = SessionSource(session, saver.staging, saver.turn)
     plan = source.stage(ExportPlan(source.plan().variables[:1])).plan
     assert [variable.name for variable in plan.variables] == ["a"]
     source.read(saver.staging.plan.variables[0].pieces[0], 0, 2)
@@ -210,7 +211,7 @@ def test_copies_hold_no_memory_after_they_are_discarded(session: Any) -> None:
     v1.get_variable("w", initializer=tf.zeros([4]), use_resource=True)
     saver = Saver()
     session.run(v1.global_variables_initializer())
-    source = SessionSource(session, saver.staging)
+    source = SessionSource(session, saver.staging, saver.turn)
     (variable,) = source.stage(source.plan()).plan.variables
     source.discard()
     with pytest.raises(tf.errors.OpError):
@@ -253,7 +254,7 @@ def test_small_variables_of_one_type_on_one_task_travel_together(session: Any) -
     session.run(v1.global_variables_initializer())
     assert len(saver.staging.copies) == 2
     counting = CountingSession(session)
-    source = SessionSource(counting, saver.staging)
+    source = SessionSource(counting, saver.staging, saver.turn)
     plan = source.stage(source.plan()).plan
     (batch,) = plan.batches(2**20)
     counting.runs = 0
@@ -282,7 +283,7 @@ def test_a_small_variable_that_has_another_length_by_now_is_refused_and_shifts_n
     with v1.Session(graph=graph) as session:
         session.run(v1.global_variables_initializer())
         session.run([longer, shorter])
-        source = SessionSource(session, saver.staging)
+        source = SessionSource(session, saver.staging, saver.turn)
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[(5|15)\] is not compatible with expected shape"):
             source.stage(source.plan())
         source.discard()

@@ -12,12 +12,12 @@ import pytest
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.options import ExportOptions
-from autodist_saved.pipeline.stream import stream
 from autodist_saved.sources.transfer import Span, Transfer
 from autodist_saved.system.niceness import NICENESS
 from autodist_saved.testing import ArraySource
 from autodist_saved.transport import server_connection
 from autodist_saved.transport.chief_connection import StagedSpan
+from tests.support.streamed import stream
 from tests.transport.test_transport import _bytes, _file, _staged
 
 
@@ -37,7 +37,7 @@ class NotingCarrier(Transfer):
     def holds(self, piece: object) -> bool:
         return True
 
-    def carry(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
+    def move(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
         self.niceness.add(niceness())
         for span in spans:
             yield [crc32c.extend(0, np.zeros(span.nbytes, np.uint8))]

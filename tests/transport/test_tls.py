@@ -15,7 +15,7 @@ import pytest
 from autodist_saved.bundle import crc32c
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.control.security.credentials import Credentials
-from autodist_saved.transport import rendezvous as meeting_module
+from autodist_saved.transport import rendezvous
 from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpan
 from autodist_saved.transport.rendezvous import Rendezvous
 from autodist_saved.transport.server_connection import hold
@@ -83,7 +83,7 @@ def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 1.0)
+    monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECS", 1.0)
     (tmp_path / "theirs").mkdir()
     shown = {
         "a stranger": replace(Authority(tmp_path / "theirs", "theirs").issue("theirs-1"), authority=ours.authority),

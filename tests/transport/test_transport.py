@@ -25,8 +25,7 @@ import pytest
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import ExportError, TargetUnwritableError, TaskUnreachableError
 from autodist_saved.transport import chief_connection as line_module
-from autodist_saved.transport import rendezvous as meeting_module
-from autodist_saved.transport import server_connection
+from autodist_saved.transport import rendezvous, server_connection
 from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpan
 from autodist_saved.transport.messages import (
     MESSAGE_BYTES_MAX,
@@ -716,7 +715,7 @@ def test_any_number_of_slow_strangers_holds_nobody_up() -> None:
 
     begun = time.monotonic()
     with _met({"ps:0": dial_after_the_strangers}) as lines:
-        assert time.monotonic() - begun < meeting_module.MEETING_SECS / 2
+        assert time.monotonic() - begun < rendezvous.RENDEZVOUS_SECS / 2
         assert lines["ps:0"].attach([], "auto", keep=False) == set()
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 6
         dripping[0].join(10)
@@ -728,7 +727,7 @@ def test_any_number_of_slow_strangers_holds_nobody_up() -> None:
 def test_strangers_are_closed_when_nobody_else_came(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 0.3)
+    monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECS", 0.3)
     strangers: list[socket.socket] = []
 
     def only_strangers(address: tuple[str, int], token: bytes) -> None:
@@ -807,7 +806,7 @@ def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.L
 def test_a_task_that_never_dials_is_named_and_the_others_get_in(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(meeting_module, "RENDEZVOUS_SECS", 0.2)
+    monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECS", 0.2)
 
     def cut_off(address: tuple[str, int], token: bytes) -> None:
         pass
@@ -842,17 +841,6 @@ def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogC
         address = listener.getsockname()
     _holding()(address, b"t" * TOKEN_BYTES)
     assert f"the connection to the chief at 127.0.0.1:{address[1]} failed" in caplog.text
-
-
-def test_a_meeting_is_found_by_the_target_of_its_job_while_it_is_registered() -> None:
-    first, second = (Rendezvous("127.0.0.1", lambda *_: False) for _ in range(2))
-    first.register("grpc://first")
-    second.register("grpc://second")
-    assert (Rendezvous.of("grpc://first"), Rendezvous.of("grpc://second")) == (first, second)
-    first.unregister()
-    assert (Rendezvous.of("grpc://first"), Rendezvous.of("grpc://second")) == (None, second)
-    second.unregister()
-    assert Rendezvous.of("grpc://second") is None
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -19,7 +19,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
-from autodist_saved.verification.live import LiveJob
+from autodist_saved.verification.live_session import LiveSession
 from autodist_saved.verification.question import Question
 
 FULL = ads.ExportOptions(verify="full")
@@ -157,7 +157,7 @@ def test_a_signature_that_takes_longer_than_training_may_stand_still_is_told_wit
     signatures = {"endless": predict({"x": x}, {"y": x + waits})}
     question = Question("endless", None, {"x": tf.make_tensor_proto(1.0)})
     with v1.Session() as session, pytest.raises(VerifyError) as caught:
-        LiveJob(session, signatures, 0.05).answer(question)
+        LiveSession(session, signatures, 0.05).answer(question)
     (problem,) = caught.value.problems
     assert "has not answered signature 'endless', made-up inputs (x float32 ()) within 0.05 s" in problem.what
     assert problem.fix == "raise ExportOptions.cut_timeout_secs, or give smaller examples"
