@@ -193,11 +193,11 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             moving_averages=moving_averages,
         )
         saver = required_saver(saver)
-        job = job_of(sess)
-        cluster = self._cluster or job.cluster
+        cluster = self._cluster or job_of(sess).cluster
         if self._stand_by(cluster):
             return
         session = plain_session(sess)
+        job = job_of(session)
         source = job.source(session, saver.staging, saver.turn)
         if saver.staging.stage.graph is not session.graph:
             raise UsageError(

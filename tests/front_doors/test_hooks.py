@@ -191,7 +191,7 @@ def test_training_goes_on_after_a_failure_which_is_told(
 ) -> None:
     failed = threading.Event()
     training = Training(tmp_path / "base", schedule={"every_steps": 2, "on_error": "warn"}, then=_fail_until(2))
-    training.hook._export = _finally(training.hook._export, failed.set)
+    training.hook._exporter._export = _finally(training.hook._exporter._export, failed.set)
     with caplog.at_level(logging.ERROR), training.session() as session:
         session.run(training.train)
         session.run(training.train)
@@ -221,7 +221,7 @@ def test_at_the_end_as_well_an_export_is_tried_again_after_a_while_and_within_it
     training = Training(tmp_path / "base", schedule=schedule, then=_fail_until(2))
     publishing, given_up = [], threading.Event()
     training.hook._publisher.publish = _finally(training.hook._publisher.publish, lambda: publishing.append(1))
-    training.hook._export = _finally(training.hook._export, given_up.set)
+    training.hook._exporter._export = _finally(training.hook._exporter._export, given_up.set)
     with pytest.raises(ExportError, match="has not ended within 0.5 s"):
         training.run(1)
     assert given_up.wait(PATIENCE_SECS)
@@ -443,7 +443,7 @@ def test_an_export_that_wants_to_end_the_process_has_failed_and_the_next_one_com
 
     failed = threading.Event()
     training = Training(tmp_path / "base", schedule={"every_steps": 1, "on_error": "warn"}, then=then)
-    training.hook._export = _finally(training.hook._export, failed.set)
+    training.hook._exporter._export = _finally(training.hook._exporter._export, failed.set)
     with training.session() as session:
         session.run(training.train)
         assert failed.wait(PATIENCE_SECS)
@@ -505,7 +505,7 @@ def test_sigterm_holds_in_a_session_that_is_made_anew(graph: tf.Graph, tmp_path:
 
 def test_two_hooks_of_a_session_both_publish_on_sigterm(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "a")
-    other = ads.ChiefExportHook(tmp_path / "b", saver=training.hook._publisher._meta_graph["saver"])
+    other = ads.ChiefExportHook(tmp_path / "b", saver=training.hook._publisher._saver)
     with pytest.raises(SystemExit):
         training.run_until_sigterm(other)
     assert len(training.hook.published) == len(other.published) == 1
@@ -514,7 +514,7 @@ def test_two_hooks_of_a_session_both_publish_on_sigterm(graph: tf.Graph, tmp_pat
 def test_further_meta_graphs_share_the_variables(graph: tf.Graph, tmp_path: Path) -> None:
     saver: list[ads.Saver] = []
     training = Training(tmp_path / "base", then=lambda builder: builder.add_meta_graph(["again"], saver=saver[0]))
-    saver.append(training.hook._publisher._meta_graph["saver"])
+    saver.append(training.hook._publisher._saver)
     training.run(2)
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["again"], str(tmp_path / "base" / "1"))

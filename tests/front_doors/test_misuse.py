@@ -120,7 +120,7 @@ def test_an_existing_model_is_refused_by_the_constructor(tmp_path: Path, no_serv
 @pytest.fixture
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorFlow's servers cannot be stopped, so those of other tests may still run in this process."""
-    monkeypatch.setattr("autodist_saved.parameter_server._running", {})
+    monkeypatch.setattr("autodist_saved.job.tensorflow_server._running", {})
 
 
 def test_on_a_task_of_a_cluster_an_existing_model_is_left_to_the_session_to_judge(
@@ -128,7 +128,7 @@ def test_on_a_task_of_a_cluster_an_existing_model_is_left_to_the_session_to_judg
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").touch()
-    monkeypatch.setattr("autodist_saved.parameter_server._running", {"localhost:1": object()})
+    monkeypatch.setattr("autodist_saved.job.tensorflow_server._running", {"localhost:1": object()})
     one = builder(tmp_path)
     with pytest.raises(TargetExistsError, match="already exists"):
         one.add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import OptionsError, SignatureError, UsageError, VerifyError
-from autodist_saved.pipeline import export as export_module
+from autodist_saved.graph import meta_graph_builder
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.publish.target import Target
@@ -77,7 +77,7 @@ def test_a_graph_that_was_folded_wrongly_is_not_published(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every checksum is right, and the rows that are looked up are others."""
-    described = export_module.describe
+    described = meta_graph_builder.describe
 
     def one_row_off(*arguments: Any) -> Any:
         meta_graph = described(*arguments)
@@ -91,7 +91,7 @@ def test_a_graph_that_was_folded_wrongly_is_not_published(
         gather.input[1] = "by_one"
         return meta_graph
 
-    monkeypatch.setattr(export_module, "describe", one_row_off)
+    monkeypatch.setattr(meta_graph_builder, "describe", one_row_off)
     with pytest.raises(VerifyError) as caught:
         trained.export(tmp_path / "1", serving=True)
     assert caught.value.phase == "verify"
