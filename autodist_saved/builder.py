@@ -40,11 +40,12 @@ log = logging.getLogger(__name__)
 class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
     """A ``tf.compat.v1.saved_model.Builder`` for variables that live on parameter servers.
 
-    Call it on every task. The chief collects the variables and writes; every other task does nothing, touches no
-    file and gets None. The chief is, in this order: what ``cluster`` says; what the session's cluster says; what
-    ``TF_CONFIG`` says; the process itself, where there is no cluster.
+    Call it on every task. The chief collects the variables and writes the model. Every other task does nothing,
+    touches no file and gets None. The chief is, in this order: what ``cluster`` says; what the session's cluster
+    says; what ``TF_CONFIG`` says; the process itself, where there is no cluster.
 
-    The live graph may be finalized and is only read. The directory appears with :meth:`save`, whole, or not at all.
+    The builder only reads the live graph, which may be finalized. The directory appears with :meth:`save`, as a
+    whole or not at all.
     """
 
     def __init__(
@@ -60,30 +61,30 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
         Args:
             export_dir: directory of the model; must be absent or empty. Or a URL in an object store, such as
-                ``s3://bucket/model``, or a target, such as :class:`VersionedTarget`.
-            cluster: decides who is the chief, where the session does not tell.
+                ``s3://bucket/model``. Or a target, such as :class:`VersionedTarget`.
+            cluster: says which task is the chief, where the session does not.
             options: how the export works.
-            metrics: how good the model is, for its manifest: finite numbers by name.
-            metric_modes: of metrics, whether the greatest (``max``) or the least (``min``) is the best.
+            metrics: how good the model is: finite numbers by name. The manifest keeps them.
+            metric_modes: by name of a metric, whether its greatest (``max``) or its least (``min``) value is best.
 
         Raises:
-            UsageError: a metric is not finite, a mode is none of the two, or no library for this kind of object store
-                is installed.
+            UsageError: a metric is not finite, a mode is neither of the two, or the library for this kind of object
+                store is not installed.
             TargetExistsError: there is something in ``export_dir``.
-            TargetUnwritableError: ``export_dir`` cannot be made, or the object store lets nothing be written there.
+            TargetUnwritableError: ``export_dir`` cannot be made, or the object store allows no writing there.
             TargetError: the object store cannot be reached, or has no such bucket.
-            UsageError: ``verify="full"`` is asked for, and ``export_dir`` is in an object store.
+            UsageError: the options ask for ``verify="full"``, and ``export_dir`` is in an object store.
 
-        All but the first are raised on the chief alone, and by :meth:`add_meta_graph_and_variables` where only the
-        session tells who that is.
+        Only the chief raises all but the first. Where only the session knows the chief,
+        :meth:`add_meta_graph_and_variables` raises them.
         """
-        # TensorFlow's constructor makes the directory, which is exactly what must not happen before the commit.
+        # TensorFlow's constructor is not called: it makes the directory, which must not appear before the commit.
         self._cluster = cluster
         self._options = options or ExportOptions()
         self._metrics = dict(metrics or {})
         self._metric_modes = {name: BestBy(name, mode=mode).mode for name, mode in (metric_modes or {}).items()}
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
-            raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them away")
+            raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them out")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
         self._export_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
         self._export: Export | None = None
@@ -129,44 +130,44 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
         Args:
             sess: a session of :func:`create_distributed_session`, a monitored or a plain one.
-            tags: what loaders ask for, such as ``["serve"]``.
+            tags: loaders ask for a meta graph by its tags, such as ``["serve"]``.
             signature_def_map: ``SignatureDef`` by name.
-            assets_collection: constant string tensors that name files the graph reads.
-            legacy_init_op: an old name of ``main_op``, which goes before it.
+            assets_collection: constant string tensors that hold the paths of files which the graph reads.
+            legacy_init_op: an old name of ``main_op``; ignored where both are given.
             clear_devices: True removes every device from the graph and its functions, so that one machine can run
-                it; ``"cluster"`` removes job, replica and task and keeps for instance ``/device:CPU:0``; False
+                it. ``"cluster"`` removes job, replica and task, and keeps for instance ``/device:CPU:0``. False
                 removes nothing.
-            main_op: run after the variables are restored, whenever the model is loaded; loaders find it in the
-                collection ``saved_model_main_op``.
+            main_op: loaders run it after they have restored the variables; it is in the collection
+                ``saved_model_main_op``.
             strip_default_attrs: remove attributes that have their default value.
             saver: made before the session; it says which variables are saved.
-            train_op: trains one step; loaders find it in the collection ``saved_model_train_op`` and in the
-                signature ``__saved_model_train_op``. An operation, a tensor, or what ``assign_add`` returns.
+            train_op: trains one step. It is in the collection ``saved_model_train_op`` and in the signature
+                ``__saved_model_train_op``. An operation, a tensor, or what ``assign_add`` returns.
             assets_list: ``assets_collection``, written as ``asset_file_def`` as well.
             init_op: ``main_op``, written as the signature ``__saved_model_init_op`` as well.
-            assets_extra: files for others than the graph: by path below ``assets.extra/`` the file to copy, as in
+            assets_extra: files that the graph does not read. By path below ``assets.extra/`` the file to copy, as in
                 ``tf.estimator``'s ``export_saved_model``, or its contents as bytes.
-            warmup: requests that TensorFlow Serving answers for itself before it answers anybody, at most 1000: by
-                signature a list of dictionaries with an array for each input. Classifications and regressions take
-                serialized ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
-            examples: what ``ExportOptions(verify="full")`` calls signatures with, in the form of ``warmup``. For a
-                signature without any, inputs are made up: zeros where they are whole numbers, else numbers between 0
-                and 1, and dimensions of 1 where they are not known.
-            serving: cut the graph at its signatures, and save only the variables that they need: no slots of
-                optimizers, and no ``global_step``. Partitioned variables are one each in the graph, too.
-            moving_averages: give the variables of a serving graph the values of their averages: an
-                ``ExponentialMovingAverage``, or names of averages by the names of variables. A variable that has no
+            warmup: at most 1000 requests that TensorFlow Serving runs before it serves. By signature a list of
+                dictionaries with an array for each input. Classifications and regressions take serialized
+                ``tf.train.Example``. Needs ``pip install 'autodist-saved[serving]'``.
+            examples: inputs with which ``ExportOptions(verify="full")`` calls signatures, in the form of ``warmup``.
+                For a signature without examples, inputs are made up: zeros for whole numbers, else numbers between 0
+                and 1. Unknown dimensions become 1.
+            serving: cut the graph at its signatures, and save only the variables that these need: no slots of
+                optimizers, and no ``global_step``. Each partitioned variable becomes one variable of the graph.
+            moving_averages: give the variables of a serving graph the values of their averages. An
+                ``ExponentialMovingAverage``, or names of averages by names of variables. A variable without an
                 average keeps its own value.
 
         Raises:
             SaverRequiredError: there is no ``saver``, or it is not an ``autodist_saved.Saver``.
-            SignatureError: signatures, ops or files do not fit the graph or each other, or it cannot be served; all
-                problems at once. It is a ``ValueError`` and a ``TypeError``.
-            GraphError: no plain TensorFlow could load the graph, because it has ops of other libraries or is over
-                2 GB, or names tasks of the cluster where devices are cleared; or the signatures of a serving graph
-                need what the model does not have, such as a placeholder that is no input; all problems at once.
+            SignatureError: signatures, ops or files do not fit the graph or each other, or the graph cannot be
+                served; all problems at once. It is a ``ValueError`` and a ``TypeError``.
+            GraphError: plain TensorFlow could not load the graph: it has ops of other libraries, is over 2 GB, or
+                names tasks of the cluster where devices are cleared. Or the signatures of a serving graph need what
+                the model does not have, such as a placeholder that is no input. All problems at once.
             BindingError: averages are not saved, or differ from their variables in shape or type; all of them.
-            AssertionError, KeyError: signatures are incomplete or use a reserved name, as in TensorFlow.
+            AssertionError, KeyError: signatures are incomplete or use a reserved name; TensorFlow raises the same.
             TargetExistsError, TargetUnwritableError: the export directory cannot take the model.
             PlanError, JobError, ExportError: the job could not be exported. Nothing is left behind.
         """
@@ -194,36 +195,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         )
         saver = required_saver(saver)
         cluster = self._cluster or job_of(sess).cluster
-        if self._stand_by(cluster):
-            return
-        session = plain_session(sess)
-        job = job_of(session)
-        source = job.source(session, saver.staging, saver.turn)
-        if saver.staging.stage.graph is not session.graph:
-            raise UsageError(
-                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
-                "variables and before its session"
-            )
-        description = GraphDescription(request_from_arguments(session.graph, saver, saver.staging, arguments))
-        if late := saver.variables_made_later():
-            log.warning(
-                "the model has no values for %s, made after the saver; make the saver after all variables, the "
-                "optimizer's too",
-                ", ".join(late),
-            )
-        cut, live = job.cut_for(self._options), None
-        if self._options.verify == "full":
-            live = LiveSession(session, description.signatures, self._options.cut_timeout_secs)
-        self._export = Export(
-            str(cluster.task or cluster.chief),
-            self._target,
-            self._options,
-            job.history,
-            self._metrics,
-            self._metric_modes,
-        )
-        self._export.capture(description, source, cut, live)
-        self._saver = saver
+        if not self._stand_by(cluster):
+            self._capture(plain_session(sess), cluster, saver, arguments)
 
     def add_meta_graph(
         self,
@@ -254,8 +227,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 for all variables is made in the copy of the graph. A serving graph needs an ``autodist_saved.Saver``.
 
         Raises:
-            BindingError: the graph restores what was not captured, or was captured with another shape or type, or
-                as the average of what it restores; all of it. Nothing was written.
+            BindingError: the graph restores variables that were not captured, or that were captured with another
+                shape or type, or as averages. All of them; nothing was written.
         """
         if self._bystander is not None:
             return
@@ -297,14 +270,14 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
     ) -> None:
         """Add a serving graph that you build, on the variables of the same names.
 
-        Called after :meth:`add_meta_graph_and_variables`, for a graph that is another one in training: without
-        dropout, say. It is cut at its signatures.
+        Call it after :meth:`add_meta_graph_and_variables`, for a graph that differs from the training graph: one
+        without dropout, for instance. It is cut at its signatures.
 
         Args:
-            build_fn: called with a fresh graph as the default one; builds variables of the names, shapes and types
-                that the job's have when they are whole, and returns ``SignatureDef`` by name. Files in the collection
-                ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op in ``saved_model_main_op`` are taken from
-                the graph; tables are filled without a main op.
+            build_fn: called with a fresh graph as the default graph. It builds variables of the names, shapes and
+                types that the job's variables have when they are whole, and returns ``SignatureDef`` by name. The
+                builder takes files from the collection ``tf.compat.v1.GraphKeys.ASSET_FILEPATHS`` and a main op from
+                ``saved_model_main_op``. Tables are filled without a main op.
             tags, clear_devices, strip_default_attrs, assets_extra, warmup, examples, moving_averages: as in
                 :meth:`add_meta_graph_and_variables`.
 
@@ -344,18 +317,18 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
         Args:
             as_text: write ``saved_model.pbtxt``, for people, instead of ``saved_model.pb``.
-            experimental_image_format: write the graphs in chunks. TensorFlow's distributions lack what it takes, and
-                their own builder refuses it as well. Not looked at with ``as_text``.
-            experimental_image_writer_options: of that format.
+            experimental_image_format: write the graphs in chunks. TensorFlow's packages lack the part that does it,
+                so their own builder refuses it as well. Ignored with ``as_text``.
+            experimental_image_writer_options: for that format.
 
         Returns:
-            the path of that file below the export directory as it was given, as TensorFlow's builder does; None on
-            every task but the chief.
+            the path of that file below the export directory as it was given, as bytes, as TensorFlow's builder does;
+            None on every task but the chief.
 
         Raises:
             UsageError: nothing was added, adding has failed, or the model is saved already. Or the last meta graph
-                was refused, and none was added after it: a model that lacks one should not appear because a program
-                has gone on after an error. TensorFlow's builder writes it.
+                was refused, and no other was added after it: a program that goes on after an error should not publish
+                a model that lacks a meta graph. TensorFlow's builder writes it.
             ImageFormatError: ``experimental_image_format`` was asked for. It is a ``RuntimeError``.
             VerifyError: what was written does not read back, or does not answer as the job does.
             TargetExistsError, TargetUnwritableError: the target was taken meanwhile, or cannot be written.
@@ -377,7 +350,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         return joined
 
     def abandon(self) -> None:
-        """Give the model up, if it is not saved: nothing of it stays. May be called again, and without a model."""
+        """Remove what was written, if the model is not saved. Harmless when called again, and without a model."""
         if self._export is not None:
             self._export.abandon()
 
@@ -404,6 +377,30 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             self._refused = f"{call} has raised {type(error).__name__}"
             raise
         self._refused = None
+
+    def _capture(self, session: v1.Session, cluster: Cluster, saver: Saver, arguments: MetaGraphArguments) -> None:
+        """Save the variables of a plain session and the first meta graph on them, on the chief."""
+        job = job_of(session)
+        source = job.source(session, saver.staging, saver.turn)
+        if saver.staging.stage.graph is not session.graph:
+            raise UsageError(
+                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
+                "variables and before its session"
+            )
+        description = GraphDescription(request_from_arguments(session.graph, saver, saver.staging, arguments))
+        if late := saver.variables_made_later():
+            log.warning(
+                "the model has no values for %s, made after the saver; make the saver after all variables, the "
+                "optimizer's too",
+                ", ".join(late),
+            )
+        cut, live = job.cut_for(self._options), None
+        if self._options.verify == "full":
+            live = LiveSession(session, description.signatures, self._options.cut_timeout_secs)
+        task = str(cluster.task or cluster.chief)
+        self._export = Export(task, self._target, self._options, job.history, self._metrics, self._metric_modes)
+        self._export.capture(description, source, cut, live)
+        self._saver = saver
 
     def _add(
         self, export: Export, graph: tf.Graph, saver: v1.train.Saver | None, arguments: MetaGraphArguments
@@ -443,5 +440,5 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
 
 @functools.cache
 def _tell_once(note: str) -> None:
-    """One of a hundred exports is enough to know who exports."""
+    """Once a process: a hundred exports need not say a hundred times who exports."""
     log.info(note)

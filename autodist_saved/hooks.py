@@ -28,16 +28,17 @@ from autodist_saved.saver import Saver, required_saver
 class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
     """Publishes the model as ``BASE/1``, ``BASE/2``, ... while the job trains on.
 
-    Give it to the session of every task: it acts on the chief alone. Exports run in a thread of their own, never two
-    at a time; what is due while one runs becomes one export afterwards. They come
+    Give it to the session of every task; only the chief exports. One thread runs all exports, one at a time. Exports
+    that become due meanwhile become one export afterwards. The hook exports
 
-    - every n steps or seconds, and at the end of the training, as ``schedule`` says; with ``best``, where the model
-      is better than all that are published;
-    - on SIGUSR1; on SIGTERM there is a last one, within ``schedule.last_export_secs``, and then the job ends with
-      ``SystemExit(143)``, or goes on to the handler that was there before;
+    - every n steps or seconds, and at the end of the training, as ``schedule`` says. With ``best``, only where the
+      model is better than all published versions;
+    - on SIGUSR1;
+    - on SIGTERM: a last time, within ``schedule.last_export_secs``. Then the job ends with ``SystemExit(143)``, or
+      calls the signal handler that was there before;
     - on ``autodist-saved export JOB BASE``, in a session of :func:`create_distributed_session`.
 
-    What an export does to the job is told in :class:`SavedModelBuilder`.
+    :class:`SavedModelBuilder` says what an export does to the job.
     """
 
     def __init__(
@@ -58,21 +59,21 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Touches no file.
 
         Args:
-            export_base: directory of the versions, or a URL in an object store, the newest five of which are kept,
-                and the best one where there is ``best``; or a target that takes models in turn, such as
-                :class:`VersionedTarget`.
+            export_base: directory of the versions, or a URL in an object store. The hook keeps the newest five, and
+                with ``best`` the best one. Or a target that takes several models, such as :class:`VersionedTarget`.
             saver: made before the session.
             tags, signature_def_map: as in :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
             schedule: when to export.
-            cluster: decides who is the chief where neither the session nor ``TF_CONFIG`` tells.
+            cluster: says which task is the chief, where neither the session nor ``TF_CONFIG`` does.
             options: how exports work. They wait for other exports of the job, whatever ``when_busy`` says.
-            best: export what is due only if it is better than all versions in ``export_base``, by a metric in their
-                manifests. It is measured in the thread of exports, right before each one, while the job trains.
-                What SIGUSR1 and ``autodist-saved export`` ask for is exported in any case. A target of your own
-                keeps the best one with ``Retention(keep_best=...)``; there is a warning where it does not.
-            then: called in the thread that exports, with the builder, to add further meta graphs; the session's
-                graph is the default one.
-            logdir: of TensorBoard; the figures of each export are its run ``export``, see :func:`write_summary`.
+            best: when an export is due, make it only if the model is better than all versions in ``export_base``, by
+                a metric in their manifests. The thread of exports measures the metric right before each export, while
+                the job trains. SIGUSR1 and ``autodist-saved export`` export in any case. A target of your own keeps
+                the best version with ``Retention(keep_best=...)``; the hook logs a warning where it does not.
+            then: called in the thread of exports, with the builder, to add further meta graphs. The session's graph
+                is the default graph.
+            logdir: of TensorBoard; the figures of each export are the run ``export`` there, see
+                :func:`write_summary`.
             meta_graph: further arguments of :meth:`SavedModelBuilder.add_meta_graph_and_variables`, such as
                 ``train_op``.
 

@@ -21,20 +21,21 @@ log = logging.getLogger(__name__)
 
 
 def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
-    """Hold variables for the job until it is over. Called by every ``ps`` task instead of training.
+    """Hold variables for the job until it is over. Every ``ps`` task calls it instead of training.
 
-    SIGTERM may come to all tasks at once: it ends the process when the chief has ended the job, is gone, or has had
-    ``options.sigterm_secs`` for its last export.
+    SIGTERM may come to all tasks at once. It ends this process when the chief has ended the job or is gone, or after
+    ``options.sigterm_secs``, so that the chief can export a last time.
 
     Raises:
         WrongTaskError: this process is no parameter server.
-        ClusterConfigError: the task's address is taken, or not this machine's; or the control service's files are
-            absent or no good.
-        JobError: the chief turned this task away.
-        TaskUnreachableError: the chief did not appear within ``options.start_timeout_secs``.
+        ClusterConfigError: the task's address is in use, or not this machine's. Or the files of the control service
+            are missing or wrong.
+        JobError: the chief rejected this task.
+        TaskUnreachableError: the chief did not answer within ``options.start_timeout_secs``.
         ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
         JobFailedError: the chief has failed.
-        SystemExit: after SIGTERM, with status 143, unless there was a handler for it, which is called instead.
+        SystemExit: with status 143, after SIGTERM. Where the program has a handler for SIGTERM, that is called
+            instead.
     """
     if cluster.task is None or cluster.task.type != "ps":
         raise WrongTaskError(

@@ -43,15 +43,15 @@ _OPTIONS = inspect.Parameter(
 class Saver(v1.train.Saver):  # type: ignore[misc]
     """A ``tf.compat.v1.train.Saver`` whose variables can be exported by :class:`SavedModelBuilder`.
 
-    Takes what TensorFlow's takes, in the same order, and goes wherever TensorFlow takes a saver (``Scaffold``,
-    ``MonitoredTrainingSession``, ``CheckpointSaverHook``). Make it on every task, after the variables and the
-    optimizer and before the session: a session's graph is final, and whatever an export needs in it is put there
-    when the saver is made.
+    It takes the arguments of TensorFlow's saver, in the same order, and works wherever TensorFlow takes a saver
+    (``Scaffold``, ``MonitoredTrainingSession``, ``CheckpointSaverHook``). Make it on every task, after the variables
+    and the optimizer and before the session. A session's graph is final, so the saver adds the ops that an export
+    needs when it is made.
 
     One argument is new: ``options``, an :class:`~autodist_saved.ExportOptions`, says how :meth:`save` and
-    :meth:`restore` stream. Neither verifies what it has written, and a builder has options of its own.
+    :meth:`restore` stream. Neither reads back what it has written. A builder has options of its own.
 
-    Partitioned variables and their optimizer slots are known by their slice info, never by their names.
+    The saver knows partitioned variables and their optimizer slots by their slice info, never by their names.
 
     Raises:
         SaverTooLateError: the graph is finalized, that is, the session exists.
@@ -105,16 +105,17 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     def save(self, sess: v1.Session, save_path: str, *args: Any, **kwargs: Any) -> str | None:
         """TensorFlow's ``save``: the same arguments, files and return value, the path of the checkpoint.
 
-        The variables are staged where they are and streamed, so that neither the memory of this process nor a shared
-        file system has to hold them. Partitioned ones are whole in the checkpoint, with ``sharded=True`` too, which
-        asks for as many data files as there are devices. As with TensorFlow, flushing the files to the disk is left
-        to the operating system.
+        Each task copies its variables in its own memory and streams the copy to the chief. So the chief needs neither
+        memory for the model nor a shared file system. Partitioned variables are whole in the checkpoint. With
+        ``sharded=True`` they are whole as well, and there is a data file for each device. The operating system
+        flushes the files to the disk, as with TensorFlow.
 
-        In a session of :func:`create_distributed_session` it is one moment of the job, as an export is. In any other
-        one it stops nobody, and a warning tells where others may have trained on. It waits for exports under way.
+        In a session of :func:`create_distributed_session` the checkpoint is one moment of the job, as an export is.
+        In any other session it stops nobody, and logs a warning where others may have trained on. It waits for an
+        export of the same saver.
 
         Raises:
-            CutTimeoutError, InconsistentError: it could not be one moment; nothing was written.
+            CutTimeoutError, InconsistentError: the checkpoint could not be one moment; nothing was written.
             UsageError: called on a worker of such a job, or within a training step.
         """
         path: str | None = super().save(self._streamed(sess), save_path, *args, **kwargs)
@@ -128,9 +129,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         Takes checkpoints of this saver and of TensorFlow's, and ``variables/variables`` of a SavedModel.
 
         Raises:
-            RestoreError: variables are missing in the checkpoint, or differ; all of them told, nothing changed. Or
-                ``save_path`` is a directory. It is TensorFlow's error, too: ``NotFoundError`` where some are missing,
-                ``DataLossError`` for a directory, else ``InvalidArgumentError``.
+            RestoreError: variables are missing in the checkpoint, or differ. The error names all of them; nothing was
+                changed. Or ``save_path`` is a directory. It is also TensorFlow's error: ``NotFoundError`` where
+                variables are missing, ``DataLossError`` for a directory, else ``InvalidArgumentError``.
             BundleError: its files are damaged; nothing was changed.
             ValueError: there is no such checkpoint.
         """
@@ -147,7 +148,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     def export_meta_graph(self, filename: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """TensorFlow's ``export_meta_graph``: the same arguments and return value, a ``MetaGraphDef``.
 
-        What is exported knows nothing of the ops that this saver has put into the default graph for itself.
+        It leaves out the ops that this saver has added to the default graph for exports.
         """
         bound = _EXPORT_PARAMETERS.bind(self, filename, *args, **kwargs)
         arguments = {name: value for name, value in bound.arguments.items() if name != "self"}
@@ -219,7 +220,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
 
 def required_saver(saver: object) -> Saver:
-    """The saver of an export. Raises ``SaverRequiredError`` where it is none that can be exported."""
+    """The same saver. Raises ``SaverRequiredError`` where it is not an :class:`Saver`."""
     if isinstance(saver, Saver):
         return saver
     stock = "tf.compat.v1.train.Saver" if isinstance(saver, v1.train.Saver) else type(saver).__name__

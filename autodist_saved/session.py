@@ -38,35 +38,35 @@ def create_distributed_session(
     config: v1.ConfigProto | None = None,
     options: SessionOptions | None = None,
 ) -> DistributedSession:
-    """A monitored session on the cluster, for the default graph. Called by the chief and by every worker.
+    """Make a monitored session on the cluster, for the default graph. Chief and workers call it.
 
-    The chief initializes the variables, or restores them from the newest checkpoint, and writes checkpoints and
-    summaries; workers wait for that. In a process without a cluster it is an ordinary monitored session.
+    The chief initializes the variables, or restores them from the newest checkpoint. Workers wait until it has. The
+    chief also writes checkpoints and summaries. In a process without a cluster this is an ordinary monitored session.
 
-    SIGTERM may come to all tasks at once: a worker trains on until the chief has ended the job, is gone, or has had
-    ``options.sigterm_secs`` for its last export, and then ends with ``SystemExit(143)``, or goes on to the handler
-    that was there before.
+    SIGTERM may come to all tasks at once. A worker then trains on until the chief has ended the job or is gone, or
+    for ``options.sigterm_secs``, so that the chief can export a last time. Then the worker ends with
+    ``SystemExit(143)``, or calls the signal handler that was there before.
 
     Args:
         cluster: the job, and which of its tasks this process is.
-        saver: an ``autodist_saved.Saver`` made before; without one the job cannot be exported.
-        checkpoint_dir: where the chief finds and writes checkpoints; None for none. Other tasks ignore it.
-        hooks: hooks for this task.
-        chief_only_hooks: hooks that the chief runs besides.
-        scaffold: in place of one made here; it has to hold ``saver`` then.
+        saver: an ``autodist_saved.Saver`` made before the session; without it the job cannot be exported.
+        checkpoint_dir: where the chief reads and writes checkpoints; None for no checkpoints. Other tasks ignore it.
+        hooks: hooks of this task.
+        chief_only_hooks: further hooks of the chief.
+        scaffold: used instead of a new one; it has to hold ``saver``.
         save_checkpoint_secs: seconds between checkpoints; ignored where ``save_checkpoint_steps`` is given.
         save_checkpoint_steps: steps between checkpoints.
         save_summaries_steps: steps between summaries; None for none.
         log_step_count_steps: steps between two values of ``global_step/sec``; None for none.
-        config: of the session. Its device filters are set so that a task waits for nobody but the chief and the
-            parameter servers, unless it has some.
-        options: how long to wait for whom.
+        config: of the session. Unless it has device filters, they are set: a task then waits for the chief and the
+            parameter servers alone.
+        options: how long to wait for which tasks.
 
     Raises:
         WrongTaskError: a parameter server or an evaluator called it.
         SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
-        TaskUnreachableError: tasks that this one needs were not there in time; the message names them.
-        ClusterConfigError: an address of this task cannot be listened on.
+        TaskUnreachableError: tasks that this one needs did not answer in time; the message names them.
+        ClusterConfigError: this task cannot listen on its address.
         ChiefLostError, JobFailedError: the job ended while this task waited for it.
     """
     options = options or SessionOptions()
@@ -104,8 +104,8 @@ def create_distributed_session(
 class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
     """A ``tf.compat.v1.train.MonitoredSession`` that takes part in a job. See :func:`create_distributed_session`.
 
-    Closing it on the chief waits for the workers, writes the last checkpoint and ends the job; closing it on a
-    worker says goodbye. Left with an exception on the chief, it ends the job as failed, on every task.
+    On the chief, closing it waits for the workers, writes the last checkpoint and ends the job. On a worker,
+    closing it leaves the job. An exception on the chief ends the job as failed, on every task.
 
     Attributes:
         job: what this task knows of the job, for exports.
@@ -122,37 +122,37 @@ class DistributedSession(v1.train.MonitoredSession):  # type: ignore[misc]
 
     @property
     def gate(self) -> Gate:
-        """Every ``run`` that changes variables passes it by itself. For a step of several runs there is
+        """Every ``run`` that changes variables passes it. Put several runs that are one step into
         ``with session.gate.step():``.
         """
         return self.job.gate
 
     def raw_session(self) -> v1.Session:
-        """The TensorFlow session inside: runs no hooks, and still reads when training should stop."""
+        """The TensorFlow session inside. It runs no hooks, and still runs when training should stop."""
         return plain_session(self)
 
     def wait_for_workers(self, timeout_secs: float | None = None) -> tuple[str, ...]:
-        """Wait, on the chief, until the workers have closed their sessions; at once on any other task.
+        """Wait until the workers have closed their sessions. For the chief; any other task returns at once.
 
         Args:
-            timeout_secs: how long at most; None for ``SessionOptions.worker_timeout_secs``.
+            timeout_secs: how long to wait; None for ``SessionOptions.worker_timeout_secs``.
 
         Returns:
-            the workers that were still training, or had not come at all, when the time was over.
+            the workers that still trained, or had never joined, when the time was over.
         """
         return self.job.wait_for_workers(timeout_secs)
 
     def workers_training(self) -> tuple[str, ...]:
-        """The workers that have a session at this moment, as the chief knows; empty on any other task."""
+        """The workers that have a session at this moment. The chief knows them; empty on any other task."""
         return self.job.workers_training()
 
     def export_on_request(self, exporter: Callable[[str], object]) -> None:
         """Let ``autodist-saved export ADDRESS TARGET`` export from this job while it trains.
 
         Args:
-            exporter: called on the chief, in a thread of its own, with the directory that was asked for. In that
-                thread it makes a builder for the directory, adds to it and saves it. It should refuse directories
-                that it does not like. Other tasks ignore it.
+            exporter: called on the chief, in a thread of its own, with the requested directory. It makes a builder
+                for the directory, adds to it and saves it. It should raise ``UsageError`` for directories that it
+                does not want. Other tasks never call it.
         """
         self.job.export_on_request(exporter)
 
@@ -188,9 +188,13 @@ def _check(cluster: Cluster, saver: Any, scaffold: v1.train.Scaffold | None) -> 
     if cluster.task is None and not cluster.is_single:
         raise WrongTaskError("this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG")
     if saver is not None and not isinstance(saver, Saver):
-        raise SaverRequiredError(f"{type(saver).__name__} is not an autodist_saved.Saver; make one of these instead")
+        raise SaverRequiredError(
+            f"{type(saver).__name__} is not an autodist_saved.Saver; make one with autodist_saved.Saver() instead"
+        )
     if scaffold is not None and saver is not None and scaffold.saver is not saver:
-        raise UsageError("the scaffold holds another saver: make it with Scaffold(saver=saver), or leave one away")
+        raise UsageError(
+            "the scaffold holds another saver: make it with Scaffold(saver=saver), or leave one of the two out"
+        )
 
 
 def _chief_hooks(

@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointHook(v1.train.CheckpointSaverHook):  # type: ignore[misc]
-    """TensorFlow's, but a checkpoint that cannot be had, as one moment of the job, does not end the training.
+    """TensorFlow's hook, except that a checkpoint which cannot be one moment of the job does not end the training.
 
-    It is left out, with an error in the log, the first one of a session, too; the next one is due after the usual
-    time. The last one, at the end of the session, raises.
+    The hook then logs an error and writes no checkpoint, also for the first one of a session. The next one is due
+    after the usual time. The last one, at the end of the session, raises.
     """
 
     def after_create_session(self, session: v1.Session, coord: tf.train.Coordinator) -> None:
@@ -29,7 +29,7 @@ class CheckpointHook(v1.train.CheckpointSaverHook):  # type: ignore[misc]
             super().after_create_session(session, coord)
 
     def after_run(self, run_context: v1.train.SessionRunContext, run_values: Any) -> None:
-        """Called by the session. Within a step of several runs it waits for the end of that."""
+        """Called by the session. Within a step of several runs it waits for the end of that step."""
         gate = job_of(run_context.session).gate
         if gate.is_inside:
             gate.after_step(self, lambda: self.after_run(run_context, run_values))

@@ -1,7 +1,7 @@
-"""Restoring: the way back, from the files of ``variables/`` or a checkpoint into the pieces of a job.
+"""Restoring: from a checkpoint, or the ``variables/`` of a SavedModel, into the pieces of a job.
 
-Streamed like an export, under one budget of memory, onto whatever partitioning the job has now. What does not fit is
-told before anything is changed.
+It streams like an export, under one memory budget, and onto whatever partitioning the job has now. It raises for what
+does not fit before it changes anything.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def restore(prefix: str, sink: Sink, options: ExportOptions) -> None:
     Args:
         prefix: of the bundle's files.
         sink: the job.
-        options: for chunks and budget: bytes read and not yet written. One row, and a variable that has to be written
-            whole (a small one, strings, tables), may be more.
+        options: for chunks and budget: bytes that are read and not yet written. A single row, and a variable that is
+            written whole (a small one, strings, tables), may exceed the budget.
 
     Raises:
         BundleError: the files are damaged; nothing was changed.
-        RestoreError: variables are missing in it, or differ in shape or type; all are told, nothing was changed.
+        RestoreError: variables are missing in it, or differ in shape or type. It names all; nothing was changed.
     """
     reader = BundleReader(prefix)
     plan = _fitting(sink.plan(), reader, prefix)
@@ -77,10 +77,10 @@ def check_is_no_directory(prefix: object) -> None:
 
 
 def is_streamable(prefix: str) -> bool:
-    """Whether there is a bundle of named variables on this machine's file system.
+    """Whether ``prefix`` is a bundle of named variables on this machine's file system.
 
-    There is none where TensorFlow itself has to restore: checkpoints of its first format, other file systems, and
-    object-based checkpoints, whose names are another world.
+    TensorFlow itself restores all else: checkpoints of its first format, other file systems, and object-based
+    checkpoints, whose keys are no variable names.
     """
     if is_url(prefix) or not index_path(prefix).is_file():
         return False
@@ -118,7 +118,7 @@ def _fitting(plan: ExportPlan, reader: BundleReader, prefix: str) -> ExportPlan:
 def _bands(variable: LogicalVariable, sink: Sink, chunk_bytes: int) -> Iterator[Band]:
     whole = any(sink.writes_whole(piece) for piece in variable.pieces)
     bands = list(variable.bands(sys.maxsize if whole else chunk_bytes))
-    # A variable without rows has no band, but it has to be restored all the same.
+    # A variable without rows has no band, but its (empty) value has to be assigned all the same.
     return iter(bands or [Band(0, 0, tuple(PieceRows(piece, 0, 0) for piece in variable.pieces))])
 
 

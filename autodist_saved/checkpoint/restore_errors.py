@@ -1,4 +1,4 @@
-"""What does not fit a checkpoint, as callers of TensorFlow's saver catch it: ``errors.py`` knows no framework."""
+"""Restore errors that are TensorFlow's errors as well. They are here because ``errors.py`` imports no framework."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autodist_saved.errors import RestoreError
 
 
 class _TensorFlowRestoreError(RestoreError):
-    """A ``RestoreError`` that is one of TensorFlow's errors, too, of whichever class is beside it.
+    """A ``RestoreError`` that callers of TensorFlow's saver catch as well: subclasses add TensorFlow's class.
 
     Attributes:
         message: the whole text, as in every ``tf.errors.OpError``.
@@ -45,7 +45,7 @@ class MismatchRestoreError(_TensorFlowRestoreError, tf.errors.InvalidArgumentErr
 
 
 class DirectoryRestoreError(_TensorFlowRestoreError, tf.errors.DataLossError):  # type: ignore[misc]
-    """A directory was named in place of a checkpoint."""
+    """The name of a directory was given instead of a checkpoint prefix."""
 
     _parent = tf.errors.DataLossError
 

@@ -1,7 +1,6 @@
-"""The session that TensorFlow's saver is given, so that its ops for saving and restoring become streams of ours.
+"""A session for TensorFlow's saver, in which its ops for saving and restoring become our streams.
 
-Everything else that ``tf.compat.v1.train.Saver`` does, naming, numbering, checkpoint state, deleting, meta graphs,
-stays TensorFlow's.
+``tf.compat.v1.train.Saver`` still does everything else: naming, numbering, checkpoint state, deleting, meta graphs.
 """
 
 from __future__ import annotations
@@ -15,10 +14,16 @@ from autodist_saved.tf_internals import private_api
 
 
 class SaverSession(private_api.SessionInterface):  # type: ignore[misc]
-    """A session in which running some names calls functions instead; all other calls go to the real one."""
+    """Calls a function where certain names are run. All other calls go to the real session."""
 
     def __init__(self, session: Any, filename_tensor: str, streams: dict[str, Callable[[str], str | None]]) -> None:
-        """``streams`` are called, by the name of what is run, with the file name that is fed."""
+        """Wrap a session.
+
+        Args:
+            session: the real one.
+            filename_tensor: name of the tensor to which TensorFlow's saver feeds the checkpoint prefix.
+            streams: by the name that is run, the function to call with that prefix.
+        """
         self._session = session
         self._filename_tensor = filename_tensor
         self._streams = streams
@@ -34,7 +39,7 @@ class SaverSession(private_api.SessionInterface):  # type: ignore[misc]
         return self._session.sess_str
 
     def run(self, fetches: Any, feed_dict: Any = None, **arguments: Any) -> Any:
-        """Run what is asked for, streamed if it has a stream."""
+        """Call the stream of what is run, or run it."""
         if isinstance(fetches, str) and fetches in self._streams and list(feed_dict) == [self._filename_tensor]:
             return self._streams[fetches](tf.compat.as_str(feed_dict[self._filename_tensor]))
         return self._session.run(fetches, feed_dict, **arguments)

@@ -13,56 +13,56 @@ from autodist_saved.errors import ExportError
 
 Item = TypeVar("Item")
 THE_TIME = "the time"
-"""Why an export is made that nobody has asked for."""
+"""The reason of an export that nobody asked for: ``every_secs`` have passed."""
 
 log = logging.getLogger(__name__)
 
 
 class ExportThread:
-    """Exports whenever it is asked to, or the time has come. What is due while an export runs is one afterwards."""
+    """Exports when asked, or after some seconds. All that becomes due while it exports is one export afterwards."""
 
     def __init__(self, export: Callable[[Sequence[str]], None], every_secs: float | None = None) -> None:
         """Starts the thread, which ends after :meth:`end` or with the process.
 
         Args:
-            export: called in the thread with the reasons in words. What it raises is kept for :meth:`failures`.
-            every_secs: from the beginning of one export, whatever it was for, to that of the next, which nobody has
-                to ask for; None for no such exports.
+            export: called in the thread with the reasons, for the log. :meth:`failures` returns what it raises.
+            every_secs: seconds from the beginning of any export to that of the next one that nobody asked for; None
+                for no such exports.
         """
         self._export = export
         self._every_secs = every_secs
-        # Unlike locks it may be used by a signal handler, whatever the interrupted thread is doing.
+        # A signal handler may use it, whatever the interrupted thread is doing. With a lock it could deadlock.
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self.last_failure: Exception | None = None
-        """What the last export has raised; None where it went well, or there was none."""
+        """What the last export raised; None where it succeeded, or there was none."""
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
         self._thread.start()
 
     def ask(self, reason: str) -> None:
-        """Export as soon as possible. May be called anywhere, and returns at once."""
+        """Export as soon as possible. Returns at once; any thread and any signal handler may call it."""
         self._asked.put(reason)
 
     def failures(self) -> list[Exception]:
-        """What has gone wrong since this was called last."""
+        """What exports have raised since the last call."""
         return _all_of(self._failures)
 
     def end(self) -> None:
-        """End the thread after all that was asked for. May be called anywhere and again, and returns at once."""
+        """End the thread after all that was asked for. Returns at once; may be called again, as :meth:`ask`."""
         self._asked.put(None)
 
     def wait(self, timeout_secs: float = 0.0) -> bool:
-        """Wait until the thread has ended. Returns whether it has, within the time."""
+        """Wait until the thread has ended. Returns whether it ended within the time."""
         self._thread.join(timeout_secs)
         return not self._thread.is_alive()
 
     def give_up(self, failure: Exception) -> Exception:
-        """Wait no longer for the export that is under way, and take it for failed. Returns the failure."""
+        """Stop waiting for the running export, and count it as failed. Returns the failure."""
         self._failures.put(failure)
         return failure
 
     def living(self) -> ExportThread:
-        """Itself; or another one with its failures, where the thread has ended."""
+        """Itself, or a new one with the same failures where the thread has ended."""
         if not self.wait():
             return self
         again = ExportThread(self._export, self._every_secs)
@@ -77,9 +77,9 @@ class ExportThread:
             self._export_for([reason for reason in asked if reason is not None])
 
     def _next(self, began: float) -> list[str | None]:
-        """What is asked for or due, as soon as there is something. The last export began at ``began``."""
+        """Wait until something is asked for or due, and return it. The last export began at ``began``."""
         try:
-            return [self._asked.get(timeout=self._patience_secs(began)), *_all_of(self._asked)]
+            return [self._asked.get(timeout=self._wait_secs(began)), *_all_of(self._asked)]
         except queue.Empty:
             return [THE_TIME]
 
@@ -94,16 +94,14 @@ class ExportThread:
         try:
             self._export(list(dict.fromkeys(reasons)))
             self.last_failure = None
-        except BaseException as error:  # noqa: BLE001 - whatever it is, training hears of it and decides
+        except BaseException as error:  # noqa: BLE001 - the thread that trains gets it from failures() and decides
             failure = error if isinstance(error, Exception) else _ended_by(error)
             self.last_failure = failure
             self._failures.put(failure)
 
 
 def _ended_by(error: BaseException) -> ExportError:
-    failure = ExportError(
-        f"the export was ended by {error!r}, which ends no process here; raise an Exception to fail"
-    )
+    failure = ExportError(f"the export raised {error!r}, which ends no process here; raise an Exception to fail")
     failure.__cause__ = error
     return failure
 

@@ -118,14 +118,14 @@ class PeriodicExporter:
         finally:
             self._let_go(self._thread)
         if self._failed:
-            log.error("exports to %s that have failed: %d", self._path, self._failed)
+            log.error("failed exports to %s: %d", self._path, self._failed)
         self._publisher.end()
 
     def export_on_request(self, target: str) -> None:
         """Export to this directory now, in the calling thread. Raises ``UsageError`` for any but the publisher's."""
         if path_of(target).resolve() != path_of(self._path).resolve():
             raise UsageError(
-                f"this job publishes versions in {self._path} alone; ask for an export to that directory"
+                f"this job publishes versions in {self._path} alone; request an export to that directory"
             )
         self._publisher.publish("a request", always=True)
 
@@ -135,7 +135,7 @@ class PeriodicExporter:
 
     def _too_late(self) -> ExportError:
         return ExportError(
-            f"the last export has not ended within {self._schedule.last_export_secs:g} s, and is given up; raise "
+            f"the last export did not end within {self._schedule.last_export_secs:g} s and was given up; raise "
             "last_export_secs",
             path=self._path,
         )
@@ -145,7 +145,7 @@ class PeriodicExporter:
             self._failed += 1
             if self._schedule.on_error == "fail":
                 raise failure
-            log.error("an export to %s has failed, and %s: %s", self._path, meanwhile, failure)
+            log.error("an export to %s failed; %s: %s", self._path, meanwhile, failure)
 
     def _let_go(self, exports: ExportThread) -> None:
         """Of what belongs to one training, whichever way it has ended. There may be another one."""
@@ -182,7 +182,7 @@ class PeriodicExporter:
         if reasons == [THE_TIME] and self._publisher.is_idle:
             return  # the session was lost, or the training has failed
         if reasons == [_THE_END] and self._publisher.is_done:
-            log.info("nobody has trained since version %s, so it is the last one", self._publisher.published[-1])
+            log.info("version %s is the last one: nobody has trained since", self._publisher.published[-1])
             return
         always = not _ALWAYS.isdisjoint(reasons)
         again = retrying(self._schedule, self._path, self._given_up)

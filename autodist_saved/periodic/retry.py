@@ -1,4 +1,4 @@
-"""How often an export is tried."""
+"""How often an export is tried, and when again."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ log = logging.getLogger(__name__)
 
 
 def retrying(schedule: ExportSchedule, path: str, given_up: threading.Event) -> tenacity.Retrying:
-    """Calls what it is given until that goes well, as often as the schedule says; mistakes of the program once.
+    """Calls a function until it succeeds, at most as often as the schedule says. Mistakes of the program are final.
 
     Args:
         schedule: of the exports.
-        path: where they go to.
-        given_up: once it is set, nothing is tried again.
+        path: of their target, for messages.
+        given_up: once it is set, there are no further attempts.
     """
 
     def tell(state: tenacity.RetryCallState) -> None:
         error, secs = state.outcome and state.outcome.exception(), state.upcoming_sleep
-        log.warning("an export to %s has failed, and is tried again in %g s: %s", path, secs, error)
+        log.warning("an export to %s failed; the next attempt is in %g s: %s", path, secs, error)
 
     def rest(secs: float) -> None:
         if given_up.wait(secs):
-            raise ExportError("an export that has failed is given up before it is tried again", path=path)
+            raise ExportError("an export failed, and the training ended before the next attempt", path=path)
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(_may_go_well_next_time),

@@ -26,7 +26,7 @@ from autodist_saved.system.progress import Progress
 
 @dataclass(frozen=True)
 class Streamed:
-    """What has become of a plan.
+    """What was streamed of a plan.
 
     Attributes:
         nbytes: bytes of the data files.
@@ -157,7 +157,7 @@ def _together(batch: Sequence[LogicalVariable], source: Source) -> list[Array]:
 
 
 def _bands(variable: LogicalVariable, chunk_bytes: int) -> Iterator[Band]:
-    """The bands that are read one by one; strings in one, for they have no rows of known size to be cut into."""
+    """The bands to read one by one. Strings come in one band, because the size of their rows is not known."""
     return variable.bands(sys.maxsize if variable.dtype == "string" else chunk_bytes)
 
 
@@ -180,7 +180,7 @@ def _rows(variable: LogicalVariable, part: PieceRows, source: Source) -> Array:
 
 
 def _check(variable: LogicalVariable, piece: Piece, rows: Array, planned: Shape) -> None:
-    """Refuse what is not as it was planned: NumPy would stretch and convert it without a word."""
+    """Raise for what is not as it was planned. NumPy would broadcast and convert it silently."""
     if rows.shape != planned or rows.dtype != numpy_dtype(variable.dtype):
         found = f"{rows.dtype.name} {list(rows.shape)}"
         raise misplanned(variable.name, piece, found, f"{variable.dtype} {list(planned)}")

@@ -55,7 +55,7 @@ class LoneJob(ForkedJob):
 
         ``words`` are a regular expression.
         """
-        told = "has failed, and training goes on"
+        told = "failed; training goes on"
         self.wait_until(lambda: told in self.said[len(since) :], told)
         line = next(line for line in self.said[len(since) :].splitlines() if told in line)
         assert re.search(words, line), line
