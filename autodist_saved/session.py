@@ -14,7 +14,7 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate
 from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
 from autodist_saved.job.job import Job, JobHook
-from autodist_saved.job.session_creator import PatientCreator, WorkerCreator
+from autodist_saved.job.session_creator import GatedSessionCreator, WorkerCreator
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
@@ -95,7 +95,7 @@ def create_distributed_session(
         else:
             creator = WorkerCreator(scaffold, target, config, options)
             task_hooks = []
-        return DistributedSession(job, PatientCreator(creator, job), [JobHook(job), *task_hooks, *hooks])
+        return DistributedSession(job, GatedSessionCreator(creator, job), [JobHook(job), *task_hooks, *hooks])
     except BaseException as error:
         job.end(error)
         raise

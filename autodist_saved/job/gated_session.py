@@ -18,23 +18,25 @@ from autodist_saved.job.session_job import SessionJob
 from autodist_saved.job.step_detection import StepDetector
 from autodist_saved.tf_internals import private_api
 
-# So long a run may take to fail by itself when what it reached is dead.
+# How long a run may take to fail by itself when the task that it reached is dead.
 FAILING_SECS = 5.0
 
 
 class GatedSession(v1.Session):  # type: ignore[misc]
-    """A session every run of which that changes variables is a step through the gate. All others pass by.
+    """A session in which every run that changes variables passes the gate. All other runs do not.
 
-    TensorFlow makes its sessions deep inside its session manager; :meth:`adopt` makes one of these out of them. So
-    the runs of hooks, of queue runners and within ``run_step_fn`` pass the gate, too.
+    TensorFlow makes its sessions deep inside its session manager, and hands the same object to hooks, queue runners
+    and ``run_step_fn``. :meth:`adopt` changes the class of that object, so that all of these pass the gate, and
+    ``isinstance(session, tf.compat.v1.Session)`` still holds.
 
-    Once a parameter server is lost, nothing is run here any more, and closing waits for nobody. TensorFlow has the
-    tasks of a run that has failed tidy up, waits until each of them has answered before it closes a session, and
-    lets no run return meanwhile: with one that is dead, until another process listens at its address.
+    Once a parameter server is lost, the session runs nothing any more, and :meth:`close` does not wait. After a
+    failed run TensorFlow asks every task of it to clean up (``CleanupGraph``). It waits for all answers before it
+    closes a session, and no run returns meanwhile. With a dead task that lasts until another process listens at its
+    address.
     """
 
     job: SessionJob
-    lost: str = ""  # the parameter server whose loss has ended this session
+    lost: str = ""  # the parameter server whose loss ended this session
     _writes: StepDetector
     _changed: threading.Condition
     _under_way: set[object]
@@ -43,7 +45,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
     @classmethod
     def adopt(cls, session: v1.Session, job: SessionJob) -> GatedSession:
-        """Put the job's gate into a plain session, no step of which is under way."""
+        """Put the job's gate into a plain session. No step of it may be under way."""
         session.__class__ = cls
         adopted: GatedSession = session
         adopted.job, adopted._writes = job, StepDetector(session.graph)
@@ -56,8 +58,11 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         return self.job.gate
 
     def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
-        """See ``tf.compat.v1.Session.run``. Raises ``AbortedError`` once a parameter server is lost,
-        and ``ChiefLostError`` or ``JobFailedError`` where the job ends while it runs.
+        """See ``tf.compat.v1.Session.run``.
+
+        Raises:
+            tf.errors.AbortedError: a parameter server is lost. A monitored session makes itself anew then.
+            ChiefLostError, JobFailedError: the job ended while this ran.
         """
         with self._running(self._passage(fetches)):
             return super().run(fetches, *args, **kwargs)
@@ -78,7 +83,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         return call
 
     def _make_callable_from_options(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        """TensorFlow's private one, for Keras. What it runs is not looked at: each call is a step."""
+        """TensorFlow's private one, which Keras uses. Each call counts as a step, whatever it runs."""
         run = super()._make_callable_from_options(*args, **kwargs)
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -102,20 +107,20 @@ class GatedSession(v1.Session):  # type: ignore[misc]
             closed.result()
 
     def __del__(self) -> None:
-        """As TensorFlow's, in this thread: when Python ends, no other one begins. What is lost is left as it is."""
+        """As TensorFlow's, in this thread: Python starts no new threads when it ends. A lost session stays open."""
         if not self.lost:
             with contextlib.suppress(Exception):
                 super().close()
             super().__del__()
 
     def lose(self, parameter_server: str) -> None:
-        """Note which one is lost. Called by the job, in any thread."""
+        """Note which parameter server is lost. The job calls it, in any thread."""
         with self._changed:
             self.lost = parameter_server
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout_secs: float) -> bool:
-        """Wait until nothing is run here. False when the time is over before."""
+        """Wait until no run is under way. Returns False when the time is over before that."""
         self._is_awaited = True
         with self._changed:
             return self._changed.wait_for(lambda: not self._under_way, timeout_secs)
@@ -123,7 +128,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     def _close(self, closed: Future[None]) -> None:
         try:
             super().close()
-        except Exception as error:  # noqa: BLE001 - whoever has asked for it is told
+        except Exception as error:  # noqa: BLE001 - close() raises it
             closed.set_exception(error)
         else:
             closed.set_result(None)
@@ -132,7 +137,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def _running(self, passage: AbstractContextManager[Any]) -> Iterator[None]:
-        """Around every run, which passes the gate in this way."""
+        """Around every run. ``passage`` is its way through the gate, or past it."""
         try:
             with passage:
                 run = object()
@@ -146,7 +151,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
                         with self._changed:
                             self._changed.notify_all()
         except (tf.errors.CancelledError, RuntimeError) as error:
-            # That it was closed is only what has become of it.
+            # The session was closed meanwhile. What closed it is the error to raise.
             self._check_lost(error)
             self.job.is_over()
             raise
@@ -159,7 +164,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
             raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from cause
 
     def _passage(self, fetches: Any) -> AbstractContextManager[None]:
-        """What a run of these fetches is, to the gate."""
+        """How a run of these fetches passes the gate: as a step, or not at all."""
         writes, update_gate = self._writes.look(fetches)
         if not writes:
             return contextlib.nullcontext()
@@ -168,16 +173,16 @@ class GatedSession(v1.Session):  # type: ignore[misc]
 
 
 def is_gone(session: v1.Session) -> bool:
-    """Whether nothing can be run any more, because it is closed or has lost a parameter server."""
+    """Whether a session can run nothing any more: it is closed, or has lost a parameter server."""
     return bool(getattr(session, "lost", "")) or private_api.is_closed(session)
 
 
 @contextlib.contextmanager
 def losses_told(session: v1.Session) -> Iterator[None]:
-    """That a session of a running job is gone is no mistake of the program: the job has lost a task.
+    """Raise the loss of a task in place of the ``UsageError`` for a closed session: the program made no mistake.
 
     Raises:
-        JobError: where it is gone already, and in place of the ``UsageError`` that says so.
+        JobError: the session is gone already, or is gone when the block raises ``UsageError``.
     """
     if is_gone(session):
         raise _loss(session)
@@ -192,6 +197,6 @@ def losses_told(session: v1.Session) -> Iterator[None]:
 def _loss(session: v1.Session) -> JobError:
     lost = getattr(session, "lost", "")
     return JobError(
-        f"{lost or 'a task'} is lost, and the session with it; exports go on with the next session",
+        f"{lost or 'a task'} is lost, and the session with it; exports continue with the next session",
         task=lost or None,
     )

@@ -1,4 +1,4 @@
-"""One task's part in its job: who is there, who is waited for, and what happens when somebody is gone."""
+"""One task's part in its job: which tasks are there, which it waits for, and what it does when one is lost."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from autodist_saved.system.deadline import Deadline
 from autodist_saved.system.signals import EXIT_STATUS_TERMINATED
 from autodist_saved.transport.rendezvous import Rendezvous
 
-# How long a session may take to close when another task is lost, and a step to end afterwards, or when the chief is
-# lost. When their processes are dead it takes no time.
+# How long a session may take to close when another task is lost, and how long a step may take to end afterwards.
+# Where the other task's process is dead, both take no time.
 LAST_RESORT_SECS = 10.0
 EXIT_STATUS_LAST_RESORT = 70
 
@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Job(SessionJob):
-    """What this task does in the job: it serves or joins the control service, or nothing without a cluster."""
+    """What this task does in the job. The chief serves the control service, every other task joins it.
+
+    Without a cluster it does neither.
+    """
 
     has_gates = True
 
@@ -55,7 +58,7 @@ class Job(SessionJob):
         self._running: tuple[GatedSession, tf.train.Coordinator] | None = None
 
     def start(self) -> None:
-        """Serve the control service on the chief; join it on any other task. Raises as these two do."""
+        """Serve or join the control service. Raises as :meth:`ChiefService.start`, :meth:`MemberClient.join`."""
         if self.cluster.is_single:
             return
         if self.cluster.is_chief:
@@ -79,34 +82,35 @@ class Job(SessionJob):
         return self._rendezvous
 
     def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
-        """Note the session that a lost parameter server would leave hanging. Called in the thread that trains."""
+        """Note the session that would hang if a parameter server were lost. Called in the thread that trains."""
         self._running = session, coordinator
         if self._signals is not None:
             self._signals.heed()
 
     def _cancel(self, parameter_server: str) -> None:
-        """End the step under way, which may wait for ever for what the parameter server held.
+        """End the step under way, which may wait for ever for a lost parameter server.
 
-        The coordinator's error is one of those after which a monitored session makes itself anew.
+        A monitored session makes itself anew after this error of its coordinator.
         """
-        log.warning("%s is lost, and what it held: the session is made anew", parameter_server)
+        log.warning("%s is lost with its variables; the session is made anew", parameter_server)
         if self._running is None:
             return
         session, coordinator = self._running
         session.lose(parameter_server)
         error = tf.errors.AbortedError(None, None, f"{parameter_server} is lost")
         _stop(coordinator, error)
-        # Closed from outside meanwhile, TensorFlow might keep a step that has failed.
+        # Runs fail by themselves where the process is dead. Closing the session before they have failed could make
+        # TensorFlow keep such a run for ever.
         if not session.wait_until_idle(FAILING_SECS):
             self._close(error, parameter_server)
 
     def _give_up(self, failure: AutodistSavedError) -> None:
-        """End a step under way that may wait for ever for a chief that is gone."""
+        """End a step under way that may wait for ever for a lost chief."""
         if not self._ended.wait(LAST_RESORT_SECS):
             self._close(failure, str(self.cluster.chief))
 
     def _close(self, error: BaseException, task: str) -> None:
-        """Close the session from outside, because of what has become of another task."""
+        """Close the session from another thread, because a task is lost."""
         if self._running is None:
             return
         session, coordinator = self._running
@@ -117,21 +121,14 @@ class Job(SessionJob):
         closing.start()
         closing.join(LAST_RESORT_SECS)
         if not session.wait_until_idle(LAST_RESORT_SECS) and not coordinator.joined:
-            # It is not dead but stopped, or cut off: TensorFlow waits for an answer, and nothing can make it stop.
-            log.critical("%s does not answer and TensorFlow waits for it for ever: this process ends itself", task)
+            # The task is not dead but stopped, or cut off. TensorFlow waits for its answer, and nothing ends that
+            # call.
+            log.critical("%s does not answer, and TensorFlow waits for it for ever: this process ends itself", task)
             logging.shutdown()
             os._exit(EXIT_STATUS_LAST_RESORT)
 
     def cut(self, timeout_secs: float, *, wait: bool = False) -> Cut:
-        """A cut of the whole job, for the chief; see :class:`~autodist_saved.cut.gate_cut.GateCut`.
-
-        Args:
-            timeout_secs: how long it lasts at most.
-            wait: wait while another cut is on, instead of raising.
-
-        Raises:
-            UsageError: this task is not the chief.
-        """
+        """See :meth:`SessionJob.cut`. Only the chief can stop the other tasks."""
         if not self.cluster.is_chief:
             raise UsageError(
                 f"{self.cluster.chief} alone can stop the other tasks, so {self.cluster.task} cannot save one moment "
@@ -142,21 +139,27 @@ class Job(SessionJob):
         )
 
     def export_on_request(self, exporter: Callable[[str], object]) -> None:
-        """Let the console export. Does nothing on any task but the chief of a cluster."""
+        """See :meth:`SessionJob.export_on_request`."""
         if self._server is not None:
             self._server.console.export_with(exporter)
 
     def is_over(self) -> bool:
-        """Whether the chief has ended the job. Costs no message. Raises when the job has failed or lost its chief.
+        """See :meth:`SessionJob.is_over`. Sends no message.
 
-        After SIGTERM it ends this process where the chief needs it no more. Called in the thread that trains.
+        After SIGTERM it ends this process, once the chief does not need it any more. Called in the thread that
+        trains.
         """
         if self._signals is not None:
             self._signals.end_if_told()
         return self._membership is not None and self._membership.is_over()
 
     def wait_for_parameter_servers(self) -> None:
-        """Wait until every parameter server answers; raises when the job ends, or the time is over, meanwhile."""
+        """Wait until every parameter server answers, or the job is over.
+
+        Raises:
+            TaskUnreachableError: some did not answer within ``options.start_timeout_secs``.
+            ChiefLostError, JobFailedError: the job ended meanwhile.
+        """
         absent = [task for task in self.cluster.tasks if task.type == "ps"]
         deadline = Deadline(
             self._options.start_timeout_secs,
@@ -172,17 +175,17 @@ class Job(SessionJob):
             )
 
     def wait_for_workers(self, timeout_secs: float | None) -> tuple[str, ...]:
-        """Wait, on the chief, until no worker is to come or training. Returns those that were when time was over."""
+        """Wait, on the chief, until every worker has joined and finished. Returns those that have not in time."""
         if self._server is None:
             return ()
         timeout_secs = self._options.worker_timeout_secs if timeout_secs is None else timeout_secs
         left = self._server.wait_for_workers(timeout_secs)
         if left:
-            log.warning("still training, or never come, after %g s: %s", timeout_secs, ", ".join(left))
+            log.warning("still training, or never joined, after %g s: %s", timeout_secs, ", ".join(left))
         return left
 
     def workers_training(self) -> tuple[str, ...]:
-        """The workers that have joined and not finished, as the chief knows; empty on any other task."""
+        """See :meth:`SessionJob.workers_training`. Only the chief knows; empty on any other task."""
         return self._server.workers(MemberState.JOINED) if self._server else ()
 
     def nobody_waits(self) -> bool:
@@ -190,7 +193,7 @@ class Job(SessionJob):
         return not self.workers_training() and not self.gate.others_train
 
     def steps(self) -> dict[str, int]:
-        """How many training steps each task has done, if this one alone can take more; empty otherwise."""
+        """See :meth:`SessionJob.steps`."""
         workers = () if self._server is None else self._server.roster()
         if any(member.trains and member.state is not MemberState.FINISHED for member in workers):
             return {}
@@ -198,7 +201,7 @@ class Job(SessionJob):
         return own | {str(member.task): member.steps for member in workers if member.trains}
 
     def end(self, error: BaseException | None) -> None:
-        """End this task's part: the chief ends the job, a worker says goodbye, or breaks off when it has failed."""
+        """End this task's part, with the error that it ended with. The chief ends the job, a worker leaves it."""
         self._ended.set()
         self._rendezvous = None
         if self._server is not None:
@@ -211,7 +214,7 @@ class Job(SessionJob):
 
 
 class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
-    """Ends a worker's training with the job, and keeps the chief's last checkpoint back for the workers."""
+    """Ends a worker's training when the job ends. On the chief, lets the last checkpoint wait for the workers."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -234,7 +237,7 @@ def _stop(coordinator: tf.train.Coordinator, error: BaseException) -> None:
 
 def _told(error: BaseException) -> str:
     is_sigterm = isinstance(error, SystemExit) and error.code == EXIT_STATUS_TERMINATED
-    return "it was told to end by SIGTERM" if is_sigterm else f"{type(error).__name__}: {error}"
+    return "it received SIGTERM" if is_sigterm else f"{type(error).__name__}: {error}"
 
 
 def _answers(address: str, wait_secs: float) -> bool:

@@ -1,4 +1,4 @@
-"""Session creators that wait with patience, and never inside a call that nothing can end."""
+"""Session creators that wait for other tasks where the wait can be ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autodist_saved.options import SessionOptions
 
 
 class WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
-    """TensorFlow's ``WorkerSessionCreator``, which would look only every 30 s whether the chief is ready."""
+    """As TensorFlow's ``WorkerSessionCreator``, but asks every second whether the chief is ready, not every 30 s."""
 
     def __init__(
         self, scaffold: v1.train.Scaffold, target: str, config: v1.ConfigProto, options: SessionOptions
@@ -41,10 +41,10 @@ class WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
             ) from error
 
 
-class PatientCreator(v1.train.SessionCreator):  # type: ignore[misc]
-    """Makes sessions with the job's gate in them; none, after a failure either, before the parameter servers answer.
+class GatedSessionCreator(v1.train.SessionCreator):  # type: ignore[misc]
+    """Makes sessions with the job's gate in them, once all parameter servers answer, also after a failure.
 
-    TensorFlow itself would wait for them inside a call that nothing can end.
+    TensorFlow itself would wait for parameter servers inside a call that nothing can end.
     """
 
     def __init__(self, creator: v1.train.SessionCreator, job: Job) -> None:

@@ -83,7 +83,7 @@ class ExportThread:
         except queue.Empty:
             return [THE_TIME]
 
-    def _patience_secs(self, began: float) -> float | None:
+    def _wait_secs(self, began: float) -> float | None:
         if self._every_secs is None:
             return None
         return min(max(0.0, began + self._every_secs - time.monotonic()), threading.TIMEOUT_MAX)

@@ -10,28 +10,28 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 IN_FLIGHT = 4
-# What is read, or written, is held a second time on its way through TensorFlow.
+# TensorFlow holds what is read, or written, a second time on its way.
 HELD_BYTES_PER_BYTE = 2
 
 
 def chunk_within(chunk_bytes: int, budget_bytes: int) -> int:
-    """A chunk that is small against the budget, or reads would wait for each other."""
+    """The chunk size in bytes: no larger than lets several reads fit into the budget."""
     return min(chunk_bytes, budget_bytes // (HELD_BYTES_PER_BYTE * IN_FLIGHT))
 
 
 def prefetch(
     reads: Iterable[tuple[int, Callable[[], Result]]], *, budget_bytes: int, threads: int = IN_FLIGHT
 ) -> Generator[Result, None, None]:
-    """Call every read and yield what they return, in their order, while later ones are under way already.
+    """Call every read and yield the results in order, while later reads are already under way.
 
-    Reads that are under way, wait to be yielded, or are with the consumer hold at most ``budget_bytes`` together; a
-    single one that is larger runs alone. When a read raises, or the consumer stops early, those not begun never are,
-    and those under way are waited for.
+    All results that are being read, wait to be yielded, or are with the consumer hold at most ``budget_bytes``. A
+    read that is larger than the budget runs alone. When a read raises, or the consumer stops early, no further read
+    begins, and this waits for those under way.
 
     Args:
-        reads: bytes that a read will hold, and the read itself, which is called in a thread.
+        reads: for each read the bytes that its result holds, and the function, which a thread calls.
         budget_bytes: see above.
-        threads: how many reads are under way at the most.
+        threads: how many reads may be under way.
     """
     ahead: deque[tuple[int, Future[Result]]] = deque()
     held_bytes = 0

@@ -22,9 +22,9 @@ _INPUTS_MAX = 64
 
 
 class HeldVariables:
-    """Opens variables to be read as arrays that share their memory. Belongs to a parameter server's process.
+    """Opens variables of this process' TensorFlow server, to be read as arrays that share their memory.
 
-    The variables are those of the TensorFlow server of this process, whichever session made them.
+    A parameter server has one. Any session may have made the variables.
     """
 
     def __init__(self, target: str, device: str) -> None:
@@ -40,10 +40,10 @@ class HeldVariables:
         self._lock = threading.Lock()
 
     def open(self, variables: Sequence[ServerVariable]) -> VariableReader:
-        """Make ready to read those of the variables that are here. Called in any thread. Raises errors of TensorFlow.
+        """Prepare to read those of the variables that are here. Called in any thread. Raises TensorFlow's errors.
 
-        From one export to the next they are the same, and TensorFlow takes its time to prepare a graph, so the last
-        reader is kept.
+        The last reader is kept: the next export usually names the same variables, and TensorFlow takes long to
+        prepare a graph.
         """
         wanted = tuple(variables)
         with self._lock:
@@ -78,10 +78,11 @@ class HeldVariables:
 
 
 class VariableReader:
-    """Reads a list of variables in one step, again and again. One thread at a time may call it.
+    """Reads a list of variables in one session step, any number of times. One thread at a time may call it.
 
-    A session that asks nobody else runs a graph of two halves: one looks which variables have a value, and TensorFlow
-    is ready for the other then, which hands their tensors, as they are, to functions of ours.
+    The session reaches this task alone. Its graph has two halves. The first finds out which variables have a value,
+    and makes TensorFlow prepare the whole graph. The second hands the variables' tensors, uncopied, to our Python
+    functions.
     """
 
     def __init__(
@@ -92,7 +93,15 @@ class VariableReader:
         absent: frozenset[int],
         keep: Callable[[VariableReader], None],
     ) -> None:
-        """``absent`` are left out. ``keep`` is given the reader when it is closed and may be used again."""
+        """Build the graph.
+
+        Args:
+            target: of this process' TensorFlow server.
+            device: of this task.
+            variables: to be read.
+            absent: positions of those to leave out.
+            keep: called with this reader when it is closed and can be used again.
+        """
         self.variables = variables
         self.absent = absent
         self._here = [number for number in range(len(variables)) if number not in absent]
@@ -114,15 +123,16 @@ class VariableReader:
         self._session = v1.Session(target, graph=graph, config=config)
 
     def look(self) -> None:
-        """Find out which variables are not here, or have no value, and prepare to :meth:`read` the others."""
+        """Find out which variables are absent or have no value, and prepare to :meth:`read` the others."""
         self._run(reading=False)
         self.absent |= {number for number, has_value in self._has_value.items() if not has_value}
 
     def read(self) -> dict[int, Array]:
         """See :class:`~autodist_saved.transport.staged_copies.Reader`.
 
-        As long as nobody drops the arrays, a training step has to copy a variable before it changes it, unless it is
-        a reference variable, which is changed under everybody's eyes.
+        While somebody holds the arrays, a training step has to copy a variable before it changes it. Reference
+        variables
+        are changed in place: a held array changes with them.
         """
         self._run(reading=True)
         arrays = {number: self._arrays[number] for number in self._here}
@@ -130,7 +140,7 @@ class VariableReader:
         return arrays
 
     def close(self) -> None:
-        """Give it back, to be opened again."""
+        """Hand it back, to be opened again."""
         if self._failed or self.absent:
             self.end()
         else:
@@ -149,7 +159,7 @@ class VariableReader:
             raise
 
     def _taking(self, taken: dict[int, Any], tensors: Sequence[tf.Tensor]) -> list[tf.Operation]:
-        """Functions that put tensors into ``taken``, by the number of their variable."""
+        """Ops that put tensors into ``taken``, by the position of their variable."""
 
         def take(numbers: Sequence[int], *values: Any) -> np.int64:
             taken.update(zip(numbers, map(np.asarray, values), strict=True))  # a scalar comes as no array

@@ -27,11 +27,11 @@ Held = Mapping[str, Sequence[tuple[Piece, ServerVariable]]]
 
 
 class StagedByServers(NamedTuple):
-    """How parameter servers have staged.
+    """What parameter servers have staged.
 
     Attributes:
         ways: for each of them ``memory`` or ``parked``.
-        shapes: by the index of a piece, where they are not as planned.
+        shapes: by the index of a piece, where they differ from the plan.
         memory: of each of them.
     """
 
@@ -41,10 +41,10 @@ class StagedByServers(NamedTuple):
 
 
 class ParameterServers:
-    """Asks parameter servers, all of them at once. One thread may call, but :meth:`read` and :meth:`holds` any."""
+    """Asks parameter servers, all at once. One thread calls it; :meth:`read` and :meth:`holds` may come from any."""
 
     def __init__(self) -> None:
-        """Nobody takes part before :meth:`call_in`."""
+        """Connects to nobody before :meth:`call_in`."""
         self._connections: dict[str, ChiefConnection] = {}
         self._seen_by: set[str] = set()
         self._held: Held = {}
@@ -54,7 +54,7 @@ class ParameterServers:
     def call_in(
         self, rendezvous: Rendezvous | None, held: Held, directory: Path | None, options: ExportOptions
     ) -> None:
-        """Have them dial in and get ready. Those that do not come take no part.
+        """Have them dial in and get ready. A parameter server that does not dial in takes no part.
 
         Args:
             rendezvous: of the job; None where it has none.
@@ -121,7 +121,7 @@ class ParameterServers:
         return data.view(numpy_dtype(dtype)).reshape(rows)
 
     def discard(self) -> None:
-        """Have them let go, and hang up. What is gone already has let go."""
+        """Have them free what they staged, and hang up. A lost one has freed it already."""
         connections, self._connections, self._places = self._connections, {}, {}
         for connection in connections.values():
             with contextlib.suppress(AutodistSavedError):
@@ -137,7 +137,7 @@ class ParameterServers:
 def _tasks_that_see(
     directory: Path | None, connections: Mapping[str, ChiefConnection], transport: Transport
 ) -> set[str]:
-    """Those that find a file which is put there for them just now, and may write it, if that is of use."""
+    """The tasks that find a new file of the chief in the directory, and may write it; none where nobody needs it."""
     if not connections or directory is None or transport == "stream":
         return set()
     probe, contents = directory / f".autodist_saved-probe-{uuid.uuid4().hex}", uuid.uuid4().bytes

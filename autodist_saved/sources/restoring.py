@@ -1,6 +1,6 @@
-"""The ops that put values back into a saver's variables: large ones row by row, all others whole.
+"""The ops that restore a saver's variables: large variables row by row, all others whole.
 
-Like those of :mod:`autodist_saved.sources.staging_ops` they are made once, when the saver is made.
+The saver adds them to the graph when it is made, as those of :mod:`autodist_saved.sources.staging_ops`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autodist_saved.sources.server_variables import has_rows
 from autodist_saved.sources.staging_builder import memory_of
 from autodist_saved.tf_internals import private_api
 
-# A smaller piece travels in one message anyway, and does without three ops.
+# A smaller piece fits into one message anyway, and needs three ops less.
 ROWS_FROM_BYTES = 2**20
 
 
@@ -28,9 +28,9 @@ class RestoredPiece:
     Attributes:
         group: which of :attr:`Restoring.groups` holds it.
         position: its place in that group.
-        allocate: makes room for it; None where it is restored whole.
-        rows: to be fed with rows; None where it is restored whole.
-        assign_rows: assigns them.
+        allocate: allocates it; None where it is restored whole.
+        rows: placeholder for rows; None where it is restored whole.
+        assign_rows: assigns the rows.
     """
 
     group: int
@@ -42,7 +42,7 @@ class RestoredPiece:
 
 @dataclass(frozen=True)
 class RestoredGroup:
-    """Pieces that are restored by one op, from values that are fed; mostly it is one piece, for tables it is two."""
+    """Pieces that one op restores from fed values: one piece for a variable, two (keys and values) for a table."""
 
     values: tuple[tf.Tensor, ...]
     restore: tf.Operation
@@ -59,7 +59,7 @@ class Restoring:
 
 
 def build_restoring(saveables: Iterable[Any]) -> Restoring:
-    """Add the ops to the default graph, in the scope that is open. Called by every task, once a saver."""
+    """Add the ops to the default graph, in the open name scope. Every task calls it, once for each saver."""
     row_start = v1.placeholder(tf.int64, [], "restored_row_start")
     row_stop = v1.placeholder(tf.int64, [], "restored_row_stop")
     pieces: list[RestoredPiece] = []
@@ -78,7 +78,7 @@ def build_restoring(saveables: Iterable[Any]) -> Restoring:
 
 def _is_large_variable(saveable: Any) -> bool:
     kinds = (private_api.ResourceVariableSaveable, private_api.ReferenceVariableSaveable)
-    if type(saveable) not in kinds:  # one that is derived may restore in its own way
+    if type(saveable) not in kinds:  # a subclass may restore in another way
         return False
     shape, dtype = saveable.specs[0].tensor.shape, saveable.specs[0].dtype.base_dtype
     if not shape.is_fully_defined() or not has_rows(dtype, shape.rank):

@@ -1,4 +1,4 @@
-"""By which names parameter servers know the variables of a saver."""
+"""The names by which parameter servers know the variables of a saver."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def holding_op(saveable: Any) -> tf.Operation | None:
 
 
 def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVariable | None:
-    """The name of what a ``SaveableObject`` saves, for the parameter server that holds it in its own memory.
+    """How the parameter server that holds it can name what a ``SaveableObject`` saves.
 
     Args:
         saveable: one of a saver's.
@@ -38,7 +38,8 @@ def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVa
     dtype = op.get_attr("dtype").base_dtype
     if not has_rows(dtype, None) or not _is_on_parameter_server(op.device):
         return None
-    # A parameter server that looks for one before the job has made it makes it itself, and must make the same.
+    # A parameter server that looks for a reference variable before the job has made it makes it itself. It has to
+    # make the same one.
     if reference and (shape is None or op.get_attr("shape") != tf.TensorShape(shape).as_proto()):
         return None
     name = tf.compat.as_text(op.get_attr("shared_name")) or (op.name if reference else "")

@@ -33,7 +33,7 @@ _CLOSED = "the session is closed; export inside its `with` block, or before clos
 class SessionSource(Source):
     """The variables of a :class:`~autodist_saved.Saver`, which has put ops for them into the session's graph.
 
-    Parameter servers stage and give what they can by themselves; the ops are run for the rest.
+    Parameter servers stage and send what they can by themselves. The session runs the saver's ops for the rest.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SessionSource(Source):
         """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
         if not self._is_busy:
             self._take_turn(options.when_busy)
-        self.global_step()  # TensorFlow prepares whatever it runs for the first time
+        self.global_step()  # now, because TensorFlow takes its time to prepare what it runs for the first time
         if options.staging == "auto" and self._rendezvous is not None and self._nobody_waits():
             options = options.model_copy(update={"staging": "parked"})
         self._servers.call_in(self._rendezvous, self._staging.held_by_servers(plan), directory, options)
@@ -121,7 +121,7 @@ class SessionSource(Source):
         return {index: tuple(shape.tolist()) for index, shape in shapes.items()}
 
     def _with_shapes(self, variable: LogicalVariable, shapes: Mapping[int, Shape]) -> LogicalVariable:
-        """A variable with what its pieces have told. Raises ``ExportError`` where it was planned otherwise."""
+        """A variable with the shapes of its staged pieces. Raises ``ExportError`` where the plan has others."""
         for piece in variable.pieces:
             if piece.index not in shapes:
                 continue
@@ -181,7 +181,7 @@ class SessionSource(Source):
 
 
 class SessionSink(Sink):
-    """Restores with ops that a :class:`~autodist_saved.Saver` has put into the session's graph."""
+    """Restores with the ops that a :class:`~autodist_saved.Saver` has added to the session's graph."""
 
     def __init__(self, session: v1.Session, staging: StagingOps, restoring: Restoring) -> None:
         """``session`` is a plain session; nothing is run before :meth:`allocate`."""
@@ -213,7 +213,7 @@ class SessionSink(Sink):
         return self._restoring.pieces[piece.index].assign_rows is None
 
     def _write_whole(self, restored: RestoredPiece, value: Array) -> None:
-        """Restore a group as soon as the values of all its pieces have come."""
+        """Restore a group as soon as the values of all its pieces are there."""
         group = self._restoring.groups[restored.group]
         with self._lock:
             values = self._waiting.setdefault(restored.group, {})

@@ -9,20 +9,24 @@ from autodist_saved.sources.source import Array
 
 
 class Sink(ABC):
-    """The variables of one job, as a restore sees them. The task that restores, the chief, calls it in this order."""
+    """The variables of one job, as a restore sees them. Only the chief calls it, in the order of the numbers."""
 
     @abstractmethod
     def plan(self) -> ExportPlan:
-        """1. What is to be restored. Pure, as :meth:`Source.plan` is, and with the same pieces."""
+        """1. The variables to restore, in the same pieces as :meth:`Source.plan`. Pure."""
 
     @abstractmethod
     def writes_whole(self, piece: Piece) -> bool:
-        """Whether all rows of a piece have to come in one :meth:`write`."""
+        """Whether one :meth:`write` has to bring all rows of a piece. Pure."""
 
     @abstractmethod
     def allocate(self) -> None:
-        """2. Make room for all pieces; what they held is lost."""
+        """2. Allocate all pieces. Their old values are lost."""
 
     @abstractmethod
     def write(self, piece: Piece, row_start: int, rows: Array) -> None:
-        """3. Rows of a piece, from ``row_start`` on; a scalar is one row. In any order, in any thread, each once."""
+        """3. Assign rows of a piece, from ``row_start`` on; a scalar is one row. In any order, in any thread, once.
+
+        Raises:
+            tf.errors.OpError: the task that holds the piece is gone.
+        """

@@ -20,7 +20,7 @@ Array = npt.NDArray[np.generic]
 
 
 def misplanned(variable: str, piece: Piece, found: str, planned: str) -> ExportError:
-    """The error for a piece that is not as the plan says, in words."""
+    """The error for a piece that is not as the plan says. ``found`` and ``planned`` are for its message."""
     return ExportError(
         f"{piece.task} holds {found} where {planned} was planned; check the slice info of the variable",
         variable=variable,
@@ -30,13 +30,13 @@ def misplanned(variable: str, piece: Piece, found: str, planned: str) -> ExportE
 
 @dataclass(frozen=True)
 class Staged:
-    """What has become of a plan when it was staged.
+    """A plan that is staged.
 
     Attributes:
-        plan: the same, in which every shape is known now.
-        ways: for each task that holds pieces ``memory``, where it has copied them, or ``parked``, where it has not:
-            the writers have to stay stopped until all is read.
-        memory: of those tasks that have told it.
+        plan: the same plan, with every shape known.
+        ways: for each task that holds pieces: ``memory``, it has copied them; or ``parked``, it has not, and the
+            writers have to stay stopped until everything is read.
+        memory: of those tasks that report it.
     """
 
     plan: ExportPlan
@@ -52,15 +52,21 @@ class Staged:
 class Source(ABC):
     """The variables of one job, as an export sees them.
 
-    The chief alone calls it, in this order. One source serves one export at a time.
+    Only the chief calls it, in the order of the numbers below. One source serves one export at a time. Where the
+    other tasks take part (parameter servers that dial in, ranks of a collective), the source talks to them by
+    itself: no method here is called on them.
     """
 
     @abstractmethod
     def plan(self) -> ExportPlan:
-        """1. What there is. Pure: touches neither session nor network. Raises ``PlanError``."""
+        """1. The variables and their pieces. Pure: touches neither session nor network. Any thread.
+
+        Raises:
+            PlanError: the pieces of a variable contradict each other; all problems at once.
+        """
 
     def connect(self, plan: ExportPlan, directory: Path | None, options: ExportOptions) -> None:
-        """2. Get ready to stage a plan. The writers go on meanwhile: whatever takes time belongs here.
+        """2. Get ready to stage a plan. The job trains meanwhile, so everything that takes time belongs here.
 
         Args:
             plan: what :meth:`plan` gave, or some variables of it.
@@ -76,22 +82,26 @@ class Source(ABC):
 
     @abstractmethod
     def global_step(self) -> int | None:
-        """3. and 5., around staging. The job's global step; None where it has none."""
+        """3. and 5., before and after staging. The job's global step; None where it has none."""
 
     @abstractmethod
     def stage(self, plan: ExportPlan) -> Staged:
-        """4. Copy the pieces of the plan beside themselves, each on the task that holds it, or hold them as they are.
+        """4. Each task copies the pieces that it holds in its own memory, or holds them as they are.
 
-        The writers are stopped meanwhile, where the cut can stop them.
+        The cut has stopped the writers. The time that this takes is the time that training stands still.
+
+        Raises:
+            ExportError: a variable is not as planned.
+            TaskUnreachableError: a task is gone.
         """
 
     def transfers(self) -> Mapping[str, Transfer]:
-        """6. Carriers by task, for those tasks that have one. Called once after :meth:`stage`, before any read."""
+        """6. Direct transfers by task, for tasks that have one. Called once after :meth:`stage`, before any read."""
         return {}
 
     @abstractmethod
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
-        """7. Rows of a staged piece; of a scalar, row 0 to 1. May be called any number of times, in any thread.
+        """7. Rows of a staged piece; of a scalar, row 0 to 1. Any number of times, in any thread.
 
         Returns:
             an array of the piece's dtype (strings: objects of type ``bytes``), of shape
@@ -100,8 +110,8 @@ class Source(ABC):
 
     @abstractmethod
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        """7'. All rows of staged pieces that are neighbours in one pack, in order. Otherwise as :meth:`read`."""
+        """7. All rows of staged pieces that are neighbours in one pack, in their order. Otherwise as :meth:`read`."""
 
     @abstractmethod
     def discard(self) -> None:
-        """8. Let go of what is staged. Called also when anything above has failed; may be called again."""
+        """8. Free what is staged. Called also when any of the above has failed; a second call does nothing."""

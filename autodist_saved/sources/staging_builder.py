@@ -25,7 +25,7 @@ PACK_MEMBERS_MAX = 64
 
 
 class _RowWindow:
-    """Two numbers fed to every partial read, and the slice arguments made of them, once for each rank."""
+    """The two placeholders of every partial read, and the slice arguments made of them, once for each rank."""
 
     def __init__(self) -> None:
         self.start = v1.placeholder(tf.int64, [], "row_start")
@@ -33,7 +33,7 @@ class _RowWindow:
         self._by_rank: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
 
     def of(self, value: tf.Tensor) -> tf.Tensor:
-        """The window's rows of a tensor that is no scalar; its rank may be unknown until it is read."""
+        """The window's rows of a tensor that is no scalar. Its rank may be unknown until it is read."""
         rank = value.shape.rank
         if rank is None:
             return tf.slice(value, *self._bounds(tf.cast(tf.rank(value), tf.int64)))
@@ -51,7 +51,7 @@ class _RowWindow:
 
 
 def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
-    """Add the ops to the default graph, in the scope that is open. Called by every task, once a saver.
+    """Add the ops to the default graph, in the open name scope. Every task calls it, once for each saver.
 
     Args:
         saveables: TensorFlow's ``SaveableObject`` of everything that the saver saves.
@@ -95,7 +95,7 @@ def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
 
 @dataclass(frozen=True)
 class _Value:
-    """What is to be copied, and the memory of the task that holds it."""
+    """A tensor to copy, and the memory of the task that holds it."""
 
     tensor: tf.Tensor
     memory: str
@@ -113,12 +113,12 @@ class _Value:
         return math.prod(self.shape or ())
 
     def flat(self) -> tf.Tensor:
-        # A variable that has another shape by now would shift its neighbours. Graph optimizers take the declared
-        # shape for the true one and remove a mere reshape, but this op they leave.
+        # A variable whose shape has changed would shift its neighbours in the pack. Graph optimizers trust the
+        # declared shape and remove a reshape, but they keep this op.
         return tf.reshape(tf.ensure_shape(self.settled(), self.shape), [-1])
 
     def settled(self) -> tf.Tensor:
-        # A reference would share the variable's memory, and change with it.
+        # A reference shares the variable's memory, and would change with it.
         return _deep_copy(self.tensor) if private_api.is_reference(self.tensor) else self.tensor
 
     def piece(self, saveable: Any, spec: Any, copy: int, packed_at: int | None = None) -> StagedPiece:
@@ -146,7 +146,7 @@ class _Value:
 
 
 def unstageable(saveables: Iterable[Any]) -> tuple[str, ...]:
-    """Names of what no copy can be made of: handles of other things, and quantized reference variables."""
+    """Names of saved values that cannot be copied: handles of other objects, and quantized reference variables."""
     return tuple(
         spec.name
         for saveable in saveables
@@ -157,7 +157,7 @@ def unstageable(saveables: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _packs(values: Sequence[_Value]) -> Iterator[list[int]]:
-    """Which values share a copy: small whole ones, of one type, on one task."""
+    """Which values share a copy: small whole values of one dtype on one task."""
     by_kind: dict[tuple[str, str], list[int]] = {}
     for index, value in enumerate(values):
         dtype = value.tensor.dtype.base_dtype
@@ -210,11 +210,10 @@ def memory_of(device: str) -> str:
 
 
 def own_container() -> str:
-    """A prefix for names on the parameter servers: another one for each task of a job, the same after a restart.
+    """A prefix for names on the parameter servers: different for each task of a job, the same after a restart.
 
-    Made of the environment, the machine and the command line, because the task is not told to a saver.
-
-    Tasks build equal graphs, and copies of one must not be taken for those of another.
+    All tasks build equal graphs, and a copy of one task must not be taken for that of another. A saver does not
+    know its task, so the prefix comes from the environment, the machine and the command line.
     """
     place = [os.environ.get("TF_CONFIG", ""), socket.gethostname(), *sys.argv]
     return hashlib.sha256("\0".join(place).encode(errors="surrogateescape")).hexdigest()[:8]

@@ -1,8 +1,8 @@
-"""The ops that copy every piece of a saver's variables beside itself and let the copies be read in parts.
+"""The ops that copy every piece of a saver's variables, and that read the copies in parts.
 
-They are made once, when the saver is made, because a session's graph is final, and run for those pieces that no
-parameter server stages by itself. For every piece there is a variable of ours, its copy, on the task that holds the
-piece and in that task's ordinary memory. No copy holds memory outside an export.
+The saver adds them to the graph when it is made, because a session's graph is final. A session runs them for those
+pieces that no parameter server stages by itself. Each copy is a variable of ours, on the task that holds the piece,
+in that task's ordinary memory. Copies hold memory during an export only.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from autodist_saved.transport.server_variable import ServerVariable
 
 @dataclass(frozen=True)
 class CopyOps:
-    """A variable of ours beside the pieces that it is a copy of, and the ops on it.
+    """The ops on one copy, which is a variable of ours and holds one piece or a pack of small ones.
 
     Attributes:
         stage: makes the copy.
-        discard: frees it, whether it is there or not.
-        whole: all of it.
-        rows: a window of its rows; None where there are none to read by themselves.
-        staged_shape: its shape, known once it is staged; None where the plan tells it.
+        discard: frees it, if it is there.
+        whole: reads all of it.
+        rows: reads a window of its rows; None where rows cannot be read by themselves.
+        staged_shape: its shape, once it is staged; None where the plan has the shape.
     """
 
     stage: tf.Operation
@@ -44,13 +44,13 @@ class StagedPiece:
     Attributes:
         name: full name of the logical variable.
         dtype: its element type.
-        full_shape, offset, shape: as in :mod:`autodist_saved.plan`; None where the running job alone knows.
+        full_shape, offset, shape: as in :mod:`autodist_saved.plan`; None where only the running job knows them.
         task: the task that holds piece and copy.
         copy: number of its copy in :attr:`StagingOps.copies`.
-        packed_at: where its elements begin in the copy, which is flat and holds several pieces then; else None.
-        variable: how the parameter server that holds it can name it; None for what is no variable of one.
-        node: name of the graph's node that holds it; None for what is no plain variable.
-        is_slice: whether a partitioner made it, be it all of the variable.
+        packed_at: where its elements begin in a flat copy of several pieces; None where it has a copy to itself.
+        variable: the parameter server's name for it; None for what no parameter server can name.
+        node: name of the graph node that holds it; None for what is no plain variable.
+        is_slice: whether a partitioner made it, even if it is the only slice of the variable.
     """
 
     name: str

@@ -27,10 +27,12 @@ class Span(NamedTuple):
 
 
 class Transfer(ABC):
-    """Moves ranges of pieces of one task, without a way through the chief's memory. The chief alone calls it.
+    """Moves ranges of one task's pieces into files, without holding them in the chief's memory.
+
+    Only the chief calls it: one thread for each task.
 
     Attributes:
-        way: in a word, for the report: ``stream`` or ``shared``.
+        way: for the report: ``stream`` or ``shared``.
     """
 
     way: str
@@ -46,10 +48,10 @@ class Transfer(ABC):
         Args:
             spans: what to move.
             path: the file, as the chief sees it.
-            sync: what the task writes itself is flushed to its disk at the end.
+            sync: flush to the disk what the task writes itself.
 
         Yields:
-            CRC32C, unmasked, of some spans at a time, in order.
+            CRC32C, unmasked, of the next spans, in order.
 
         Raises:
             TaskUnreachableError: the task is gone.

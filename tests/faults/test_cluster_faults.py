@@ -87,7 +87,7 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
     job.kill("ps:0")
     job.processes["ps:0"].wait()
     job.start_task("ps:0", "train_until_told.py")
-    job.wait_for_log("chief:0", "ps:0 is lost, and what it held: the session is made anew")
+    job.wait_for_log("chief:0", "ps:0 is lost with its variables; the session is made anew")
     leave(job.results, "stop-worker:0", True)
     job.processes["worker:0"].wait(60)
     leave(job.results, "stop-chief:0", True)
@@ -103,7 +103,7 @@ def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_witho
     job.wait_for_version(above=0)
     job.kill("ps:0")
     job.processes.pop("ps:0").wait()
-    job.wait_for_log("chief:0", "ps:0 is lost, and what it held: the session is made anew")
+    job.wait_for_log("chief:0", "ps:0 is lost with its variables; the session is made anew")
     with (
         ConsoleClient(job.cluster.control_address, ControlFiles()) as visitor,
         pytest.raises(AutodistSavedError, match="ps:0"),
@@ -145,5 +145,5 @@ def test_the_end_of_the_chief_stops_a_worker_that_would_train_for_ever(training:
     job = training()
     leave(job.results, "stop-chief:0", True)
     job.succeed(60)
-    assert "still training, or never come, after 20 s: worker:0" in job.log("chief:0")
+    assert "still training, or never joined, after 20 s: worker:0" in job.log("chief:0")
     assert job.found("done-worker:0") > 5

@@ -11,7 +11,7 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.cut.gate_cut import LEASE_SECS
 from tests.support.cut_job import DEADLINE_SECS, SLACK_SECS, CutJob
 
-MADE_ANEW = "ps:1 is lost, and what it held: the session is made anew"
+MADE_ANEW = "ps:1 is lost with its variables; the session is made anew"
 WORKERS = ["worker:0", "worker:1"]
 
 
