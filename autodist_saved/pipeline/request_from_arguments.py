@@ -16,7 +16,8 @@ from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.extra_files import ExtraFiles
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.signature_map import check_signature_map
-from autodist_saved.pipeline.serving_variables import MovingAverages, serving_of
+from autodist_saved.pipeline.moving_averages import MovingAverages
+from autodist_saved.pipeline.serving_variables import serving_of
 from autodist_saved.plan import ExportPlan
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.tf_internals import private_api
