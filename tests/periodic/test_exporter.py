@@ -30,10 +30,12 @@ class NotingPublisher(Publisher):
         self.failures = failures
         self.is_lost = self.is_published = self.has_ended = False
         self.begun = 0
+        self.asked_whether_idle = threading.Event()
         self._changed = threading.Condition()
 
     @property
     def is_idle(self) -> bool:
+        self.asked_whether_idle.set()
         return self.is_lost
 
     @property
@@ -127,7 +129,10 @@ def test_what_comes_by_time_waits_for_the_next_session(trainings: Any) -> None:
     training = trainings(every_secs=0.01, at_end=False)
     training.publisher.is_lost = True
     training.start(step=None)
-    training.exporter.check()
+    for _ in range(3):
+        training.publisher.asked_whether_idle.clear()
+        assert training.publisher.asked_whether_idle.wait(PATIENCE_SECS)
+    assert not training.publisher.calls
     training.publisher.is_lost = False
     training.publisher.wait_for_calls(1)
     training.exporter.end()
