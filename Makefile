@@ -19,7 +19,7 @@ test: $(VENV)/for-test  ## all tests, the multi-process ones too
 	$(BIN)/python -m pytest
 
 test-oldest:  ## all tests with the oldest TensorFlow that pyproject.toml admits; ARGUMENTS are pytest's
-	scripts/debian_packages $(PYTHON) test
+	PYTHON=$(PYTHON) scripts/debian_packages test
 	scripts/test_oldest $(PYTHON) $(OLDEST) $(ARGUMENTS)
 
 check: $(VENV)/for-check  ## what has to hold before a commit, but for the tests
@@ -40,7 +40,7 @@ venv: $(VENV)/for-demo $(VENV)/for-check $(VENV)/for-test  ## make .venv, or bri
 
 # Of each target what it needs and nothing else, the first time and when that has changed.
 $(VENV)/for-%: pyproject.toml scripts/debian_packages scripts/make_venv
-	scripts/debian_packages $(PYTHON) $*
+	PYTHON=$(PYTHON) scripts/debian_packages $*
 	scripts/make_venv $(PYTHON) $(VENV) $*
 	touch $@
 

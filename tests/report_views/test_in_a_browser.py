@@ -10,9 +10,9 @@ import pytest
 from autodist_saved.report_views.page import render
 from autodist_saved.saved_models.saved_model import open_model
 from tests.report_views.pages import ATTACK, MODELS
-from tests.support.browser import Browser, needs_browser
+from tests.support.browser import Browser
 
-pytestmark = needs_browser
+pytestmark = pytest.mark.browser
 
 PHONE, DESK = (360, 740), (1440, 900)
 SECTIONS = {

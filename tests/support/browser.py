@@ -8,27 +8,28 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium import webdriver
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="looking at pages needs chromium and chromedriver: run scripts/install_debian_packages",
-)
 
 
 class Browser:
-    """One tab. Use it as a context manager."""
+    """One tab. Use it as a context manager.
+
+    Raises:
+        FileNotFoundError: there is no browser. A test that needs one fails then: a skipped test shows nothing.
+    """
 
     def __enter__(self) -> Browser:
+        chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+        if chromium is None or driver is None:
+            raise FileNotFoundError(
+                "there is no chromium or no chromedriver; as root, run: scripts/debian_packages test"
+            )
         options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
+        options.binary_location = chromium
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self._driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
+        self._driver = webdriver.Chrome(options, webdriver.ChromeService(driver))
         return self
 
     def __exit__(self, *_: object) -> None:
