@@ -9,11 +9,12 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autodist_saved.bundle.files import allocate, write_all
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class DataFile(ABC):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _NUMBER_AND_BYTES: dict[str, tuple[int, int | None]] = {
     "float32": (1, 4),
@@ -66,6 +67,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     Quantized types become the integers they are stored as (``qint8`` is ``int8``), as in
     ``tf.train.load_checkpoint``. Types that NumPy lacks come from ``ml_dtypes``, which TensorFlow installs.
     """
+    import numpy as np
+
     if name == "string":
         return np.dtype(object)
     plain = name.removeprefix("q")

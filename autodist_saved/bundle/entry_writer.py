@@ -6,10 +6,7 @@ Ranges come from this process, or are put into the data file by others, which th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import reporting_unwritable
@@ -17,7 +14,11 @@ from autodist_saved.bundle.data_file import DataFile
 from autodist_saved.bundle.entry import Entry, Part, Shape
 from autodist_saved.errors import BundleError
 
-Bytes = bytes | bytearray | memoryview | NDArray[Any] | np.generic
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Bytes = bytes | bytearray | memoryview | NDArray[Any] | np.generic
 
 
 class EntryWriter:
@@ -126,6 +127,8 @@ class _Range(NamedTuple):
 
 def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
     """The bytes of ``buffer``, without a copy."""
+    import numpy as np
+
     if isinstance(buffer, np.ndarray | np.generic):
         buffer = np.asarray(buffer)
         if not buffer.flags.c_contiguous or buffer.dtype.hasobject or not buffer.dtype.isnative:

@@ -6,11 +6,12 @@ import ctypes
 import errno
 import os
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from autodist_saved.system.paths import path_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def index_path(prefix: str | Path) -> Path:

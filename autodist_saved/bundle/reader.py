@@ -10,10 +10,7 @@ from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import Damage, reporting
@@ -24,6 +21,10 @@ from autodist_saved.bundle.index import read_index
 from autodist_saved.bundle.strings import read_lengths
 from autodist_saved.errors import BundleError
 from autodist_saved.system.paths import open_to_read
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _CHUNK_BYTES = 8 * 2**20
 
@@ -155,6 +156,8 @@ class BundleReader:
 
     def _assemble(self, entry: Entry, start: int, stop: int, *, check: bool) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` of the tensor from the parts that hold them."""
+        import numpy as np
+
         shape = (stop - start, *entry.shape[1:]) if entry.shape else ()
         if not entry.is_sliced:
             return self._read_part(entry, entry.parts[0], start, stop, check=check).reshape(shape)
@@ -216,6 +219,8 @@ def _verify(file: BufferedReader, entry: Entry, part: Part, chunk_bytes: int) ->
 
 
 def _read_exactly(file: BufferedReader, nbytes: int) -> NDArray[np.uint8]:
+    import numpy as np
+
     data = np.empty(nbytes, np.uint8)
     if file.readinto(data.data) != nbytes:
         raise Damage("it ends before its last tensor does")
@@ -223,6 +228,8 @@ def _read_exactly(file: BufferedReader, nbytes: int) -> NDArray[np.uint8]:
 
 
 def _read_strings(file: BufferedReader, part: Part, name: str) -> NDArray[Any]:
+    import numpy as np
+
     lengths, crc = read_lengths(file, math.prod(part.shape), part.nbytes)
     values = np.empty(len(lengths), object)
     for position, length in enumerate(lengths):

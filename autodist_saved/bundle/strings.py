@@ -8,8 +8,6 @@ from array import array
 from collections.abc import Sequence
 from typing import BinaryIO
 
-import numpy as np
-
 from autodist_saved.bundle import crc32c, varint
 from autodist_saved.bundle.damage import Damage
 
@@ -57,6 +55,8 @@ def read_lengths(file: BinaryIO, count: int, nbytes: int) -> tuple[array[int], i
 def _checksum(lengths: array[int]) -> int:
     """The checksum over lengths as TensorFlow takes it: four bytes each, eight for those that need them."""
     if not lengths or max(lengths) <= _UINT32_MAX:
+        import numpy as np
+
         return crc32c.extend(0, np.array(lengths, "<u4").view(np.uint8))
     fitted = (length.to_bytes(4 if length <= _UINT32_MAX else 8, "little") for length in lengths)
     return crc32c.extend(0, b"".join(fitted))

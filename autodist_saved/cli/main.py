@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import itertools
 import json
@@ -11,20 +10,18 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from autodist_saved.cli.diff import diff
 from autodist_saved.cli.exit_status import exit_status
 from autodist_saved.cli.export import export
 from autodist_saved.cli.inspect import inspect
 from autodist_saved.cli.launch import launch
+from autodist_saved.cli.output import say
 from autodist_saved.cli.prune import prune
 from autodist_saved.cli.report import report
 from autodist_saved.cli.status import status
 from autodist_saved.cli.verify import verify
 from autodist_saved.errors import AutodistSavedError, ProblemsError
-from autodist_saved.system.escape import visible
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -39,6 +36,8 @@ for command in (launch, status, export, inspect, verify, diff, report, prune):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         typer.echo(f"autodist-saved {importlib.metadata.version('autodist-saved')}")
         raise typer.Exit
 
@@ -88,7 +87,7 @@ def main() -> None:
         if _wants_json(sys.argv[1:]):
             typer.echo(json.dumps(_as_dict(error), indent=2))
         else:
-            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), visible(str(error))), soft_wrap=True)
+            say("error: ", "bold red", str(error))
         sys.exit(exit_status(error))
 
 

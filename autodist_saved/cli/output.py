@@ -23,10 +23,15 @@ def console() -> Console:
 
 def warn(message: str) -> None:
     """Say on standard error what is wrong, and does not end the command."""
+    say("warning: ", "bold yellow", message)
+
+
+def say(kind: str, style: str, message: str) -> None:
+    """Print a message on standard error, behind its kind in this style. Names in it are plain text."""
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True)
+    Console(stderr=True).print(Text.assemble((kind, style), visible(message)), soft_wrap=True)
 
 
 def plain(name: str, style: str = "") -> Text:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 from unittest.mock import patch
 
 from autodist_saved.cli.main import main
+
+HEAVY = {"fsspec", "google.protobuf", "grpc", "keras", "numpy", "pandas", "tensorflow", "upath", "yaml"}
+"""What takes long to import, so that no command imports it without need. Typer itself imports pydantic."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,15 @@ def run(*arguments: str | Path) -> Done:
         except SystemExit as ended:
             status = int(ended.code or 0)
     return Done(status, stdout.getvalue(), stderr.getvalue())
+
+
+def heavy_imports(*arguments: str | Path) -> set[str]:
+    """Those of :data:`HEAVY` that a command imports, in a process of its own. Raises what ends it with an error."""
+    code = (
+        f"import sys; sys.argv[1:] = {[*map(str, arguments)]}\n"
+        "from autodist_saved.cli.main import main\n"
+        "try: main()\n"
+        f"finally: print(*sorted({HEAVY} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())

@@ -16,7 +16,7 @@ from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.cli.command_line import run
+from tests.cli.command_line import heavy_imports, run
 from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 from tests.support.saved_models import write_ours, write_v1
@@ -57,6 +57,11 @@ def test_as_json_it_is_all_of_that_and_the_manifest(model: Path) -> None:
     assert told["variables"] == {"table": {"dtype": "float64", "shape": [6, 2], "bytes": 96, "data_files": [0]}}
     assert told["files"]["assets.extra/autodist_saved/manifest.json"] == manifest.stat().st_size
     assert [graph["tags"] for graph in told["graphs"]] == [["serve"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_it_imports_what_reads_a_model_alone(model: Path, arguments: list[str]) -> None:
+    assert heavy_imports("inspect", *arguments, model) == {"google.protobuf"}
 
 
 def test_signatures_are_told_with_types_and_shapes(tmp_path: Path) -> None:
