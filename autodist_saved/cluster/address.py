@@ -25,6 +25,9 @@ class Address(NamedTuple):
         host, _, port = text.rpartition(":")
         return cls(host, int(port))
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
     @property
     def machine(self) -> str:
         """Equal for two hosts that are surely one machine, such as ``localhost`` and ``127.0.0.1``."""

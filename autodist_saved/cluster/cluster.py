@@ -10,9 +10,9 @@ from pathlib import Path
 
 from autodist_saved.cluster.address import Address, is_loopback
 from autodist_saved.cluster.control_files import ControlFiles
+from autodist_saved.cluster.description import description_problems
 from autodist_saved.cluster.machine import is_this_machine
 from autodist_saved.cluster.ports import free_ports
-from autodist_saved.cluster.rules import cluster_problems
 from autodist_saved.cluster.task import TASK_TYPES, TRAINERS, Task
 from autodist_saved.cluster.tf_config import read_tf_config, write_tf_config
 from autodist_saved.cluster.wording import listed
@@ -49,7 +49,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         control = self.control_files.beside(self.control)
-        if problems := cluster_problems(self.addresses, self.task, control):
+        if problems := description_problems(self.addresses, self.task, control):
             raise ClusterConfigError("the cluster is wrong", problems=problems)
         ordered = {job: tuple(self.addresses[job]) for job in TASK_TYPES if job in self.addresses}
         object.__setattr__(self, "addresses", ordered)

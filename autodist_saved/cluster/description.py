@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from autodist_saved.cluster.control_files import FILE_KEYS, ControlFiles
-from autodist_saved.cluster.rules import cluster_problems
+from autodist_saved.cluster.form import SAY_TASK, read_form
+from autodist_saved.cluster.rules import rule_problems
 from autodist_saved.cluster.task import Task
-from autodist_saved.cluster.wording import kind, unknown
 from autodist_saved.errors import ClusterConfigError, Problem
-
-KEYS = ("cluster", "task", "control")
 
 
 class Description(NamedTuple):
@@ -24,6 +22,19 @@ class Description(NamedTuple):
     control_files: ControlFiles
 
 
+def description_problems(addresses: object, task: Task | None, control: object) -> list[Problem]:
+    """Everything that is wrong with a cluster: problems of form, then rules that it breaks.
+
+    Args:
+        addresses: for each job, the ``host:port`` of its tasks.
+        task: the task this process is; None where that is not said.
+        control: ``host:port`` of the chief's control service, or a mapping with that and its files; None where it
+            is not given.
+    """
+    own = None if task is None else {"type": task.type, "index": task.index}
+    return _problems({"cluster": addresses, "task": own, "control": control})
+
+
 def describe(
     config: Mapping[Any, Any],
     source: str,
@@ -33,7 +44,7 @@ def describe(
     task: Task | str | None = None,
     needs_task: bool = False,
 ) -> Description:
-    """Take a parsed mapping for a cluster; problems of form and of sense come in one error.
+    """Take a parsed mapping for a cluster; problems of form and of meaning come in one error.
 
     Args:
         config: the top level, with values of any type.
@@ -46,40 +57,30 @@ def describe(
     Raises:
         ClusterConfigError: it describes no usable cluster.
     """
-    problems = _unknown_keys("", config, KEYS)
-    own: Task | None = None
-    try:
-        if task is not None:
+    problems: list[Problem] = []
+    if task is not None:
+        config = {**config, "task": None}
+        try:
             own = Task.parse(task) if isinstance(task, str) else task
-        elif needs_task or config.get("task") is not None:
-            own = _described_task(config.get("task"))
-    except ClusterConfigError as error:
-        problems += error.problems
-    problems += cluster_problems(config.get("cluster"), own, config.get("control"))
+            config["task"] = {"type": own.type, "index": own.index}
+        except ClusterConfigError as error:
+            problems += error.problems
+    elif needs_task and config.get("task") is None:
+        problems.append(Problem("task", "it is missing", SAY_TASK))
+    problems += _problems(config)
     if problems:
         raise ClusterConfigError(f"{source} describes no usable cluster", problems=problems, path=path)
-    control = config.get("control")
+    described, control = config.get("task"), config.get("control")
     if not isinstance(control, Mapping):
         control = {"address": control}
-    files = ControlFiles(**{key: control.get(key) for key in FILE_KEYS})
-    return Description(config["cluster"], own, control.get("address"), files.below(folder))
+    return Description(
+        config["cluster"],
+        None if described is None else Task(described["type"], described["index"]),
+        control.get("address"),
+        ControlFiles(**{key: control.get(key) for key in FILE_KEYS}).below(folder),
+    )
 
 
-def _described_task(described: object) -> Task:
-    """The ``task`` of a description. Whether the cluster has it is checked with the cluster."""
-    fix = "say which task this process is, such as {type: worker, index: 0}"
-    if described is None:
-        problems = [Problem("task", "it is missing", fix)]
-    elif not isinstance(described, Mapping):
-        problems = [Problem("task", f"it is {kind(described)}, not a mapping", fix)]
-    else:
-        keys = ("type", "index")
-        problems = _unknown_keys("task.", described, keys)
-        problems += [Problem(f"task.{key}", "it is missing", fix) for key in keys if key not in described]
-        if not problems:
-            return Task(described["type"], described["index"])
-    raise ClusterConfigError("the task cannot be read", problems=problems)
-
-
-def _unknown_keys(prefix: str, mapping: Mapping[Any, object], known: Sequence[str]) -> list[Problem]:
-    return [unknown(f"{prefix}{key}", str(key), known, "key") for key in mapping if key not in known]
+def _problems(config: Mapping[str, object]) -> list[Problem]:
+    problems, readable = read_form(config)
+    return [*problems, *rule_problems(readable)]

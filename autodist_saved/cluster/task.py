@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from autodist_saved.errors import ClusterConfigError, Problem
 
 # In the order of Cluster.tasks.
-TASK_TYPES = ("chief", "master", "worker", "ps", "evaluator")
+TaskType = Literal["chief", "master", "worker", "ps", "evaluator"]
+TASK_TYPES: tuple[str, ...] = get_args(TaskType)
 # The first of these that a cluster has, has its chief.
 TRAINERS = ("chief", "master", "worker")
 

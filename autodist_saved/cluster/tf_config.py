@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autodist_saved.cluster.control_files import ControlFiles
-from autodist_saved.cluster.description import KEYS, Description, describe
+from autodist_saved.cluster.description import Description, describe
+from autodist_saved.cluster.form import KEYS
 from autodist_saved.cluster.task import Task
 from autodist_saved.cluster.wording import kind
 from autodist_saved.errors import ClusterConfigError, Problem

@@ -84,8 +84,8 @@ def test_all_problems_of_a_mapping_are_reported_at_once(problems_of: Callable[[s
     found = problems_of(f"{TWO}control: {{address: a, adress: a:1, token_file: [], authority: x}}\n")
     assert [problem.partition(":")[0] for problem in found] == [
         "control.address",
-        "control.adress",
         "control.token_file",
+        "control.adress",
         "control.authority",
     ]
 

@@ -1,14 +1,27 @@
-"""All mistakes of a description are named at once, those of form and those of sense."""
+"""One error names all mistakes of a description: those of its form, then the rules that it breaks."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autodist_saved.cluster import Cluster
+from autodist_saved.cluster.description import describe
 from autodist_saved.errors import ClusterConfigError, ConfigError
+
+# What a parser of YAML can make of a file, with words and places of a description here and there.
+SCALARS = st.sampled_from(["a:1", "a", "localhost:0", "worker", "ps", "", 0, -1, 2**70, 0.5, True, None])
+KEYS = st.sampled_from(["worker", "ps", "chief", "type", "index", "address", "key", "cheif", 1, 0.5, True, None])
+ANYTHING = st.recursive(
+    SCALARS | st.sets(SCALARS, max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
 
 SAY_WHICH = "say which task this process is, such as {type: worker, index: 0}"
 
@@ -19,6 +32,12 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         "controll",
         "'controll' is no key",
         "did you mean control?",
+    ),
+    "key that is no text": (
+        "cluster: {worker: [a:1]}\n1.5: x\n",
+        "1.5",
+        "'1.5' is no key",
+        "choose from cluster, task, control",
     ),
     "task is a text": (
         "cluster: {worker: [a:1]}\ntask: worker\n",
@@ -61,16 +80,22 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Cluster.from_yaml(path)
     assert [problem.place for problem in caught.value.problems] == [
-        "retries",
-        "cluster.pss",
-        "cluster.worker[1]",
         "cluster.worker[2]",
+        "cluster.pss",
         "cluster.pss[0]",
-        "task.type",
         "task.index",
         "control",
+        "retries",
+        "cluster.worker[1]",
+        "task.type",
     ]
-    assert str(caught.value).startswith(f"{path} describes no usable cluster (8 problems)\n  1. retries: ")
+    assert str(caught.value).startswith(f"{path} describes no usable cluster (8 problems)\n  1. cluster.worker[2]: ")
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("cluster", "task", "control"), ANYTHING)))
+def test_whatever_has_a_wrong_form_is_an_error_of_ours(config: dict[str, object]) -> None:
+    with contextlib.suppress(ClusterConfigError):
+        describe(config, "anything")
 
 
 def test_a_task_argument_that_names_no_task_is_reported_with_the_problems_of_the_file(tmp_path: Path) -> None:

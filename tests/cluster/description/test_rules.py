@@ -35,6 +35,12 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         "it is a text, not a list of addresses",
         'write a list, such as ["localhost:2222"]; its order numbers the tasks',
     ),
+    "job is a set": (
+        "cluster: {worker: !!set {a:1, b:1}}\n",
+        "cluster.worker",
+        "it is a set, not a list of addresses",
+        'write a list, such as ["localhost:2222"]; its order numbers the tasks',
+    ),
     "job is empty": (
         "cluster: {worker: [a:1], ps: []}\n",
         "cluster.ps",
