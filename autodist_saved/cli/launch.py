@@ -41,7 +41,8 @@ def launch(
     """Start every task of a cluster that belongs to this machine.
 
     Each task runs COMMAND with its own TF_CONFIG. Its output appears here,
-    each line behind the task's name. When one task fails, the others are
+    each line behind the task's name; lines that TensorFlow writes while it
+    starts only if the task fails. When one task fails, the others are
     stopped, and its exit status is returned. Ctrl-C and SIGTERM are passed
     on to the chief, and to the others when it has ended; a second one kills
     them all. SIGUSR1 is passed on to the chief, which exports.

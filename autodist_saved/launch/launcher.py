@@ -17,11 +17,12 @@ from autodist_saved.launch.process_group import inherited_orphans
 from autodist_saved.launch.running_tasks import RunningTasks
 from autodist_saved.launch.signals import signal_numbers
 from autodist_saved.launch.task_output import TaskOutput
+from autodist_saved.tf_internals.start_up_log import ERRORS_ALONE, LEVEL, is_start_up_line
 
 _CHILD_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "COLUMNS": "100",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    LEVEL: ERRORS_ALONE,
     "GRPC_VERBOSITY": "ERROR",  # of every stranger's handshake it would say a line
 }
 
@@ -39,6 +40,9 @@ def launch(
 
     Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     Every task gets its ``TF_CONFIG``, an empty standard input and a process group of its own.
+
+    Lines that TensorFlow writes while it starts are shown only where a task fails, or where the environment sets
+    ``TF_CPP_MIN_LOG_LEVEL``.
 
     The job is over when all tasks have ended. Parameter servers, and whatever a task left running in the
     background, are stopped ``grace_secs`` after all other tasks have ended well. When a task fails, the
@@ -75,7 +79,13 @@ def launch(
         signal_numbers() as signals,
         inherited_orphans(),
         RunningTasks(
-            output, signals, chief=cluster.chief, grace_secs=grace_secs, last_export_secs=last_export_secs
+            output,
+            signals,
+            chief=cluster.chief,
+            grace_secs=grace_secs,
+            last_export_secs=last_export_secs,
+            # Who sets the level wants to see the lines.
+            is_hidden=is_start_up_line if LEVEL not in environ else lambda _: False,
         ) as running,
     ):
         elsewhere = len(cluster.tasks) - len(tasks)

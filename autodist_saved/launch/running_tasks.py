@@ -11,7 +11,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from autodist_saved.cluster import Task
 from autodist_saved.launch.process_group import ProcessGroup
@@ -48,6 +48,7 @@ class RunningTasks:
         chief: the task whose failure explains that of others, and whose end they wait for after a signal.
         grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
         last_export_secs: seconds more that the chief has after a signal.
+        is_hidden: tells lines that are shown only among the last ones of a task that fails.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class RunningTasks:
         chief: Task,
         grace_secs: float,
         last_export_secs: float,
+        is_hidden: Callable[[str], bool],
     ) -> None:
         self._output = output
         self._signals = signals
@@ -75,7 +77,7 @@ class RunningTasks:
         self._exit_status = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ, self._signalled)
-        self._streams = Streams(self._selector, output)
+        self._streams = Streams(self._selector, output, is_hidden)
 
     def __enter__(self) -> RunningTasks:
         return self

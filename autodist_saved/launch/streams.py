@@ -6,7 +6,7 @@ import functools
 import os
 import selectors
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO
 
 from autodist_saved.launch.task_output import Lines, TaskOutput
@@ -22,11 +22,15 @@ class Streams:
     Args:
         selector: where the pipes are registered, each with the function to call when it is readable.
         output: where the lines go.
+        is_hidden: tells lines that do not go there; they are among the last ones all the same.
     """
 
-    def __init__(self, selector: selectors.BaseSelector, output: TaskOutput) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, output: TaskOutput, is_hidden: Callable[[str], bool]
+    ) -> None:
         self._selector = selector
         self._output = output
+        self._is_hidden = is_hidden
         self._open: set[IO[bytes]] = set()
         self._last_lines: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
@@ -50,7 +54,7 @@ class Streams:
         data = os.read(pipe.fileno(), _READ_BYTES)
         whole = lines.feed(data) if data else lines.close()
         self._last_lines[name].extend(whole)
-        self._output.lines(name, whole)
+        self._output.lines(name, [line for line in whole if not self._is_hidden(line)])
         if (progress := lines.progress) != before:
             self._output.progress(name, progress)
         if not data:

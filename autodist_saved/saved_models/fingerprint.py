@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from autodist_saved.errors import Problem
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.system.paths import exists
+from autodist_saved.tf_internals.start_up_log import start_up_log_hidden
 
 
 def fingerprint_problems(files: SavedModelFiles, fix: str) -> Iterator[Problem]:
@@ -16,7 +17,8 @@ def fingerprint_problems(files: SavedModelFiles, fix: str) -> Iterator[Problem]:
     """
     if not exists(files.fingerprint):
         return
-    from autodist_saved.tf_internals.private_api import fingerprint_fits
+    with start_up_log_hidden():
+        from autodist_saved.tf_internals.private_api import fingerprint_fits
 
     name, contents = files.fingerprint.name, files.fingerprint.read_bytes()
     try:

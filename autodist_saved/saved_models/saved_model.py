@@ -18,6 +18,7 @@ from autodist_saved.saved_models.meta_graph import MetaGraph
 from autodist_saved.saved_models.place import find_model
 from autodist_saved.system.error_translation import reading
 from autodist_saved.system.paths import exists
+from autodist_saved.tf_internals.start_up_log import start_up_log_hidden
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def has_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> bool
 
 def _of_text(contents: bytes) -> bytes:
     """TensorFlow is loaded for it: the names of all fields are needed."""
-    from autodist_saved.graph.saved_model import binary_form
+    with start_up_log_hidden():
+        from autodist_saved.graph.saved_model import binary_form
 
     return binary_form(contents)

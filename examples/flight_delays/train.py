@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--results-dir", type=Path, required=True, help="what the chief measured goes here")
     parser.add_argument("--epochs", type=int, default=3, help="passes of all trainers over all flights")
     arguments = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")  # graph mode is deprecated, and is what many jobs still use
 
     cluster = ads.Cluster.from_tf_config()
     if cluster.task.type == "ps":

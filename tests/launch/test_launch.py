@@ -242,6 +242,30 @@ signal.signal(signal.SIGHUP, stop); print('ready'); time.sleep(1000)"""
     assert (tmp_path / "stopped").read_text() == "in order"
 
 
+START_UP_LINE = "I0000 00:00:1795997721.188143   15924 cudart_stub.cc:31] Could not find cuda drivers on your machine"
+
+
+def test_what_tensorflow_writes_while_it_starts_is_hidden(start, config, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    job = start(config(worker=1), *python(f"import sys; print({START_UP_LINE!r}, file=sys.stderr); print('trains')"))
+    assert job.finish() == 0
+    assert job.of("worker:0") == ["trains"]
+
+
+def test_it_is_among_the_last_lines_of_a_task_that_fails(start, config, monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    job = start(config(worker=1), *python(f"import sys; print({START_UP_LINE!r}, file=sys.stderr); sys.exit(3)"))
+    assert job.finish() == 3
+    assert job.of("worker:0") == [START_UP_LINE]
+
+
+def test_who_sets_the_level_of_the_log_sees_it(start, config):
+    code = f"import sys; print({START_UP_LINE!r}, file=sys.stderr)"
+    job = start(config(worker=1), *python(code), environ={"TF_CPP_MIN_LOG_LEVEL": "0"})
+    assert job.finish() == 0
+    assert job.of("worker:0") == [START_UP_LINE]
+
+
 # ---- a task fails ----------------------------------------------------------------------------------------
 
 
