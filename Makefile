@@ -4,41 +4,41 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
-# The virtual environment comes without compiled modules, see scripts/make_venv: who may not keep them compiles all of
-# TensorFlow in every process.
+# scripts/make_venv leaves compiling modules to their first import. With this variable every process would compile all
+# of TensorFlow again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-oldest check venv format protos clean
-# Two pips in one virtual environment are in each other's way.
+# Two pips must not write to one virtual environment at the same time.
 .NOTPARALLEL:
 
-demo: $(VENV)/for-demo  ## train on real flights on a local cluster, export, reload, go on training
+demo: $(VENV)/for-demo  ## train on real flights on a local cluster, export, reload, train on
 	$(BIN)/python -m examples.flight_delays
 
 test: $(VENV)/for-test  ## all tests, the multi-process ones too
 	$(BIN)/python -m pytest
 
-test-oldest:  ## all tests with the oldest TensorFlow that pyproject.toml admits; ARGUMENTS are pytest's
+test-oldest:  ## all tests with the oldest TensorFlow that pyproject.toml allows; ARGUMENTS go to pytest
 	PYTHON=$(PYTHON) scripts/debian_packages test
 	scripts/test_oldest $(PYTHON) $(OLDEST) $(ARGUMENTS)
 
-check: $(VENV)/for-check  ## what has to hold before a commit, but for the tests
+check: $(VENV)/for-check  ## what has to pass before a commit, beside the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	scripts/generate_protos --check
 
-format: $(VENV)/for-check  ## lay out the code
+format: $(VENV)/for-check  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 protos:  ## generate the protocol code from its .proto files
 	scripts/generate_protos
 
-venv: $(VENV)/for-demo $(VENV)/for-check $(VENV)/for-test  ## make .venv, or bring it up to date, and nothing else
+venv: $(VENV)/for-demo $(VENV)/for-check $(VENV)/for-test  ## make or update .venv with all of it, and run nothing
 
-# Of each target what it needs and nothing else, the first time and when that has changed.
+# A target installs what it needs and nothing else: the first time, and when these files have changed.
 $(VENV)/for-%: pyproject.toml scripts/debian_packages scripts/make_venv
 	PYTHON=$(PYTHON) scripts/debian_packages $*
 	scripts/make_venv $(PYTHON) $(VENV) $*

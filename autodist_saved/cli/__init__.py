@@ -1,1 +1,1 @@
-"""The command line: one file per command, joined up in ``main.py``. Nothing here loads TensorFlow."""
+"""The command line: one file per command; ``main.py`` joins them. Nothing here imports TensorFlow at its start."""

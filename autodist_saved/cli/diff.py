@@ -1,4 +1,4 @@
-"""``autodist-saved diff``: what tells two models apart."""
+"""``autodist-saved diff``: how two models differ."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ def diff(
     b: Annotated[
         Path, typer.Argument(parser=path_of, metavar="B", help="Directory of another one.", show_default=False)
     ],
-    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many of each kind are named.")] = 20,
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="How many of each kind to name.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print all differences as JSON.")] = False,
 ) -> None:
-    """Show what tells two models apart: tags, signatures, ops, functions, assets and variables.
+    """Show how two models differ: in tags, signatures, ops, functions, assets and variables.
 
     Values that changed most come first: by the L2 norm of B - A, divided by
-    that of A. Variables with the same checksum are taken for the same and not
-    read; all others are read in bands, so that models may be larger than
-    memory.
+    that of A. Variables with equal checksums count as equal and are not read.
+    All others are read in bands, so models may be larger than memory.
 
     [bold]Exit status[/]
 
@@ -47,7 +46,7 @@ def diff(
 
       2  there is no model
 
-      3  one cannot be reached or read, and may be whole
+      3  a model is not reachable or readable, and may be whole
 
       6  files are missing or damaged
 

@@ -1,4 +1,4 @@
-"""How the kind of an error becomes the exit status of a command."""
+"""The exit status of a command, from the class of its error."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ _EXIT_STATUS: dict[type[AutodistSavedError], int] = {
 
 
 def exit_status(error: AutodistSavedError) -> int:
-    """The status that says what kind of error it was; the first kind that fits."""
+    """The status for an error: that of the first class in the table of which it is an instance, else 1."""
     return next((status for kind, status in _EXIT_STATUS.items() if isinstance(error, kind)), 1)

@@ -1,4 +1,4 @@
-"""``autodist-saved export``: have a running job export now."""
+"""``autodist-saved export``: ask a running job to export now."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def export(
     authority: Authority = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Have a running job export now, and wait until the model is there or the export has failed.
+    """Ask a running job to export now, and wait until the model is there or the export has failed.
 
-    The job says how it exports with session.export_on_request(...). Ctrl-C
-    ends the waiting and not the export.
+    The job has to call session.export_on_request(...) before. Ctrl-C ends
+    the waiting, not the export.
 
     [bold]Examples[/]
 

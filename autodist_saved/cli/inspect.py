@@ -1,4 +1,4 @@
-"""``autodist-saved inspect``: what a model says of itself."""
+"""``autodist-saved inspect``: what is in a model."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def inspect(
         typer.Argument(
             parser=path_of,
             metavar="DIR",
-            help="Directory of a SavedModel, or of numbered versions of one, of which the newest is shown.",
+            help="Directory of a SavedModel, or of its numbered versions: then of the newest.",
             show_default=False,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print it all as JSON, the manifest too.")] = False,
 ) -> None:
-    """Show what is in a model, who wrote it and, for a model of this package, of which moment of the job it is.
+    """Show what is in a model, who wrote it and, for a model of this package, at which moment of the job.
 
-    Works for every SavedModel. Bytes of variables are not read: verify does.
-    Of a model whose manifest is damaged all the rest is shown.
+    Works for every SavedModel. Does not read the values of variables; verify
+    does. If the manifest is damaged, shows all the rest.
 
     [bold]Examples[/]
 
@@ -53,7 +53,7 @@ def inspect(
     opened = open_model(found[-1] if found else model)
     if as_json:
         typer.echo(json.dumps(_as_dict(opened, found), indent=2))
-        if opened.damage:  # which the JSON tells
+        if opened.damage:  # the JSON has it
             raise typer.Exit(exit_status(opened.damage[0]))
         return
     printer = console()

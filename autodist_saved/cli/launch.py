@@ -1,4 +1,4 @@
-"""``autodist-saved launch``: start the tasks of a cluster that belong to this machine."""
+"""``autodist-saved launch``: start the tasks of a cluster that run on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def launch(
         list[str],
         typer.Argument(
             metavar="-- COMMAND",
-            help="What every task runs. Everything behind [bold]--[/] belongs to it.",
+            help="What every task runs: everything after [bold]--[/].",
             show_default=False,
         ),
     ],
@@ -26,7 +26,7 @@ def launch(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Time that tasks have to end, before they are told to and before they are killed.",
+            help="Time that tasks have to end: before SIGTERM, and again before SIGKILL.",
         ),
     ] = 5.0,
     last_export_secs: Annotated[
@@ -34,18 +34,18 @@ def launch(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="More time that the chief has after Ctrl-C or SIGTERM: that of its last export.",
+            help="More time for the chief after Ctrl-C or SIGTERM: for its last export.",
         ),
     ] = 300.0,
 ) -> None:
-    """Start every task of a cluster that belongs to this machine.
+    """Start every task of a cluster that runs on this machine.
 
     Each task runs COMMAND with its own TF_CONFIG. Its output appears here,
-    each line behind the task's name; lines that TensorFlow writes while it
-    starts only if the task fails. When one task fails, the others are
-    stopped, and its exit status is returned. Ctrl-C and SIGTERM are passed
-    on to the chief, and to the others when it has ended; a second one kills
-    them all. SIGUSR1 is passed on to the chief, which exports.
+    each line after the task's name. Lines that TensorFlow writes while it
+    starts appear only if the task fails. When a task fails, launch stops the
+    others and returns its exit status. Ctrl-C and SIGTERM go to the chief
+    first, and to the other tasks when it has ended; a second one kills all.
+    SIGUSR1 goes to the chief, which exports.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""The entry point ``autodist-saved``."""
+"""The program ``autodist-saved``."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ def _options(
 
       2  wrong usage or configuration
 
-      3  a place cannot be reached, read or written, or is taken
+      3  a place is taken, or not reachable, readable or writable
 
-      4  the job is not in a state to be used
+      4  the state of the job does not allow it
 
-      5  the export was given up
+      5  the export failed
 
       6  files of the model are missing or damaged
 
       7  the model is whole, but another one
 
-      launch has the exit status of the job; diff ends with 1 where two models differ.
+      launch returns the exit status of the job; diff returns 1 if two models differ.
 
-    With --json an error is JSON on standard output, too: error, message, path and problems.
+    With --json, errors are JSON on standard output, too: error, message, path and problems.
     """
 
 
 def main() -> None:
-    """Run the command line; errors of ours become a message, or JSON, and an exit status, without a traceback."""
+    """Run the command line. An error of this package becomes a message, or JSON, and an exit status; no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What tasks and users write must not end the program where the locale has no characters for it.
+            # Tasks and users may write characters that the locale lacks. These must not end the program.
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    """Whether our output is read by a program. What is behind ``--`` is the output of others."""
+    """Whether a program reads our output. Arguments after ``--`` belong to another command."""
     return "--json" in itertools.takewhile(lambda argument: argument != "--", arguments)
 
 

@@ -1,4 +1,4 @@
-"""How commands print: names as they are, in full, and in one line where a program reads them."""
+"""How commands print: names as they are and in full; one line per row if the output is no terminal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _WIDE = 10_000
 
 
 def console() -> Console:
-    """Standard output. Where it is no terminal, tables are as wide as they have to be."""
+    """A console on standard output. If that is no terminal, tables are as wide as their content."""
     from rich.console import Console
 
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def warn(message: str) -> None:
-    """Say on standard error what is wrong, and does not end the command."""
+    """Print on standard error a problem that does not end the command."""
     say("warning: ", "bold yellow", message)
 
 
 def say(kind: str, style: str, message: str) -> None:
-    """Print a message on standard error, behind its kind in this style. Names in it are plain text."""
+    """Print a message on standard error after its kind, which has this style. Prints markup in it as it is."""
     from rich.console import Console
     from rich.text import Text
 
@@ -35,7 +35,7 @@ def say(kind: str, style: str, message: str) -> None:
 
 
 def plain(name: str, style: str = "") -> Text:
-    """Text of users, in which brackets are brackets and nothing is obeyed; folded, never cut."""
+    """A user's text: shows brackets and control characters as they are; folds and never cuts it."""
     from rich.text import Text
 
     return Text(visible(name), style, overflow="fold")

@@ -32,30 +32,32 @@ def prune(
             parser=path_of, metavar="BASE", help="Directory of the versions 1, 2, 3...", show_default=False
         ),
     ],
-    keep: Annotated[int, typer.Option(help="The newest so many stay.")] = 5,
+    keep: Annotated[int, typer.Option(help="Keep the newest KEEP versions.")] = 5,
     keep_days: Annotated[
-        float | None, typer.Option(help="Those that are younger stay too.", show_default=False)
+        float | None, typer.Option(help="Keep versions younger than this, too.", show_default=False)
     ] = None,
     keep_every: Annotated[
-        int | None, typer.Option(help="Those whose number it divides stay too.", show_default=False)
+        int | None, typer.Option(help="Keep versions whose number this divides, too.", show_default=False)
     ] = None,
     keep_best: Annotated[
         str | None,
         typer.Option(
-            metavar="METRIC", help="The best one by this metric of the manifests stays too.", show_default=False
+            metavar="METRIC",
+            help="Keep the version with the best value of this metric in its manifest, too.",
+            show_default=False,
         ),
     ] = None,
     best_is: Annotated[
         Mode | None,
-        typer.Option(help="Which value of METRIC is the best; needed where no manifest tells.", show_default=False),
+        typer.Option(help="Which value of METRIC is the best; needed if no manifest says it.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, only show what would be.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what is removed and what stays as JSON.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; show what would be removed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was removed and what stays as JSON.")] = False,
 ) -> None:
     """Remove old versions of a model.
 
-    The newest version that is whole stays, and so does what this package has
-    not made.
+    Always keeps the newest version that is whole, and everything that this
+    package has not made.
 
     [bold]Examples[/]
 
@@ -79,7 +81,7 @@ def prune(
     from autodist_saved.system.error_translation import reading
 
     if best_is is not None and keep_best is None:
-        raise UsageError("--best-is says which value of a metric is the best; give --keep-best METRIC, too")
+        raise UsageError("--best-is needs a metric; give --keep-best METRIC, too")
     with reading(base):
         if not is_dir(base):
             what = f"{base} is no directory" if exists(base) else absence(base)
@@ -110,11 +112,11 @@ def prune(
         error = RemovalError(
             f"not all expired versions in {base} could be removed", problems=problems, path=str(base)
         )
-        raise typer.Exit(exit_status(error)) if as_json else error  # JSON says already what stays, and why
+        raise typer.Exit(exit_status(error)) if as_json else error  # the JSON has the problems
 
 
 def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: Path) -> BestBy:
-    """What is the best, as the newest version says that tells: a rule that fits no version would keep none."""
+    """The rule for the best version. The newest manifest that says what is best decides."""
     from autodist_saved.errors import UsageError
     from autodist_saved.publish.best import BestBy
 
@@ -129,10 +131,10 @@ def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: 
     asked: Literal["max", "min"] | None = None if mode is None else mode.value
     best = told or asked
     if best is None:
-        raise UsageError(f"no version in {base} tells which {metric!r} is the best; give --best-is max or min")
+        raise UsageError(f"no version in {base} says which {metric!r} is the best; give --best-is max or min")
     if asked not in (None, best):
         raise UsageError(
-            f"--best-is {asked} is not what the job meant: in {base} the newest version that tells has the {best} of "
-            f"{metric!r} for the best; leave --best-is out"
+            f"--best-is {asked} is not what the job meant: the newest version in {base} that says it takes the "
+            f"{best} of {metric!r} for the best; leave --best-is out"
         )
     return BestBy(metric, mode=best)

@@ -1,4 +1,4 @@
-"""``autodist-saved report``: a page about a model."""
+"""``autodist-saved report``: write a page about a model."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def report(
     page: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where the page goes, over what is there; - is standard output."
+            "--output", "-o", metavar="FILE", help="Where to write the page; replaces a file; - is standard output."
         ),
     ] = Path("report.html"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the export's figures as JSON, and where the page is.")
+        bool, typer.Option("--json", help="Print the figures of the export and the path of the page as JSON.")
     ] = False,
 ) -> None:
     """Write one HTML page about a model: how it was exported, where its variables were, what is in it.
 
     Works for every SavedModel. The page needs no other file and runs no
-    script. Bytes of variables are not read: verify does. Of a model whose
-    manifest or variables are damaged the page tells that, and all the rest.
+    script. Does not read the values of variables; verify does. If manifest or
+    variables are damaged, the page says so and shows all the rest.
 
     [bold]Examples[/]
 
@@ -49,7 +49,7 @@ def report(
 
     is_printed = str(page) == "-"
     if is_printed and as_json:
-        raise UsageError("page and figures cannot both go to standard output; name a file for the page with -o")
+        raise UsageError("page and figures cannot both go to standard output; write the page to a file with -o")
     opened = open_model(model, partly=True)
     if is_printed:
         typer.echo(render(opened), nl=False)

@@ -1,4 +1,4 @@
-"""How commands are told which running job they are about, and how they tell of its exports."""
+"""The arguments with which commands find a running job, and its exports as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autodist_saved.control.console_client import ConsoleClient
     from autodist_saved.control.control_pb2 import ExportStatus
 
-_ADDRESS_FIX = "name the address that `autodist-saved launch` tells at its start, HOST:PORT"
+_ADDRESS_FIX = "give the address that `autodist-saved launch` prints when it starts, HOST:PORT"
 
 Job = Annotated[
     str,
@@ -22,20 +22,23 @@ Job = Annotated[
     ),
 ]
 TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="The job's token file.", show_default=False)]
-Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="For TLS, in PEM.", show_default=False)]
-Key = Annotated[Path | None, typer.Option(metavar="FILE", help="Of the certificate.", show_default=False)]
+Certificate = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Our certificate for TLS, in PEM.", show_default=False)
+]
+Key = Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of the certificate.", show_default=False)]
 Authority = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="What the chief's certificate comes from.", show_default=False)
+    Path | None,
+    typer.Option(metavar="FILE", help="The authority that signed the chief's certificate.", show_default=False),
 ]
 
 
 def visit(
     job: str, token_file: Path | None, certificate: Path | None, key: Path | None, authority: Path | None
 ) -> ConsoleClient:
-    """Somebody who may ask the job. A cluster file names address and files; options go before what it names.
+    """Connect to the job. A cluster file gives address and files; options replace what it gives.
 
     Raises:
-        ClusterConfigError: file or address are wrong.
+        ClusterConfigError: the file or the address is wrong.
     """
     from dataclasses import replace
 
@@ -64,7 +67,7 @@ def visit(
 
 
 def export_as_dict(export: ExportStatus) -> dict[str, Any]:
-    """For JSON: an export, at one moment. It has a path once the model is visible, or an error, or neither yet."""
+    """An export as JSON. It has a path when the model is visible, or an error when it has failed, else neither."""
     return {
         "target": export.target,
         "phase": export.phase,

@@ -1,4 +1,4 @@
-"""``autodist-saved status``: what a running job is doing."""
+"""``autodist-saved status``: what a running job does."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ EVERY_SECS = 1.0
 
 def status(
     job: Job,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C or the job's end.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C or the end of the job.")
+    ] = False,
     token_file: TokenFile = None,
     certificate: Certificate = None,
     key: Key = None,
     authority: Authority = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print it as JSON; with --watch one line for each look.")
+        bool, typer.Option("--json", help="Print it as JSON; with --watch, one line each time.")
     ] = False,
 ) -> None:
     """Show the tasks of a running job, their steps, and its last exports.
@@ -61,7 +63,7 @@ def status(
 
 
 def _replies(visitor: ConsoleClient, watch: bool) -> Iterator[StatusReply]:
-    """One, or one after the other until the job is over."""
+    """One reply, or with ``watch`` one every second until the job is over."""
     import time
 
     from autodist_saved.errors import TaskUnreachableError
@@ -123,7 +125,7 @@ def _trains(task: TaskStatus) -> bool:
 
 
 def _training(task: TaskStatus) -> str:
-    """In a word how it stands to training; empty for what does not train, or is not there."""
+    """Whether a task trains, as one word; empty for a task that never trains or has not joined."""
     from autodist_saved.control.control_pb2 import Progress
 
     return Progress.Standing.Name(task.standing).lower() if _trains(task) and task.state == "joined" else ""

@@ -1,4 +1,4 @@
-"""``autodist-saved verify``: whether a model is whole."""
+"""``autodist-saved verify``: check that a model is whole."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def verify(
         typer.Option(
             parser=path_of,
             metavar="MANIFEST",
-            help="manifest.json of the model that this one is a copy of, or that model's directory.",
+            help="manifest.json of the model of which this is a copy, or that model's directory.",
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what is wrong as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Read all of a model and say whether it is whole: checksums, structure, assets, what was planned.
+    """Read all of a model and check that it is whole: checksums, structure, assets, the plan of its export.
 
-    Works for every SavedModel. What assets hold is known of models that this
-    package has exported, and with --against. Nothing is written.
+    Works for every SavedModel. Checks the contents of assets for models that
+    this package has exported, and with --against. Writes nothing.
 
     [bold]Exit status[/]
 
-      0  it is whole
+      0  the model is whole
 
       2  there is no model
 
-      3  it cannot be reached or read, and may be whole
+      3  the model is not reachable or readable, and may be whole
 
       6  files are missing or damaged
 
-      7  it is whole, but not the model of MANIFEST
+      7  the model is whole, but not the one of MANIFEST
 
     [bold]Examples[/]
 

@@ -1,6 +1,6 @@
 """The cluster: the tasks of a job, where they listen, and which of them this process is.
 
-Importing it and reading a cluster load no TensorFlow; only :meth:`Cluster.device_scope` does.
+Nothing here imports TensorFlow but :meth:`Cluster.device_scope`: launchers and command lines need none.
 """
 
 from autodist_saved.cluster.cluster import Cluster

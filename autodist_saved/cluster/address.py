@@ -14,14 +14,14 @@ _FIX = 'write it as "host:port", such as "trainer-0.example.com:2222"'
 
 
 class Address(NamedTuple):
-    """``host:port`` taken apart. An IPv6 host keeps its brackets; port 0 is still to be chosen."""
+    """A parsed ``host:port``. An IPv6 host keeps its brackets. Port 0 means: not chosen yet."""
 
     host: str
     port: int
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """Take apart a text that :func:`read_address` has found good."""
+        """Parse a text that :func:`read_address` accepts. Any other gives nonsense or a ``ValueError``."""
         host, _, port = text.rpartition(":")
         return cls(host, int(port))
 
@@ -30,17 +30,17 @@ class Address(NamedTuple):
 
     @property
     def machine(self) -> str:
-        """Equal for two hosts that are surely one machine, such as ``localhost`` and ``127.0.0.1``."""
+        """The same for two hosts that are certainly one machine, such as ``localhost`` and ``127.0.0.1``."""
         return "localhost" if is_loopback(self.host) else self.host.lower()
 
     @property
     def listener(self) -> tuple[str, int]:
-        """Machine and port: what only one task can have, unless the port is still to be chosen."""
+        """Machine and port. No two tasks can share it, unless its port is not chosen yet."""
         return self.machine, self.port
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is on every machine that machine itself. Looks no name up."""
+    """Whether a host means "this machine" on every machine. Looks up no name."""
     if host.lower() in ("localhost", "ip6-localhost"):
         return True
     try:
@@ -50,11 +50,11 @@ def is_loopback(host: str) -> bool:
 
 
 def read_address(place: str, text: object) -> Address | Problem:
-    """An address from a file or a program taken apart, or what is wrong with it.
+    """Parse an address from a file or a program, or say what is wrong with it.
 
     Args:
         place: where the address stands, such as ``cluster.ps[0]``.
-        text: of any type, as input may be.
+        text: the input, of any type.
     """
     if not isinstance(text, str):
         return Problem(place, f"{text!r} is {kind(text)}, not an address", _FIX)

@@ -1,4 +1,4 @@
-"""What a job consists of and what it can be asked: its tasks, their addresses, its chief."""
+"""The cluster of a job: its tasks, their addresses, its chief."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _FREE_PORTS_FIX = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """The tasks of one job. Checked when made, however it is made; all problems are reported at once.
+    """The tasks of one job. The constructor checks them and reports all problems in one error.
 
     Attributes:
-        addresses: for each job, the ``host:port`` of its tasks in task order. Port 0 stands for a port that
-            is chosen when the job is launched; only loopback hosts may have it.
-        task: the task this process is; None where that is not said, as in a launcher.
-        control: ``host:port`` of the chief's control service where it is given; see
-            :attr:`control_address` for the one in use.
-        control_files: what keeps strangers away from it; it does not start without where its address is not
-            loopback. Relative paths begin at the working directory.
+        addresses: for each job, the ``host:port`` of its tasks in task order. With port 0 the launcher chooses a
+            port; only loopback hosts may have it.
+        task: the task this process is; None in a launcher, which is no task.
+        control: ``host:port`` of the chief's control service, if the description gives it.
+            :attr:`control_address` is the one in use.
+        control_files: files with which tasks authenticate on the control service. It does not start without them
+            unless its address is loopback. Relative paths start at the working directory.
 
     Raises:
-        ClusterConfigError: the description is wrong.
+        ClusterConfigError: the description breaks a rule; names all that it breaks.
     """
 
     addresses: Mapping[str, tuple[str, ...]]
@@ -57,32 +57,32 @@ class Cluster:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, task: Task | str | None = None) -> Cluster:
-        """Read a cluster file; ``docs`` and ``cluster_configs/`` show the format.
+        """Read a cluster file. The documentation and ``cluster_configs/`` show the format.
 
         Args:
             path: the file, in UTF-8.
-            task: the task this process is, such as ``"worker:0"``; goes before the file's own ``task``. In a
-                cluster of a single task it need not be said.
+            task: the task this process is, such as ``"worker:0"``; replaces the file's own ``task``. A cluster of a
+                single task needs none.
 
         Raises:
-            ClusterConfigError: the file cannot be read or describes no usable cluster.
+            ClusterConfigError: the file is not readable or describes no usable cluster.
         """
         cluster = cls(*read_yaml_file(Path(path), task=task))
         return cluster.for_task(cluster.chief) if cluster.task is None and cluster.is_single else cluster
 
     @classmethod
     def from_tf_config(cls, environ: Mapping[str, str] | None = None) -> Cluster:
-        """Read ``TF_CONFIG``. Without it, or without a cluster in it, the process is on its own.
+        """Read ``TF_CONFIG``. Without it, or without a cluster in it, this process is the whole job.
 
         Beside TensorFlow's own keys, ``control`` may give the address of the chief's control service, or a
-        mapping with its address and files, as in a cluster file. Keys that other tools put there
-        (``environment``, ``rpc_layer``) are left alone.
+        mapping with its address and files, as in a cluster file. Other keys, such as ``environment`` and
+        ``rpc_layer``, belong to other tools and are ignored.
 
         Args:
-            environ: where to look ``TF_CONFIG`` up; the process environment by default.
+            environ: the environment that holds ``TF_CONFIG``; this process's own by default.
 
         Raises:
-            ClusterConfigError: ``TF_CONFIG`` is no JSON or describes no usable cluster.
+            ClusterConfigError: ``TF_CONFIG`` is not JSON or describes no usable cluster.
         """
         text = (os.environ if environ is None else environ).get("TF_CONFIG")
         described = None if text is None else read_tf_config(text)
@@ -90,10 +90,10 @@ class Cluster:
 
     @classmethod
     def local(cls, ps: int = 2, workers: int = 1, chief: bool = False) -> Cluster:
-        """A cluster on free loopback ports, for tests and for trying things out.
+        """A cluster on free loopback ports, for tests and experiments.
 
         Raises:
-            ClusterConfigError: a number is negative, or nobody is left to train.
+            ClusterConfigError: a number is negative, or no task is left that trains.
         """
         counts = {"chief": int(chief), "worker": workers, "ps": ps}
         if problems := [
@@ -107,7 +107,7 @@ class Cluster:
 
     @classmethod
     def single(cls) -> Cluster:
-        """Only this process, as ``worker:0``. It needs no server, so its port is never chosen."""
+        """Only this process, as ``worker:0``. It runs no server, so it never needs a port."""
         return cls({"worker": ("localhost:0",)}, Task("worker", 0))
 
     @property
@@ -125,20 +125,20 @@ class Cluster:
         """Whether this process is the chief.
 
         Raises:
-            UsageError: the cluster does not say which task this process is.
+            UsageError: :attr:`task` is None.
         """
         return self._own_task() == self.chief
 
     @property
     def is_single(self) -> bool:
-        """Whether the cluster has only one task, so that nobody has to be talked to."""
+        """Whether the cluster has only one task, which then needs neither servers nor a control service."""
         return len(self.tasks) == 1
 
     def address(self, task: Task) -> str:
         """``host:port`` of a task.
 
         Raises:
-            ClusterConfigError: there is no such task, or its port is not chosen yet.
+            ClusterConfigError: the cluster has no such task, or its port is not chosen yet.
         """
         row = self.addresses.get(task.type, ())
         if not 0 <= task.index < len(row):
@@ -152,7 +152,7 @@ class Cluster:
         """``host:port`` of this process.
 
         Raises:
-            UsageError: the cluster does not say which task this process is.
+            UsageError: :attr:`task` is None.
             ClusterConfigError: the port is not chosen yet, or this is an evaluator outside the cluster.
         """
         return self.address(self._own_task())
@@ -161,11 +161,11 @@ class Cluster:
     def control_address(self) -> str | None:
         """``host:port`` of the chief's control service; None for a single task.
 
-        Unless ``control`` gives it, it is the chief's host with the first port above all that the cluster
-        uses there, so that every task arrives at the same address without being told.
+        Unless :attr:`control` gives it, it is the chief's host with the port after the highest that the cluster
+        uses there. So every task computes the same address.
 
         Raises:
-            ClusterConfigError: a port it depends on is not chosen yet.
+            ClusterConfigError: a port that it depends on is not chosen yet.
         """
         if self.is_single:
             return None
@@ -184,28 +184,28 @@ class Cluster:
 
     @property
     def control_is_exposed(self) -> bool:
-        """Whether other machines may be able to reach the control service. Looks no name up."""
+        """Whether other machines may be able to reach the control service. Looks up no name."""
         address = self.control_address
         return address is not None and not is_loopback(Address.of(address).host)
 
     @property
     def needs_free_ports(self) -> bool:
-        """Whether a port is still to be chosen; :meth:`with_free_ports` does so."""
+        """Whether a port is not chosen yet. :meth:`with_free_ports` chooses it."""
         return any(Address.of(text).port == 0 for text in self._texts())
 
     def for_task(self, task: Task | str) -> Cluster:
         """The same cluster as seen by another of its tasks.
 
         Raises:
-            ClusterConfigError: there is no such task.
+            ClusterConfigError: the cluster has no such task.
         """
         return replace(self, task=Task.parse(task) if isinstance(task, str) else task)
 
     def with_free_ports(self) -> Cluster:
-        """The same cluster with every port 0 replaced by a free one; unchanged if there is none.
+        """The same cluster with a free port in place of every port 0. Returns itself if it has no port 0.
 
-        Called once, by whoever starts the tasks. A cluster that lives on loopback altogether gets a
-        ``control`` address too. The ports are free when this returns; nothing reserves them any longer.
+        The launcher calls it once, before it starts the tasks. A cluster whose hosts are all loopback gets a
+        ``control`` address too. The ports are free when this returns; nothing reserves them after that.
         """
         if not self.needs_free_ports:
             return self
@@ -222,19 +222,19 @@ class Cluster:
             return replace(self, addresses=rows, control=None if control is None else settle(control))
 
     def local_tasks(self) -> tuple[Task, ...]:
-        """The tasks whose host is this machine: those that a launcher running here has to start.
+        """The tasks whose host is this machine: those that a launcher here starts.
 
-        Names that are neither loopback nor this machine's own are looked up.
+        Looks up names that are neither loopback nor this machine's own.
         """
         hosts = {task: self._parsed(task).host for task in self.tasks}
         here = {host for host in set(hosts.values()) if is_this_machine(host)}
         return tuple(task for task, host in hosts.items() if host in here)
 
     def tf_config(self, task: Task) -> str:
-        """The JSON text of ``TF_CONFIG`` for a task, ``control`` included; what a launcher sets.
+        """The JSON text of ``TF_CONFIG`` for a task, with ``control``. A launcher sets it.
 
         Raises:
-            ClusterConfigError: there is no such task, or a port is not chosen yet.
+            ClusterConfigError: the cluster has no such task, or a port is not chosen yet.
         """
         mine = self.for_task(task)
         for each in mine.tasks:
@@ -243,16 +243,15 @@ class Cluster:
 
     @contextlib.contextmanager
     def device_scope(self) -> Iterator[None]:
-        """Where a model is built: variables go to the parameter servers, all else to this process's task.
+        """Build the model in this scope: it places variables on the parameter servers and all other ops on this task.
 
-        Entered by the chief and by every worker, inside the graph. Every piece of a partitioned variable
-        is placed on its own, on the parameter server with the fewest bytes; tasks that build the same graph
-        arrive at the same places. Does nothing in a process that has nobody to talk to (a single task, an
-        evaluator).
+        The chief and every worker enter it, inside the graph. It places each piece of a partitioned variable by
+        itself, on the parameter server with the fewest bytes. Tasks that build the same graph place it equally.
+        Does nothing on a single task and on an evaluator.
 
         Raises:
             WrongTaskError: this process is a parameter server.
-            UsageError: entered outside a graph, or the cluster does not say which task this process is.
+            UsageError: entered outside a graph, or :attr:`task` is None.
         """
         task = self._own_task()
         if task.type == "ps":
@@ -264,7 +263,7 @@ class Cluster:
         if self.is_single or task.type == "evaluator":
             yield
             return
-        # Loads TensorFlow, which launchers and command lines have no use for.
+        # Imports TensorFlow, which launchers and command lines do not need.
         from autodist_saved.cluster.placement import placed
 
         with placed(task.device, ps_count=len(self.addresses.get("ps", ()))):

@@ -1,4 +1,4 @@
-"""What a parsed cluster file or ``TF_CONFIG`` says: jobs with addresses, a task, the control service."""
+"""A parsed cluster file or ``TF_CONFIG``: jobs with addresses, a task, the control service."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ def description_problems(addresses: object, task: Task | None, control: object) 
 
     Args:
         addresses: for each job, the ``host:port`` of its tasks.
-        task: the task this process is; None where that is not said.
-        control: ``host:port`` of the chief's control service, or a mapping with that and its files; None where it
-            is not given.
+        task: the task this process is, or None.
+        control: ``host:port`` of the chief's control service, or a mapping with that and its files, or None.
     """
     own = None if task is None else {"type": task.type, "index": task.index}
     return _problems({"cluster": addresses, "task": own, "control": control})
@@ -44,18 +43,18 @@ def describe(
     task: Task | str | None = None,
     needs_task: bool = False,
 ) -> Description:
-    """Take a parsed mapping for a cluster; problems of form and of meaning come in one error.
+    """Check a parsed mapping and return what it describes. One error reports all problems.
 
     Args:
         config: the top level, with values of any type.
-        source: what the error calls it.
-        path: the file, where it is one.
-        folder: where relative paths of the control service's files begin.
-        task: the task this process is; goes before the one in ``config``.
-        needs_task: whether the task has to be said.
+        source: how the error names it.
+        path: the path of the file, if it is a file.
+        folder: relative paths of the control service's files start here.
+        task: the task this process is; replaces the one in ``config``.
+        needs_task: whether ``config`` must say which task this process is.
 
     Raises:
-        ClusterConfigError: it describes no usable cluster.
+        ClusterConfigError: the mapping describes no usable cluster.
     """
     problems: list[Problem] = []
     if task is not None:

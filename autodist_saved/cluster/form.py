@@ -1,4 +1,4 @@
-"""The form of a description: which keys it has, of which types and ranges. What it means is for the rules."""
+"""The form of a description: its keys, types and ranges. ``rules`` checks what it means."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAY_TASK = "say which task this process is, such as {type: worker, index: 0}"
 
 
 def _address(value: object) -> Address:
-    """By our own hand: pydantic has no type for ``host:port`` without a scheme."""
+    """Parsed by our own code: pydantic has no type for ``host:port`` without a scheme."""
     found = read_address("", value)
     if isinstance(found, Problem):
         raise PydanticCustomError("address", "{what}", {"what": found.what, "fix": found.fix})
@@ -84,17 +84,17 @@ _KEYS = {"": KEYS, "task": tuple(_Task.model_fields), "control": tuple(_Control.
 
 @dataclass(frozen=True)
 class Readable:
-    """What of a description has the right form, so that the rules can look at it whatever else is wrong.
+    """The values of a description that have the right form. The rules check these, whatever else is wrong.
 
     Attributes:
-        rows: for each job its addresses, None for those that cannot be read; a job that is none is there, too.
-            None where there are no jobs.
-        task_type: of the task this process is; None where that is not said or cannot be read.
-        task_index: the same.
-        control: the address of the control service; None where it is not given or cannot be read.
-        control_place: where that stands.
-        says_control: whether there is such an address, readable or not.
-        control_files: the keys of the files that are named.
+        rows: for each job, known or not, its addresses; None in place of one of a wrong form. None if there is no
+            mapping of jobs.
+        task_type: type of the task this process is; None if it is absent or of a wrong form.
+        task_index: index of that task; None if it is absent or of a wrong form.
+        control: address of the control service; None if it is absent or of a wrong form.
+        control_place: the place of that address, for problems.
+        says_control: whether there is such an address, of whatever form.
+        control_files: the keys of the files that the description names.
     """
 
     rows: Mapping[str, list[Address | None]] | None
@@ -107,7 +107,7 @@ class Readable:
 
 
 def read_form(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
-    """All problems of form, and what can be read nevertheless.
+    """All problems of form, and the values that have the right form.
 
     Args:
         config: a description with the keys ``cluster``, ``task`` and ``control``, with values of any type.
@@ -118,12 +118,12 @@ def read_form(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
         _Description.model_validate(config)
     except ValidationError as error:
         for found in error.errors(include_url=False):
-            # In the union of an address and a mapping, pydantic says which of both it has tried.
+            # The second part names which member of the union of address and mapping pydantic has tried.
             loc = found["loc"][:1] + found["loc"][2:] if found["loc"][0] == "control" else found["loc"]
             problems[loc] = _problem(loc, found)
 
     def read(*loc: int | str) -> Any:
-        """The value at a place; None where it, or what it is in, is not there or has the wrong form."""
+        """The value at a place; None if it, or what contains it, is absent or has a wrong form."""
         value: Any = config
         for depth, part in enumerate(loc, 1):
             if loc[:depth] in problems:
@@ -159,7 +159,7 @@ def read_form(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
 
 
 def _problem(loc: tuple[int | str, ...], found: ErrorDetails) -> Problem:
-    """What pydantic has found, in words that say what to do."""
+    """What pydantic has found, in our words and with a fix."""
     top, given = str(loc[0]), found["input"]
     is_key = loc[-1] == "[key]"
     place = _place(loc[:-1] if is_key else loc)

@@ -1,4 +1,4 @@
-"""The machine this process runs on, by its names and addresses."""
+"""The machine of this process: which host names and addresses are its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from autodist_saved.cluster.ports import bind_any_port
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine. A name that is neither loopback nor its own is looked up."""
+    """Whether a host is this machine. Looks up names that are neither loopback nor the machine's own name."""
     if is_loopback(host) or host.lower() in (socket.gethostname().lower(), socket.getfqdn().lower()):
         return True
     try:
-        # An address can be bound on the machine that has it, and nowhere else.
+        # A process can bind an address only on the machine that has it.
         bind_any_port(host).close()
     except OSError:
         return False

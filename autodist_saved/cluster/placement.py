@@ -1,4 +1,4 @@
-"""Where TensorFlow places the ops of a model: variables over the parameter servers, all else on the task."""
+"""Where TensorFlow places the ops of a model: variables on the parameter servers, all others on the task."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from autodist_saved.errors import UsageError
 
 
 class ByBytes:
-    """Gives each variable to the parameter server that has the fewest bytes so far; the lowest one of equals.
+    """Gives each variable to the parameter server with the fewest bytes so far, of equals to the lowest index.
 
     A ``ps_strategy`` for ``tf.compat.v1.train.replica_device_setter``, which calls it once for each op that
     belongs on a parameter server, in the order in which the graph is built. The pieces of a partitioned
     variable are ops of their own. Equal graphs built in the same order are placed equally, on every task.
 
-    Ops whose bytes cannot be known beforehand (strings, open shapes, tables) take turns. Optimizer slots
-    do not come here: TensorFlow keeps each beside the piece it belongs to.
+    Ops of unknown size (strings, open shapes, tables) go to one server after the other. Optimizer slots do not
+    come here: TensorFlow places each beside its piece.
 
     Attributes:
-        held_bytes: bytes given to each parameter server so far, by its index.
+        held_bytes: bytes that each parameter server has so far, by its index.
     """
 
     def __init__(self, ps_count: int) -> None:
@@ -30,7 +30,7 @@ class ByBytes:
     def __call__(self, op: tf.Operation) -> int:
         """The index of the parameter server for ``op``."""
         nbytes = _variable_bytes(op)
-        # A device the user asked for prevails over the one returned, so that is where the bytes go.
+        # TensorFlow prefers a device that the user asked for to the one returned here, so the bytes go there.
         asked = tf.DeviceSpec.from_string(op.device).task
         if asked is not None and asked < len(self.held_bytes):
             index: int = asked
@@ -44,16 +44,16 @@ class ByBytes:
 
 
 def placed(own_device: str, ps_count: int) -> contextlib.AbstractContextManager[None]:
-    """The scope behind ``Cluster.device_scope``, which says when to use it.
+    """The scope of ``Cluster.device_scope``, which says when to use it.
 
-    Each call begins to count bytes anew, so one graph wants one scope.
+    Each call counts bytes from zero, so a graph needs exactly one scope.
 
     Args:
         own_device: device of the task that builds the graph, such as ``/job:worker/task:1``.
-        ps_count: number of parameter servers; with none, the variables are placed on the task too.
+        ps_count: number of parameter servers. With 0, variables go to the task too.
 
     Raises:
-        UsageError: there is no graph to place ops in.
+        UsageError: TensorFlow runs eagerly, so there is no graph.
     """
     if tf.executing_eagerly():
         raise UsageError(
@@ -70,7 +70,7 @@ def placed(own_device: str, ps_count: int) -> contextlib.AbstractContextManager[
 
 
 def _variable_bytes(op: tf.Operation) -> int:
-    """Bytes of the variable that ``op`` makes; 0 where they are not known beforehand."""
+    """Bytes of the variable that ``op`` creates; 0 if TensorFlow does not know them yet."""
     try:
         shape, dtype = tf.TensorShape(op.get_attr("shape")), tf.as_dtype(op.get_attr("dtype"))
     except ValueError:  # A table has neither.

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 @contextlib.contextmanager
 def free_ports(taken: Iterable[int]) -> Iterator[Callable[[str], int]]:
-    """A scope with a function that gives for a host of this machine a port that nobody has.
+    """A scope with a function that returns, for a host of this machine, a port that no process uses.
 
-    No port is given twice, whatever the host, and none that is in ``taken``. The ports stay bound until the
-    scope ends; nothing reserves them any longer.
+    It never returns a port twice, whatever the host, nor one of ``taken``. The ports stay bound until the scope
+    ends. After that nothing reserves them.
     """
     given = set(taken)
-    # All sockets stay open until the last port is known, lest one port be given out twice.
+    # A closed socket's port could be chosen again, so all stay open until the last port is known.
     with contextlib.ExitStack() as held:
 
         def choose(host: str) -> int:
@@ -29,10 +29,10 @@ def free_ports(taken: Iterable[int]) -> Iterator[Callable[[str], int]]:
 
 
 def bind_any_port(host: str) -> socket.socket:
-    """A TCP socket on a port that the system chooses. The caller closes it.
+    """A TCP socket, bound to a port that the system chooses. The caller closes it.
 
     Raises:
-        OSError: the host is not known, or is not this machine.
+        OSError: nobody knows the host, or it is not this machine.
     """
     family, kind, protocol, _, where = socket.getaddrinfo(host.strip("[]"), 0, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)

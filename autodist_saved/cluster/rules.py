@@ -14,7 +14,7 @@ Rows = Mapping[str, Sequence[Address | None]]
 
 
 def rule_problems(described: Readable) -> Iterator[Problem]:
-    """The rules that a description breaks. What cannot be read breaks none."""
+    """The rules that a description breaks. Values of a wrong form break none: ``form`` reports them."""
     rows = described.rows
     if rows is not None:
         known = {
@@ -55,7 +55,7 @@ def _task_problems(task_type: str | None, index: int | None, rows: Rows) -> Iter
     if task_type is None:
         return
     row = rows.get(task_type)
-    # As in TensorFlow, an evaluator stands beside the cluster and is seldom part of it.
+    # As in TensorFlow, an evaluator usually runs beside the cluster and is not listed in it.
     if row is None and task_type != "evaluator":
         have = listed(job for job in rows if job in TASK_TYPES) or "no job at all"
         yield Problem("task.type", f"the cluster has no {task_type}", f"choose from {have}")
@@ -65,7 +65,7 @@ def _task_problems(task_type: str | None, index: int | None, rows: Rows) -> Iter
 
 
 def _chief_place(rows: Rows) -> str | None:
-    """Where the chief's address stands; None while nobody can know, as when a job is misspelled."""
+    """The place of the chief's address. None if a job has an unknown name: it may be the misspelled chief."""
     if not rows.keys() <= set(TASK_TYPES):
         return None
     return next((f"cluster.{job}[0]" for job in TRAINERS if job in rows), None)
@@ -93,7 +93,7 @@ def _control_problems(
 
 
 def _file_problems(given: frozenset[str]) -> Iterator[Problem]:
-    """What is missing beside the files that are named. Nobody looks at the files, which may be on another machine."""
+    """Files that others need beside them. Does not look at the files: they may be on another machine."""
     for key, needed in (("certificate", "key"), ("key", "certificate"), ("authority", "certificate")):
         if key in given and needed not in given:
             what = f"there is no control.{needed} to go with it"

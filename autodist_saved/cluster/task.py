@@ -1,4 +1,4 @@
-"""One process of a job, by its type and its number."""
+"""A task: one process of a job, known by its type and its number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autodist_saved.errors import ClusterConfigError, Problem
 # In the order of Cluster.tasks.
 TaskType = Literal["chief", "master", "worker", "ps", "evaluator"]
 TASK_TYPES: tuple[str, ...] = get_args(TaskType)
-# The first of these that a cluster has, has its chief.
+# The chief is the first task of the first of these jobs that a cluster has.
 TRAINERS = ("chief", "master", "worker")
 
 
@@ -32,7 +32,7 @@ class Task:
 
     @classmethod
     def parse(cls, text: str) -> Task:
-        """Read ``ps:0``. Whether a cluster has such a task is for the cluster to say.
+        """Parse ``ps:0``. Does not check that a cluster has such a task.
 
         Raises:
             ClusterConfigError: the text does not have this form.

@@ -15,10 +15,10 @@ from autodist_saved.errors import ClusterConfigError, Problem
 
 
 def read_tf_config(text: str) -> Description | None:
-    """What ``TF_CONFIG`` says; None where it holds no cluster. ``Cluster.from_tf_config`` has the details.
+    """Parse ``TF_CONFIG``. Returns None if it holds no cluster. ``Cluster.from_tf_config`` has the details.
 
     Raises:
-        ClusterConfigError: it is no JSON or describes no usable cluster.
+        ClusterConfigError: it is not JSON or describes no usable cluster.
     """
     config = _parsed(text)
     if config.get("cluster", {}) == {}:
@@ -30,7 +30,7 @@ def read_tf_config(text: str) -> Description | None:
 def write_tf_config(
     addresses: Mapping[str, tuple[str, ...]], task: Task, control: str | None, control_files: ControlFiles
 ) -> str:
-    """The JSON text from which :func:`read_tf_config` reads the same again."""
+    """The JSON text that :func:`read_tf_config` parses to the same description."""
     own = {"type": task.type, "index": task.index}
     config: dict[str, object] = {"cluster": addresses, "task": own}
     described = control_files.beside(control)
@@ -54,7 +54,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON's own way would drop the first of two jobs of one name without a word."""
+    """A mapping that refuses duplicate keys. Python's parser drops the first of two without a warning."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [key for key, _ in pairs]

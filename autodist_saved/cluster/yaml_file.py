@@ -15,20 +15,20 @@ from autodist_saved.errors import ClusterConfigError, Problem
 
 
 def read_yaml_file(path: Path, *, task: Task | str | None = None) -> Description:
-    """What a cluster file says. ``Cluster.from_yaml`` has the details.
+    """Parse a cluster file. ``Cluster.from_yaml`` has the details.
 
     Args:
         path: the file, in UTF-8.
-        task: the task this process is; goes before the file's own ``task``.
+        task: the task this process is; replaces the file's own ``task``.
 
     Raises:
-        ClusterConfigError: the file cannot be read or describes no usable cluster.
+        ClusterConfigError: the file is not readable or describes no usable cluster.
     """
     return describe(_parsed(path), str(path), path=str(path), folder=path.absolute().parent, task=task)
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which by itself would drop the first of two jobs of one name without a word."""
+    """The safe loader, made to refuse duplicate keys. PyYAML drops the first of two without a warning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -41,7 +41,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
-    """The top-level mapping of a cluster file. Raises ClusterConfigError for whatever is in its way."""
+    """The top-level mapping of a cluster file. Raises ``ClusterConfigError`` if there is none."""
     mapping_fix = "begin with `cluster:`, as the files in cluster_configs/ do"
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a SafeLoader

@@ -1,6 +1,6 @@
-"""The launcher: start every local task of a cluster, show what they say, and end them together.
+"""The launcher: starts every local task of a cluster, shows their output, and ends them together.
 
-Importing it loads no TensorFlow.
+It imports no TensorFlow.
 """
 
 from autodist_saved.launch.launcher import launch

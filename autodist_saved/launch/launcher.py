@@ -1,4 +1,4 @@
-"""What starts the tasks of a job that belong to this machine, once all that can be wrong is ruled out."""
+"""``launch``: checks cluster and command, then starts the tasks that run on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHILD_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "COLUMNS": "100",
     LEVEL: ERRORS_ALONE,
-    "GRPC_VERBOSITY": "ERROR",  # of every stranger's handshake it would say a line
+    "GRPC_VERBOSITY": "ERROR",  # otherwise gRPC logs every failed handshake of a stranger
 }
 
 
@@ -36,37 +36,37 @@ def launch(
     last_export_secs: float = 300.0,
     environ: Mapping[str, str] | None = None,
 ) -> int:
-    """Run ``command`` once for every task of the cluster that belongs to this machine, until the job is over.
+    """Run ``command`` once for every task of the cluster that runs on this machine, until the job is over.
 
-    Called by ``autodist-saved launch``, in the main thread, since it handles SIGINT, SIGTERM, SIGHUP and SIGUSR1.
+    ``autodist-saved launch`` calls it. It handles SIGINT, SIGTERM, SIGHUP and SIGUSR1, so only the main thread can.
     Every task gets its ``TF_CONFIG``, an empty standard input and a process group of its own.
 
-    Lines that TensorFlow writes while it starts are shown only where a task fails, or where the environment sets
-    ``TF_CPP_MIN_LOG_LEVEL``.
-
-    The job is over when all tasks have ended. Parameter servers, and whatever a task left running in the
-    background, are stopped ``grace_secs`` after all other tasks have ended well. When a task fails, the
-    others are stopped a second later: those that fail by themselves until then may be the cause. A signal is
-    passed on to the chief, which may export once more, and to the other tasks when it has ended; to all at once
-    where the chief is on another machine. A second one kills them. SIGUSR1, which asks for an export, is passed on
-    to the chief.
+    - **Output.** Every line appears after the name of its task. Lines that TensorFlow writes while it starts appear
+      only if the task fails, or if the environment sets ``TF_CPP_MIN_LOG_LEVEL``.
+    - **End.** The job is over when all tasks have ended. ``grace_secs`` after all tasks but parameter servers have
+      ended with status 0, the launcher stops the parameter servers, and what tasks left in the background.
+    - **Failure.** When a task fails, the launcher stops the others one second later. Those that fail by themselves
+      within that second may be the cause.
+    - **Signals.** The launcher passes a signal on to the chief, which may export once more, and to the other tasks
+      when the chief has ended. If the chief is on another machine, it passes it on to all at once. A second signal
+      kills all tasks. SIGUSR1 asks for an export and goes to the chief only.
 
     Args:
-        cluster: the job; ports 0 in it are chosen here.
+        cluster: the cluster of the job. The launcher chooses a port in place of each port 0.
         command: program and arguments.
-        console: where the tasks' output goes, standard output by default.
-        grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
-        last_export_secs: seconds more that those have to which a signal is passed on first;
-            ``ExportSchedule.last_export_secs`` is as long.
-        environ: environment of the tasks, this process's own by default.
+        console: where the output of the tasks goes; standard output by default.
+        grace_secs: seconds that tasks have to end: before SIGTERM, and again before SIGKILL.
+        last_export_secs: more seconds for the tasks that get a signal first. The default equals that of
+            ``ExportSchedule.last_export_secs``.
+        environ: environment of the tasks; this process's own by default.
 
     Returns:
-        0 when all tasks ended well. When tasks failed, the exit status, as a shell has it (128 + n for signal
-        n), of the first that a signal ended, else of the chief, else of the first. Otherwise 128 + n after
-        signal n.
+        0 if all tasks ended with status 0. If tasks failed: the exit status, as a shell counts it (128 + n for
+        signal n), of the first task that a signal ended, else of the chief, else of the first that failed. If no
+        task failed and a signal n ended the job: 128 + n.
 
     Raises:
-        LaunchError: no task belongs to this machine, or the command cannot be run. Nothing was started.
+        LaunchError: no task runs on this machine, or the command is not runnable. No task was started.
     """
     environ = os.environ if environ is None else environ
     tasks = cluster.local_tasks()
@@ -84,15 +84,15 @@ def launch(
             chief=cluster.chief,
             grace_secs=grace_secs,
             last_export_secs=last_export_secs,
-            # Who sets the level wants to see the lines.
+            # A user who sets the level wants to see these lines.
             is_hidden=is_start_up_line if LEVEL not in environ else lambda _: False,
         ) as running,
     ):
         elsewhere = len(cluster.tasks) - len(tasks)
-        rest = f"; {elsewhere} more belong to other machines" if elsewhere else ""
+        rest = f"; {elsewhere} more run on other machines" if elsewhere else ""
         output.say(f"starting {', '.join(map(str, tasks))}{rest}")
         if not cluster.is_single:
-            output.say(f"how it goes: autodist-saved status {cluster.control_address}")
+            output.say(f"to watch the job: autodist-saved status {cluster.control_address}")
         for task in tasks:
             running.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
         return running.supervise()
@@ -103,8 +103,8 @@ def _cluster_problems(cluster: Cluster, tasks: Sequence[Task]) -> Iterator[Probl
         hosts = {address.rpartition(":")[0] for row in cluster.addresses.values() for address in row}
         yield Problem(
             "CONFIG",
-            f"its tasks belong to {', '.join(sorted(hosts))}, and this machine is {', '.join(_own_names())}",
-            "run the command on those machines, or give this machine's name or address to some tasks",
+            f"its tasks run on {', '.join(sorted(hosts))}, and this machine is {', '.join(_own_names())}",
+            "run the command on those machines, or give some tasks this machine's name or address",
         )
 
 
@@ -118,15 +118,15 @@ def _own_names() -> list[str]:
 
 def _command_problems(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[Problem]:
     if not command:
-        yield Problem("COMMAND", "it is missing", "write it behind `--`, such as: -- python train.py")
+        yield Problem("COMMAND", "it is missing", "write it after `--`, such as: -- python train.py")
         return
     program = command[0]
     if shutil.which(program, path=environ.get("PATH")) is not None:
         return
     if Path(program).is_file():
-        fix = f"make it executable (chmod +x {program}), or name what runs it: python {program}"
+        fix = f"make it executable (chmod +x {program}), or name its interpreter: python {program}"
         yield Problem("COMMAND", f"{program!r} is not executable", fix)
     else:
-        fix = f"check the spelling; a relative path begins at {Path.cwd()}"
+        fix = f"check the spelling; relative paths start at {Path.cwd()}"
         place = "there is no such file" if "/" in program else "no directory in PATH holds such a program"
         yield Problem("COMMAND", f"{program!r} cannot be run: {place}", fix)

@@ -1,12 +1,11 @@
-"""The processes of one task: a leader, which is started here, and whatever that starts.
+"""The processes of one task: a leader, which the launcher starts, and all that it starts in turn.
 
-Nothing is left behind, whichever way a job ends:
+No process survives the job, however that ends:
 
-- Every task leads a process group of its own, which is signalled as a whole.
+- Every task leads a process group of its own. A signal goes to the whole group.
 - The launcher inherits orphans (``PR_SET_CHILD_SUBREAPER``). So it knows when a group is empty, and a program
   that a shell started has its time to end although the shell is gone.
-- The kernel kills a task when the launcher is killed (``PR_SET_PDEATHSIG``). What the task itself has started
-  is out of reach then.
+- The kernel kills a task when the launcher dies (``PR_SET_PDEATHSIG``). It does not kill what the task has started.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ _LIBC = ctypes.CDLL(None)
 
 
 class ProcessGroup:
-    """The running processes of a task. Made and used by the running tasks, in one thread.
+    """The running processes of a task. ``RunningTasks`` makes and uses it, in one thread.
 
     Attributes:
         task: the task.
         name: its name, such as ``ps:0``.
-        pipes: standard output and standard error; whoever reads them closes them.
-        is_empty: whether all processes have ended, as far as :meth:`reap` has seen.
+        pipes: standard output and standard error. The reader closes them.
+        is_empty: whether all processes have ended; :meth:`reap` updates it.
 
     Raises:
-        LaunchError: the operating system does not run the command.
+        LaunchError: the operating system refuses to run the command.
     """
 
     def __init__(self, task: Task, command: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -67,7 +66,7 @@ class ProcessGroup:
 
     @property
     def status(self) -> int | None:
-        """Exit status of the leader, negative for a signal; None as long as it runs."""
+        """Exit status of the leader: negative for a signal, None while it runs."""
         return self._leader.returncode
 
     @property
@@ -77,13 +76,13 @@ class ProcessGroup:
 
     @property
     def shell_status(self) -> int:
-        """Exit status of the leader, which has ended, as a shell has it: 128 + n for signal n."""
+        """Exit status of the leader as a shell counts it: 128 + n for signal n. The leader must have ended."""
         status = self._leader.returncode
         return status if status >= 0 else 128 - status
 
     @property
     def ending(self) -> str:
-        """How the leader, which has ended, did so."""
+        """How the leader ended, in words. It must have ended."""
         status = self._leader.returncode
         if status >= 0:
             return f"failed with exit status {status}"
@@ -93,7 +92,7 @@ class ProcessGroup:
             return f"was ended by signal {-status}"
 
     def reap(self, flags: int = os.WNOHANG) -> None:
-        """Take note of those that have ended; with ``flags=0``, wait until all have."""
+        """Collect the processes that have ended. With ``flags=0``, wait until all have."""
         while not self.is_empty:
             try:
                 ended = os.waitid(os.P_PGID, self._leader.pid, os.WEXITED | flags)
@@ -107,15 +106,15 @@ class ProcessGroup:
                 self._leader.returncode = ended.si_status if exited else -ended.si_status
 
     def signal(self, signum: int) -> None:
-        """Send a signal to all that are left."""
-        # A group with a member that was not reaped yet keeps its number, so this reaches no stranger.
+        """Send a signal to all processes that still run."""
+        # The kernel reuses no number of a group whose processes are not all reaped, so this reaches no stranger.
         if not self.is_empty:
             os.killpg(self._leader.pid, signum)
 
     def ask(self, signum: int) -> bool:
-        """Send a signal to those that have a handler for it, and would not be ended by it. Whether there are any.
+        """Send a signal to the processes that have a handler for it. Returns whether there are any.
 
-        A shell that waits for its program has none, nor has a program that does not train yet.
+        It would end all others: a shell that waits for its program, or a program that does not train yet.
         """
         handling = [pid for pid in self._pids() if _handles(pid, signum)]
         for pid in handling:
@@ -132,7 +131,7 @@ class ProcessGroup:
 
 @contextlib.contextmanager
 def inherited_orphans() -> Iterator[None]:
-    """While it is entered, processes whose parent is gone become children of this process."""
+    """In this scope, descendants whose parent has ended become children of this process."""
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         yield
@@ -149,7 +148,7 @@ def _handles(pid: int, signum: int) -> bool:
 
 
 def _before_exec(launcher_pid: int) -> None:
-    """Runs in the child, between fork and exec."""
+    """Runs in the child process, between fork and exec."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher_pid:  # it died before the kernel knew that this matters
+    if os.getppid() != launcher_pid:  # the launcher died before prctl, so the kernel sends nothing
         os.kill(os.getpid(), signal.SIGKILL)

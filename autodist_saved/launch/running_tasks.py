@@ -1,7 +1,6 @@
 """The tasks of a job while they run.
 
-One thread does everything and only ever waits for events: output of a task, the end of a process, a signal,
-a deadline.
+One thread does everything. It waits for events only: output of a task, the end of a process, a signal, a deadline.
 """
 
 from __future__ import annotations
@@ -20,35 +19,35 @@ from autodist_saved.launch.streams import Streams
 from autodist_saved.launch.task_output import TaskOutput
 
 SETTLE_SECS = 1.0
-"""How long after the first failure others may fail by themselves, before they are stopped.
+"""Seconds after the first failure in which other tasks may fail by themselves, before the launcher stops them.
 
-The cause may come after its consequence: a chief that fails tells the other tasks, and some end before it.
+The cause may come second: a chief that fails informs the other tasks, and some end before the chief does.
 """
 
 SAME_SIGNAL_SECS = 1.0
-"""`timeout` and a closing terminal signal a process and then its group: that is one signal, not two."""
+"""Seconds after which a second signal counts. ``timeout`` and closing terminals signal a process, then its group."""
 
 _MOST_SIGNALS = 1024
 
 
 class _Stage(enum.Enum):
     RUNNING = enum.auto()
-    LINGERING = enum.auto()  # all work is done; parameter servers may end by themselves
-    SETTLING = enum.auto()  # a task has failed; others may fail by themselves
-    STOPPING = enum.auto()  # told to end
+    LINGERING = enum.auto()  # all work is done; parameter servers have time to end
+    SETTLING = enum.auto()  # a task has failed; others have time to fail by themselves
+    STOPPING = enum.auto()  # tasks have got a signal to end
     KILLED = enum.auto()
 
 
 class RunningTasks:
-    """The tasks of this machine. A context manager that leaves no process behind; used by :func:`launch`.
+    """The tasks of this machine. A context manager that leaves no process running. :func:`launch` uses it.
 
     Args:
         output: where the tasks' output goes.
-        signals: yields the number of every signal, one byte each.
-        chief: the task whose failure explains that of others, and whose end they wait for after a signal.
-        grace_secs: seconds that tasks have to end by themselves, before SIGTERM and again before SIGKILL.
-        last_export_secs: seconds more that the chief has after a signal.
-        is_hidden: tells lines that are shown only among the last ones of a task that fails.
+        signals: a socket that yields the number of every signal, one byte each.
+        chief: its failure explains those of others. After a signal, other tasks go on until it has ended.
+        grace_secs: seconds that tasks have to end: before SIGTERM, and again before SIGKILL.
+        last_export_secs: more seconds for the chief after a signal.
+        is_hidden: whether to show a line only among the last ones of a task that fails.
     """
 
     def __init__(
@@ -67,11 +66,11 @@ class RunningTasks:
         self._grace_secs = grace_secs
         self._last_export_secs = last_export_secs
         self._groups: list[ProcessGroup] = []
-        self._failed: list[ProcessGroup] = []  # by themselves, in this order
+        self._failed: list[ProcessGroup] = []  # those that failed by themselves, in this order
         self._stage = _Stage.RUNNING
         self._stopped_at = 0.0
         self._signum = signal.SIGTERM
-        self._told: list[ProcessGroup] = []  # to end, the chief perhaps before all others
+        self._ending: list[ProcessGroup] = []  # have got the signal to end: at first perhaps only the chief
         self._patience_secs = 0.0
         self._deadline: float | None = None
         self._exit_status = 0
@@ -94,7 +93,7 @@ class RunningTasks:
         """Start a task.
 
         Raises:
-            LaunchError: the operating system does not run the command.
+            LaunchError: the operating system refuses to run the command.
         """
         group = ProcessGroup(task, command, environ)
         self._groups.append(group)
@@ -102,7 +101,7 @@ class RunningTasks:
             self._streams.add(group.name, pipe)
 
     def supervise(self) -> int:
-        """Wait until all tasks have ended and return the exit status of the job. Called once."""
+        """Wait until all tasks have ended. Returns the exit status of the job. Call it once."""
         while not all(group.is_empty for group in self._groups):
             if self._deadline is None:
                 self._handle_events(None)
@@ -110,7 +109,7 @@ class RunningTasks:
                 self._handle_events(wait_secs)
             else:
                 self._deadline_passed()
-        for _ in range(2):  # what the last ones wrote, then the end of their streams
+        for _ in range(2):  # the last output, then the end of the streams
             self._handle_events(0)
         if self._failed:
             self._exit_status = self._blame().shell_status
@@ -135,7 +134,7 @@ class RunningTasks:
         for group in self._groups:
             group.reap()
         if self._is_stopped:
-            if self._others_wait and all(group.is_empty for group in self._told):
+            if self._others_wait and all(group.is_empty for group in self._ending):
                 self._stop(self._groups, self._grace_secs)
             return
         for group in self._groups:
@@ -157,25 +156,27 @@ class RunningTasks:
             chief = [group for group in self._groups if group.task == self._chief and not group.is_empty]
             self._stop(chief or self._groups, self._last_export_secs + self._grace_secs)
             whom = f"{self._chief}, and to the others when it has ended" if self._others_wait else "all tasks"
-            self._output.say(f"{signum.name} passed on to {whom}; once more kills them")
+            self._output.say(f"{signum.name} passed on to {whom}; a second one kills all tasks")
         elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
-            self._kill(self._groups, f"{signum.name} again")
+            self._kill(self._groups, f"second {signum.name}")
 
     def _ask_chief(self) -> None:
         chief = [group for group in self._groups if group.task == self._chief]
         if not chief:
-            self._output.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which is on another machine")
+            self._output.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which runs on another machine")
         elif chief[0].ask(FOR_THE_CHIEF):
             self._output.say(f"{FOR_THE_CHIEF.name} passed on to {self._chief}")
         else:
-            self._output.say(f"{FOR_THE_CHIEF.name} would end {self._chief}, which does not handle it at this moment")
+            self._output.say(
+                f"{FOR_THE_CHIEF.name} not passed on: {self._chief} does not handle it at this moment and would end"
+            )
 
     def _deadline_passed(self) -> None:
         if self._is_stopped:
-            self._kill(self._told, f"not ended within {self._patience_secs:g} s")
+            self._kill(self._ending, f"not ended within {self._patience_secs:g} s")
         else:
             done = "the work is done; " if self._stage is _Stage.LINGERING else ""
-            self._output.say(f"{done}stopping {_remaining(self._groups)}, still running")
+            self._output.say(f"{done}still running, so stopped: {_remaining(self._groups)}")
             self._stop(self._groups, self._grace_secs)
 
     # ---- consequences ------------------------------------------------------------------------------------
@@ -186,8 +187,8 @@ class RunningTasks:
 
     @property
     def _others_wait(self) -> bool:
-        """Whether the chief alone was told to end."""
-        return self._stage is _Stage.STOPPING and len(self._told) < len(self._groups)
+        """Whether only the chief has got the signal to end."""
+        return self._stage is _Stage.STOPPING and len(self._ending) < len(self._groups)
 
     def _wait(self, stage: _Stage, secs: float) -> None:
         self._stage = stage
@@ -197,7 +198,7 @@ class RunningTasks:
     def _stop(self, groups: list[ProcessGroup], secs: float) -> None:
         self._wait(_Stage.STOPPING, secs)
         self._stopped_at = self._stopped_at or time.monotonic()
-        self._told = groups
+        self._ending = groups
         for group in groups:
             group.signal(self._signum)
 
@@ -212,14 +213,14 @@ class RunningTasks:
             self._stop(self._groups, self._grace_secs)
 
     def _blame(self) -> ProcessGroup:
-        """Show the last lines of the task that the others failed because of, and return it."""
-        # Nobody is ended by a signal because another task failed, but others do fail because the chief did.
+        """Show the last lines of the task that made the others fail. Returns it."""
+        # A signal never follows from another task's failure. Failures of others do follow from the chief's.
         culprit = min(self._failed, key=lambda group: (not group.ended_by_signal, group.task != self._chief))
         if tail := self._streams.last_lines(culprit.name):
             self._output.say(f"{culprit.name} {culprit.ending}. Its last lines:")
             self._output.lines(culprit.name, tail)
         else:
-            self._output.say(f"{culprit.name} {culprit.ending} and had written nothing")
+            self._output.say(f"{culprit.name} {culprit.ending} and wrote nothing")
         return culprit
 
 

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end tasks."""
 FOR_THE_CHIEF = signal.SIGUSR1
-"""The one that asks for an export."""
+"""The signal that asks for an export."""
 
 
 @contextlib.contextmanager
 def signal_numbers() -> Iterator[socket.socket]:
     """A socket that yields the number of every signal that arrives, one byte each: PASSED_ON, FOR_THE_CHIEF, SIGCHLD.
 
-    Entered by :func:`~autodist_saved.launch.launch`, in the main thread. The handlers there were come back.
+    :func:`~autodist_saved.launch.launch` enters it, in the main thread. On leaving, the handlers are as before.
     """
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
-    # A job started under nohup goes on when its terminal closes.
+    # Under nohup a job goes on when its terminal closes.
     handled = [
         signum
         for signum in (*PASSED_ON, FOR_THE_CHIEF, signal.SIGCHLD)

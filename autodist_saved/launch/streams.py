@@ -1,4 +1,4 @@
-"""What the tasks write, from their pipes to the console as soon as it comes."""
+"""The output of the tasks, from their pipes to the console as soon as it arrives."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import IO
 from autodist_saved.launch.task_output import Lines, TaskOutput
 
 _TAIL_LINES = 15
-# What a pipe holds, so that one read takes all there is.
+# The size of a pipe, so one read empties it.
 _READ_BYTES = 64 * 1024
 
 
 class Streams:
-    """Standard output and standard error of all tasks. Used by the running tasks.
+    """Standard output and standard error of all tasks. ``RunningTasks`` uses it.
 
     Args:
-        selector: where the pipes are registered, each with the function to call when it is readable.
+        selector: registers the pipes here, each with the function to call when it is readable.
         output: where the lines go.
-        is_hidden: tells lines that do not go there; they are among the last ones all the same.
+        is_hidden: whether a line does not go there. :meth:`last_lines` has it all the same.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class Streams:
         self._last_lines: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
     def add(self, name: str, pipe: IO[bytes]) -> None:
-        """Read a pipe of the task ``name`` to its end, and close it then."""
+        """Read a pipe of the task ``name`` to its end, then close it."""
         self._open.add(pipe)
         reader = functools.partial(self._read, name, pipe, Lines())
         self._selector.register(pipe, selectors.EVENT_READ, reader)
 
     def last_lines(self, name: str) -> Sequence[str]:
-        """The newest lines of a task."""
+        """The newest lines of a task, at most 15, hidden ones too."""
         return self._last_lines[name]
 
     def close(self) -> None:
-        """Close the pipes that have not ended; a process that got away from its task may hold them open."""
+        """Close the pipes that are still open. A process that left its task's group may hold the other end."""
         for pipe in list(self._open):
             self._close(pipe)
 

@@ -1,4 +1,4 @@
-"""What several tasks write, as whole lines on one console, each behind its task's name."""
+"""The output of several tasks on one console: whole lines, each after its task's name."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-# What the launcher itself has to say stands behind this name.
+# The launcher's own lines follow this name.
 _OWN_NAME = "launch"
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
 class Lines:
-    r"""Bytes of one stream in, whole lines of text out.
+    r"""Turns the bytes of a stream into whole lines of text.
 
-    A carriage return begins the line anew, as on a terminal: of a line that is written over and over, as a
-    progress bar is, only the last state comes out. Bytes that are no UTF-8 are shown as ``\xff``.
+    A carriage return starts the line again, as on a terminal. So of a progress bar, which overwrites its line, only
+    the last state comes out. Bytes that are not UTF-8 come out as ``\xff``.
     """
 
     LONGEST_BYTES = 64 * 1024
-    """A line is cut here, so that a stream without line ends cannot fill the memory."""
+    """Cuts longer lines, so that a stream without line ends cannot fill the memory."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """Take the next bytes and return the lines they complete."""
+        """Take the next bytes. Returns the lines that they complete."""
         *whole, rest = (self._rest + data).split(b"\n")
         rest = rest[max(0, rest.rstrip(b"\r").rfind(b"\r")) :]
         while len(rest) > self.LONGEST_BYTES:
@@ -43,11 +43,11 @@ class Lines:
 
     @property
     def progress(self) -> str:
-        """What stands on the unfinished line if that is being written over and over, else an empty text."""
+        """The unfinished line if it has been overwritten, as progress bars do; else an empty text."""
         return _text(self._rest).rstrip() if b"\r" in self._rest else ""
 
     def close(self) -> list[str]:
-        """Return the last line if it had no end. Called once, when the stream has ended."""
+        """Returns the last line if it had no end. Call it once, at the end of the stream."""
         last, self._rest = _text(self._rest), b""
         return [last] if last.strip() else []
 
@@ -57,10 +57,10 @@ def _text(line: bytes) -> str:
 
 
 class TaskOutput:
-    """The console of a job. A context manager; used by one thread.
+    """The console of a job. A context manager; one thread uses it.
 
-    Progress goes below the other lines and is replaced in place on a terminal. Elsewhere a task's
-    progress becomes an ordinary line, at most one in :attr:`PROGRESS_SECS`.
+    On a terminal, progress bars stay below the other lines and change in place. Elsewhere a task's progress becomes
+    an ordinary line, at most one in :attr:`PROGRESS_SECS`.
     """
 
     PROGRESS_SECS = 5.0
@@ -76,7 +76,7 @@ class TaskOutput:
         self._progress: dict[str, str] = {}
         self._progress_printed: dict[str, float] = {}
         self._live: Live | None = None
-        # A log file gets no cursor movements, even where colours are asked of it (FORCE_COLOR).
+        # A log file gets no cursor movements, even if the user wants colours in it (FORCE_COLOR).
         if console.is_interactive and console.file.isatty():
             self._live = Live(
                 console=console,
@@ -102,11 +102,11 @@ class TaskOutput:
                 self._live.stop()
 
     def say(self, message: str) -> None:
-        """Print a line of the launcher's own."""
+        """Print a line of the launcher itself."""
         self.lines(_OWN_NAME, [message])
 
     def lines(self, name: str, lines: Sequence[str]) -> None:
-        """Print lines of a task. Colours in them stay, other terminal commands go."""
+        """Print lines of a task. Keeps colours in them and removes other terminal commands."""
         if lines:
             prefix = self._prefixes[name]
             block = Text("\n").join(Text.assemble(prefix, Text.from_ansi(line)) for line in lines)
@@ -114,7 +114,7 @@ class TaskOutput:
                 self._console.print(block, soft_wrap=True)
 
     def progress(self, name: str, text: str) -> None:
-        """Show how far a task is; an empty text takes what was shown away."""
+        """Show the progress of a task. An empty text removes it."""
         if text:
             self._progress[name] = text
         else:
@@ -136,7 +136,7 @@ class TaskOutput:
 
     @contextlib.contextmanager
     def _terminal_may_be_gone(self) -> Iterator[None]:
-        """A terminal that was closed takes no more lines, but the job is still to be ended in order."""
+        """Go on without output if the terminal was closed: the job still has to end in order."""
         try:
             yield
         except OSError:

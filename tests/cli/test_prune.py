@@ -81,7 +81,7 @@ def test_the_best_is_what_the_job_has_meant(base: Path, best_is: list[str]) -> N
             "has the metric 'acuracy'; give --keep-best one that they have: accuracy, error",
         ),
         (["--keep-best", "error", "--best-is", "max"], "the min of 'error' for the best; leave --best-is out"),
-        (["--keep-best", "accuracy"], "tells which 'accuracy' is the best; give --best-is max or min"),
+        (["--keep-best", "accuracy"], "says which 'accuracy' is the best; give --best-is max or min"),
         (["--best-is", "min"], "give --keep-best METRIC, too"),
     ],
 )

@@ -290,14 +290,14 @@ def test_a_traceback_is_among_the_last_lines(start, config):
 def test_a_task_that_fails_in_silence_is_named(start, config):
     job = start(config(worker=1), *python("raise SystemExit(3)"))
     assert job.finish() == 3
-    assert job.lines[-1] == "launch   | worker:0 failed with exit status 3 and had written nothing"
+    assert job.lines[-1] == "launch   | worker:0 failed with exit status 3 and wrote nothing"
 
 
 def test_a_task_ended_by_a_signal_counts_as_shells_count_it(start, config):
     code = f"{WHO} kind == 'ps' and os.kill(os.getpid(), signal.SIGKILL); time.sleep(1000)"
     job = start(config(worker=1, ps=1), *python(code))
     assert job.finish() == 128 + signal.SIGKILL
-    assert job.lines[-1] == "launch   | ps:0 was ended by SIGKILL and had written nothing"
+    assert job.lines[-1] == "launch   | ps:0 was ended by SIGKILL and wrote nothing"
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ sys.exit(5)"""
     os.mkfifo(fifo)
     job = start(path, *python(code), environ={"FIFO": str(fifo)})
     assert job.finish() == 5
-    assert job.lines[-1] == "launch   | worker:0 failed with exit status 5 and had written nothing"
+    assert job.lines[-1] == "launch   | worker:0 failed with exit status 5 and wrote nothing"
 
 
 def test_a_signal_after_a_failure_does_not_hide_it(start, config):
@@ -353,7 +353,7 @@ def test_a_signal_after_a_failure_does_not_hide_it(start, config):
     job.read_until("ps:0 failed with exit status 5")
     job.process.terminate()
     assert job.finish() == 5
-    assert job.lines[-1] == "launch   | ps:0 failed with exit status 5 and had written nothing"
+    assert job.lines[-1] == "launch   | ps:0 failed with exit status 5 and wrote nothing"
 
 
 def test_when_one_fails_all_others_go_with_all_they_started(start, config):
@@ -386,9 +386,9 @@ sys.exit(5)"""
     assert job.finish() == 5
     assert job.of("launch")[2:] == [
         "worker:0 failed with exit status 5",
-        "stopping ps:0, still running",
+        "still running, so stopped: ps:0",
         "not ended within 0.3 s: killed ps:0",
-        "worker:0 failed with exit status 5 and had written nothing",
+        "worker:0 failed with exit status 5 and wrote nothing",
     ]
     wait_until_gone([int(found[1])])
 
@@ -418,11 +418,11 @@ def test_a_second_signal_kills(start, config):
     job = start(config(worker=1, ps=1), "--grace-secs", "1000", *python(HEEDS_NOT))
     pids = [int(match[1]) for match in job.read_until(r"ready (\d+)", times=2)]
     job.process.send_signal(signal.SIGINT)
-    job.read_until("SIGINT passed on to worker:0, and to the others when it has ended; once more kills them")
+    job.read_until("SIGINT passed on to worker:0, and to the others when it has ended; a second one kills all tasks")
     time.sleep(SAME_SIGNAL_SECS)  # sooner after the first it does not count
     job.process.send_signal(signal.SIGINT)
     assert job.finish() == 128 + signal.SIGINT
-    assert job.lines[-1] == "launch   | SIGINT again: killed worker:0, ps:0"
+    assert job.lines[-1] == "launch   | second SIGINT: killed worker:0, ps:0"
     wait_until_gone(pids)
 
 
@@ -449,7 +449,7 @@ print('ready'); time.sleep(1000)"""
     job = start(path, "--grace-secs", "0.1", *python(code), environ={"FIFO": str(fifo)})
     job.read_until("ready", times=4)
     job.process.terminate()
-    job.read_until("SIGTERM passed on to chief:0, and to the others when it has ended; once more kills them")
+    job.read_until("SIGTERM passed on to chief:0, and to the others when it has ended; a second one kills all tasks")
     fifo.write_text("the last export is done")
     assert job.finish() == 128 + signal.SIGTERM
     names = [line.split(" ")[0] for line in job.lines if line.endswith("stopped")]
@@ -469,7 +469,7 @@ print('trains'); time.sleep(1000)"; true"""
     job = start(path, "--", "sh", "-c", script, environ={"FIFO": str(fifo)})
     job.read_until("waits")
     job.process.send_signal(signal.SIGUSR1)
-    job.read_until("SIGUSR1 would end chief:0, which does not handle it at this moment")
+    job.read_until("SIGUSR1 not passed on: chief:0 does not handle it at this moment and would end")
     fifo.write_text("go on")
     job.read_until("trains")
     job.process.send_signal(signal.SIGUSR1)
@@ -490,9 +490,9 @@ print('ready'); time.sleep(1000)"""
     job = start(path, "--grace-secs", "0", *python(code), environ={"FIFO": str(fifo)})
     job.read_until("ready")
     job.process.send_signal(signal.SIGUSR1)
-    job.read_until("SIGUSR1 is for worker:0, which is on another machine")
+    job.read_until("SIGUSR1 is for worker:0, which runs on another machine")
     job.process.terminate()
-    job.read_until("SIGTERM passed on to all tasks; once more kills them")
+    job.read_until("SIGTERM passed on to all tasks; a second one kills all tasks")
     fifo.write_text("the last export is done")
     assert job.finish() == 128 + signal.SIGTERM
     assert job.of("ps:0")[-1] == "stopped"
@@ -572,7 +572,7 @@ def test_parameter_servers_that_never_return_are_stopped_when_the_work_is_done(s
     job = start(config(chief=1, worker=1, ps=2), "--grace-secs", "0.3", *python(code))
     pids = [int(match[1]) for match in job.read_until(r"pid (\d+)", times=4)]
     assert job.finish() == 0
-    assert job.of("launch")[2:] == ["the work is done; stopping ps:0, ps:1, still running"]
+    assert job.of("launch")[2:] == ["the work is done; still running, so stopped: ps:0, ps:1"]
     wait_until_gone(pids)
 
 
@@ -607,8 +607,8 @@ def test_a_machine_with_parameter_servers_only_waits_for_them(start, config):
     assert job.finish() == 0
     assert job.of("ps:0") == job.of("ps:1") == ["returned"]
     assert job.of("launch") == [
-        "starting ps:0, ps:1; 1 more belong to other machines",
-        "how it goes: autodist-saved status 192.0.2.7:42002",
+        "starting ps:0, ps:1; 1 more run on other machines",
+        "to watch the job: autodist-saved status 192.0.2.7:42002",
     ]
 
 
@@ -619,7 +619,7 @@ def test_a_cluster_of_other_machines_is_refused_by_name():
     with pytest.raises(LaunchError) as caught:
         launch(Cluster({"worker": ("192.0.2.7:4000",), "ps": ("192.0.2.8:4000",)}), ["true"])
     message = str(caught.value)
-    assert "CONFIG: its tasks belong to 192.0.2.7, 192.0.2.8, and this machine is " in message
+    assert "CONFIG: its tasks run on 192.0.2.7, 192.0.2.8, and this machine is " in message
     assert os.uname().nodename in message
     assert "fix: run the command on those machines" in message
 
