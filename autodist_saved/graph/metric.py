@@ -8,8 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from autodist_saved.errors import Problem
-
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+from autodist_saved.tf_internals.graph_walk import placeholders_behind
 
 
 def metric_problems(name: str, value: Any, graph: tf.Graph) -> Iterator[Problem]:
@@ -34,20 +33,9 @@ def metric_problems(name: str, value: Any, graph: tf.Graph) -> Iterator[Problem]
         yield Problem(place, f"its value is {tensor.dtype.name}, which is no number", "give BestBy a number")
     if tensor.shape.rank:
         yield Problem(place, f"its value has the shape {tensor.shape}", "give BestBy a scalar, such as its mean")
-    if unfed := sorted(operation.name for operation in _behind(tensor) if operation.type in _PLACEHOLDERS):
+    if unfed := [placeholder.name for placeholder in placeholders_behind(tensor.op)]:
         yield Problem(
             place,
             f"it needs placeholders, and nobody feeds them: {', '.join(unfed)}",
             "give BestBy a function of the session instead, which runs the tensor and feeds them",
         )
-
-
-def _behind(tensor: tf.Tensor) -> set[tf.Operation]:
-    """All ops that computing a tensor takes."""
-    waiting, seen = [tensor.op], {tensor.op}
-    while waiting:
-        operation = waiting.pop()
-        before = {one.op for one in operation.inputs} | set(operation.control_inputs)
-        waiting.extend(before - seen)
-        seen |= before
-    return seen

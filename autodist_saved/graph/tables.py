@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, data_inputs, node_of, unused
-from autodist_saved.graph.reach import Reach, Spot
+from autodist_saved.graph.graph_def.body import Body, unused
+from autodist_saved.graph.graph_def.reach import Reach, Spot
+from autodist_saved.tf_internals.graph_walk import data_inputs, node_of
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +55,18 @@ def drop_unneeded_tables(
         initializers: names of the operations that fill tables.
     """
     fills = {node_of(name) for name in initializers} & body.nodes.keys()
-    groups = body.groups(map(node_of, main_ops))
-    members = {node_of(name) for group in groups for name in body.nodes[group].input} - fills - set(groups)
-    needed = _needed(body, [*roots, *members], fills)
+    groups, members = body.groups(main_ops)
+    needed = _needed(body, {*roots, *(set(members) - fills)}, fills)
     for group in groups:
         node = body.nodes[group]
         node.input[:] = [name for name in node.input if node_of(name) not in fills - needed]
 
 
-def _needed(body: Body, roots: Sequence[str], fills: set[str]) -> set[str]:
+def _needed(body: Body, roots: Set[str], fills: Set[str]) -> set[str]:
     """Those that fill a table which is needed: by the roots, or by what fills another such table."""
     needed: set[str] = set()
     while True:
-        kept = body.behind([*map(node_of, roots), *needed])
+        kept = body.behind(roots | needed)
         found = {name for name in fills if (inputs := data_inputs(body.nodes[name])) and node_of(inputs[0]) in kept}
         if found <= needed:
             return needed

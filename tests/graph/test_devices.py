@@ -11,7 +11,8 @@ from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import GraphError, SignatureError
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.devices import clear_devices, mend_colocation
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.graph.graph_def.devices import clear_devices
 from autodist_saved.graph.meta_graph_builder import describe
 from tests.support.meta_graphs import request
 
@@ -168,7 +169,7 @@ def test_colocation_with_a_node_that_is_gone_is_cleared_and_other_colocation_kep
     graph_def = graph_pb2.GraphDef()
     for name, groups in (("a", [b"loc:@gone"]), ("b", [b"loc:@a", b"loc:@gone"]), ("c", [b"loc:@a"])):
         graph_def.node.add(name=name, op="NoOp").attr["_class"].list.s.extend(groups)
-    mend_colocation(graph_def)
+    Body(graph_def).mend_colocation()
     assert [list(node.attr["_class"].list.s) if "_class" in node.attr else None for node in graph_def.node] == [
         None,
         [b"loc:@a"],

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved.graph.checks.nondeterminism import nondeterministic_signatures
 from autodist_saved.graph.meta_graph_builder import describe
-from autodist_saved.graph.nondeterminism import doubts
 from tests.support.meta_graphs import request
 
 
@@ -21,8 +21,8 @@ def noisy(x: tf.Tensor) -> tf.Tensor:
 
 def found(graph: tf.Graph, x: tf.Tensor, y: tf.Tensor, **arguments: Any) -> dict[str, str]:
     signatures = {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}
-    saver = v1.train.Saver(allow_empty=True)
-    return doubts(describe(request(graph, signatures=signatures, saver=saver, **arguments)).proto)
+    wanted = request(graph, signatures=signatures, saver=v1.train.Saver(allow_empty=True), **arguments)
+    return nondeterministic_signatures(describe(wanted).proto)
 
 
 def variable(x: tf.Tensor) -> tf.Tensor:
@@ -104,4 +104,4 @@ def test_a_node_that_is_a_call_is_what_its_function_does(graph: tf.Graph) -> Non
             if node.op.endswith("PartitionedCall"):
                 node.op = node.attr["f"].func.name
                 node.attr.clear()
-        assert (doubts(proto) == {}) is steady
+        assert (nondeterministic_signatures(proto) == {}) is steady

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorflow.core.framework import graph_pb2
 
-from autodist_saved.graph.prune import prune
+from autodist_saved.graph.graph_def.prune import prune
 
 
 def graph_with_functions() -> graph_pb2.GraphDef:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from tensorflow.python.framework import op_def_registry
 
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.checks.random_ops import RANDOM_OPS
 from autodist_saved.graph.meta_graph_builder import describe
 from tests.support.meta_graphs import request
-
-_SOUND_RANDOM = re.compile(
-    "Random|Rng|Sample|Multinomial|Shuffle|Normal|Uniform|Poisson|Gamma|Bernoulli|Binomial|Noise|Dropout"
-)
-_DRAW_NOTHING = re.compile("Dataset|Queue|RandomSeedGenerator|RngSkip|StatelessRandomGetAlg|AllCandidateSampler")
 
 
 def predict(x: tf.Tensor, y: tf.Tensor) -> Any:
@@ -92,9 +84,3 @@ def test_a_graph_for_training_may_be_random(graph: tf.Graph, caplog: pytest.LogC
     x = v1.placeholder(tf.float32, [])
     signatures = {"p": predict(x, tf.nn.dropout(x, 0.5))}
     assert not warned(graph, caplog, signatures=signatures, tags=["train"])
-
-
-def test_every_random_op_of_tensorflow_is_known() -> None:
-    stateful = {name for name in dir(tf.raw_ops) if (op := op_def_registry.get(name)) and op.is_stateful}
-    random = {name for name in stateful if _SOUND_RANDOM.search(name) and not _DRAW_NOTHING.search(name)}
-    assert random == RANDOM_OPS

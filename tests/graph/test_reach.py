@@ -5,7 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
+from autodist_saved.graph.graph_def.reach import Reach, Spot, all_ops
+from autodist_saved.graph.graph_def.signature_defs import is_for_users
 
 
 def test_inputs_control_inputs_and_nothing_else_are_reached(graph: tf.Graph) -> None:

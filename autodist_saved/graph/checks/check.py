@@ -16,10 +16,11 @@ from autodist_saved.graph.checks.foreign_ops import (
 from autodist_saved.graph.checks.placeholders import placeholder_problems
 from autodist_saved.graph.checks.random_ops import warn_of_random_ops
 from autodist_saved.graph.checks.reassigned import reassigned_problems
+from autodist_saved.graph.checks.runs import Runs
 from autodist_saved.graph.checks.size import size_problems
 from autodist_saved.graph.checks.sources import source_problems
 from autodist_saved.graph.checks.unsaved import unsaved_problems
-from autodist_saved.graph.devices import device_problems, kept_device_problems
+from autodist_saved.graph.graph_def.devices import device_problems, kept_device_problems
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +46,14 @@ def check(
     Raises:
         GraphError: a loader could not use it; all problems at once.
     """
+    runs = Runs(meta_graph)
     refused = [
-        *foreign_op_problems(meta_graph, custom_ops),
-        *python_op_problems(meta_graph, custom_ops),
+        *foreign_op_problems(runs, custom_ops),
+        *python_op_problems(runs, custom_ops),
         *size_problems(meta_graph, beside_bytes),
     ]
-    doubtful = [*python_train_op_problems(meta_graph, custom_ops), *reassigned_problems(meta_graph)]
-    unanswered = [
-        *placeholder_problems(meta_graph),
-        *unsaved_problems(meta_graph),
-        *source_problems(meta_graph),
-    ]
+    doubtful = [*python_train_op_problems(runs, custom_ops), *reassigned_problems(runs)]
+    unanswered = [*placeholder_problems(runs), *unsaved_problems(runs), *source_problems(runs)]
     (refused if serving else doubtful).extend(unanswered)
     if devices_cleared:
         refused += device_problems(meta_graph.graph_def)
@@ -70,4 +68,4 @@ def check(
                 "the graph can be written, but not all of it will work as it does here once it is loaded", doubtful
             ),
         )
-    warn_of_random_ops(meta_graph)
+    warn_of_random_ops(runs)

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import GraphError, Problem
-from autodist_saved.graph.reach import all_ops
+from autodist_saved.graph.graph_def.reach import all_ops
 
 MAX_BYTES = 2**31 - 1
 _SHOWN = 5

@@ -13,14 +13,14 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import attr_value_pb2, graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import functions_in, unused
-from autodist_saved.graph.reach import Spot, all_ops
+from autodist_saved.graph.graph_def.body import unused
+from autodist_saved.graph.graph_def.reach import Spot, all_ops
+from autodist_saved.tf_internals.graph_walk import functions_in
 
 Devices = bool | Literal["cluster"]
 """What is cleared: all devices (True), job, replica and task alone (``"cluster"``), or nothing (False)."""
 DEVICES: tuple[Devices, ...] = (True, "cluster", False)
 
-_COLOCATION = b"loc:@"
 _TASK = b"/job:"
 # Text, and no placement: TensorFlow makes names of tables out of ``str(tensor)``, which tells the device.
 _RESOURCE_NAMES = ("container", "shared_name")
@@ -43,24 +43,6 @@ def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
     for _, attributes in _all_attributes(graph_def):
         for key, attribute in attributes.items():
             _clear_attribute(key, attribute)
-
-
-def mend_colocation(graph_def: graph_pb2.GraphDef) -> None:
-    """Remove colocation with nodes that are not in the graph, which TensorFlow would refuse to import.
-
-    Within functions it does not mind.
-    """
-    names = {node.name.encode() for node in graph_def.node}
-    for node in graph_def.node:
-        if "_class" not in node.attr:
-            continue
-        groups = node.attr["_class"].list.s
-        kept = [group for group in groups if not group.startswith(_COLOCATION) or group[len(_COLOCATION) :] in names]
-        if len(kept) < len(groups):
-            del groups[:]
-            groups.extend(kept)
-            if not kept:
-                del node.attr["_class"]
 
 
 def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:

@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
 
-from autodist_saved.graph.body import Body, Node, as_dtype, node_of, renamed
+from autodist_saved.graph.graph_def.body import Body, as_dtype, renamed
 from autodist_saved.plan import Shape
-
-VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+from autodist_saved.tf_internals.graph_walk import Node, node_of
 
 
 def known_shape(variable: Node) -> Shape | None:

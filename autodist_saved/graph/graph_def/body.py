@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from graphlib import TopologicalSorter
+from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2
 
 from autodist_saved.tf_internals import private_api
-
-Node: TypeAlias = node_def_pb2.NodeDef
-
-# What hands its first input on as it is.
-PASSES_ON = frozenset({"Identity", "Enter", "Switch"})
+from autodist_saved.tf_internals.graph_walk import Node, is_control, node_of, walk
+from autodist_saved.tf_internals.op_types import ENTERS, NEXT_ITERATIONS, PASS_THROUGH
 
 _COLOCATION = "loc:@"
-
-
-def node_of(name: str) -> str:
-    """The node that an input names: ``a`` of ``a``, ``a:1``, ``a:output:0`` and ``^a``."""
-    return name.removeprefix("^").partition(":")[0]
-
-
-def is_control(name: str) -> bool:
-    """Whether an input is only waited for."""
-    return name.startswith("^")
-
-
-def data_inputs(node: Node) -> list[str]:
-    """The inputs of a node that it takes values of."""
-    return [name for name in node.input if not is_control(name)]
-
-
-def called_functions(node: Node) -> Iterator[Any]:
-    """What names functions in the attributes of a node, in the order of the attributes' names."""
-    for _, value in sorted(node.attr.items()):
-        yield from functions_in(value)
-
-
-def functions_in(attribute: attr_value_pb2.AttrValue) -> Iterator[Any]:
-    """The ``NameAttrList`` of each function that an attribute names."""
-    match attribute.WhichOneof("value"):
-        case "func":
-            yield attribute.func
-        case "list":
-            yield from attribute.list.func
 
 
 def unused(name: str, names: Iterable[str]) -> str:
@@ -86,6 +55,16 @@ class Body:
         number = output.rpartition(":")[2]
         return self.nodes.get(node), int(number) if number.isdecimal() else 0
 
+    def origin(self, tensor: str) -> tuple[Node | None, int]:
+        """The source of an input before all nodes that only pass it on."""
+
+        def passed_on(tensor: str) -> Iterable[str]:
+            node, _ = self.source(tensor)
+            return node.input[:1] if node is not None and node.op in PASS_THROUGH else ()
+
+        *_, first = walk([tensor], passed_on)
+        return self.source(first)
+
     def add(self, op: str, name: str, inputs: Iterable[str], **attributes: Any) -> Node:
         """Add a node of a free name."""
         node = self._protos.add(op=op, name=unused(name, self.nodes), input=list(inputs))
@@ -96,23 +75,30 @@ class Body:
 
     def value(self, tensor: str) -> Any:
         """The array of a tensor that is a constant; None for any other."""
-        node = self.origin(tensor)
+        node, _ = self.origin(tensor)
         if node is None or node.op != "Const":
             return None
         return tf.make_ndarray(node.attr["value"].tensor)
-
-    def origin(self, tensor: str) -> Node | None:
-        """The node that an input comes from, past those that hand it on; None for an argument of the function."""
-        node, _ = self.source(tensor)
-        while node is not None and node.op in PASSES_ON:
-            node, _ = self.source(node.input[0])
-        return node
 
     def rank(self, tensor: str) -> int | None:
         """How many dimensions a tensor has, where the graph tells."""
         node, number = self.source(tensor)
         shapes = () if node is None else node.attr["_output_shapes"].list.shape
         return tf.TensorShape(shapes[number]).rank if number < len(shapes) else None
+
+    def behind(self, roots: Iterable[str], follows: Callable[[str], bool] | None = None) -> set[str]:
+        """Names of the nodes that tensors and operations need, their own nodes included.
+
+        Args:
+            roots: names of the tensors and operations; those that are not in the body are passed over.
+            follows: returns whether an input is needed; all are by default.
+        """
+
+        def inputs(name: str) -> Iterable[str]:
+            names = self.nodes[name].input
+            return self._nodes_of(names if follows is None else filter(follows, names))
+
+        return set(walk(self._nodes_of(roots), inputs))
 
     def keep(self, names: Iterable[str]) -> None:
         """Leave out all nodes but these, and stop waiting for those that are gone."""
@@ -126,70 +112,81 @@ class Body:
         self._protos.extend(protos)
         self.nodes = {node.name: node for node in self._protos}
 
+    def prune(self, roots: Iterable[str], follows: Callable[[str], bool] | None = None) -> None:
+        """Leave out all nodes but those that are needed. The arguments are those of :meth:`behind`."""
+        self.keep(self.behind(roots, follows))
+
     def rename(self, new_names: Mapping[str, str]) -> None:
         """Give nodes, or arguments of the function, other names; end colocation with what is not in the body."""
+        former = list(self.nodes)
         for node in self._protos:
             node.name = new_names.get(node.name, node.name)
             node.input[:] = [renamed(name, new_names) for name in node.input]
-        groups = {f"{_COLOCATION}{name}": f"{_COLOCATION}{new_names.get(name, name)}" for name in self.nodes}
         self.nodes = {node.name: node for node in self._protos}
+        self._colocate({name: new_names.get(name, name) for name in former})
+
+    def mend_colocation(self) -> None:
+        """End colocation with nodes that are not in the body. TensorFlow refuses to import a graph that has some."""
+        self._colocate({name: name for name in self.nodes})
+
+    def _colocate(self, names: Mapping[str, str]) -> None:
+        """``names``: what the nodes of the body are called now, by what colocation calls them."""
+        groups = {f"{_COLOCATION}{name}": f"{_COLOCATION}{new_name}" for name, new_name in names.items()}
         for node in self._protos:
-            classes = [tf.compat.as_text(group) for group in node.attr["_class"].list.s]
-            classes = [groups.get(name, name) for name in classes if name in groups or _COLOCATION not in name]
-            node.attr["_class"].list.s[:] = map(tf.compat.as_bytes, classes)
+            if "_class" not in node.attr:
+                continue
+            former = [tf.compat.as_text(group) for group in node.attr["_class"].list.s]
+            classes = [
+                groups.get(name, name) for name in former if name in groups or not name.startswith(_COLOCATION)
+            ]
             if not classes:
                 del node.attr["_class"]
+            elif classes != former:
+                node.attr["_class"].list.s[:] = map(tf.compat.as_bytes, classes)
 
-    def behind(self, roots: Iterable[str], follows: Callable[[Node, str], bool] = lambda *_: True) -> set[str]:
-        """Names of the nodes that these nodes need, themselves included. ``follows``: whether an input is needed."""
-        waiting = [name for name in roots if name in self.nodes]
-        seen = set(waiting)
-        while waiting:
-            node = self.nodes[waiting.pop()]
-            before = {node_of(name) for name in node.input if follows(node, name)} & self.nodes.keys()
-            waiting.extend(before - seen)
-            seen |= before
-        return seen
+    def groups(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Take apart the groups that operations are: what ``tf.group`` makes.
 
-    def groups(self, names: Iterable[str]) -> list[str]:
-        """The groups of operations that operations are, or consist of: what ``tf.group`` makes."""
-        waiting, found = list(names), list[str]()
-        while waiting:
-            node = self.nodes.get(waiting.pop())
-            if node is not None and node.op == "NoOp" and node.name not in found:
-                found.append(node.name)
-                waiting.extend(node_of(name) for name in node.input if is_control(name))
-        return found
+        Args:
+            names: of the operations; those that are not in the body are passed over.
+
+        Returns:
+            the groups, and the operations that they consist of, or that are none.
+        """
+
+        def members(name: str) -> Iterable[str]:
+            node = self.nodes[name]
+            return self._nodes_of(filter(is_control, node.input)) if node.op == "NoOp" else ()
+
+        found = list(walk(self._nodes_of(names), members))
+        groups = [name for name in found if self.nodes[name].op == "NoOp"]
+        return groups, [name for name in found if self.nodes[name].op != "NoOp"]
 
     def in_order(self) -> list[Node]:
         """The nodes, each after those whose outputs it takes; but where a loop goes around."""
-        ordered: dict[str, Node] = {}
-        opened: set[str] = set()
-        waiting = list(reversed(self.nodes))
-        while waiting:
-            node = self.nodes[waiting[-1]]
-            before = [] if node.name in opened else [node_of(name) for name in node.input]
-            opened.add(node.name)
-            before = [
-                name
-                for name in before
-                if name in self.nodes and name not in opened and self.nodes[name].op != "NextIteration"
-            ]
-            if before:
-                waiting.extend(before)
-                continue
-            ordered.setdefault(waiting.pop(), node)
-        return list(ordered.values())
+        inputs = {
+            name: [before for before in self._nodes_of(node.input) if self.nodes[before].op not in NEXT_ITERATIONS]
+            for name, node in self.nodes.items()
+        }
+        return [self.nodes[name] for name in TopologicalSorter(inputs).static_order()]
 
     def in_loops(self) -> set[str]:
-        """Names of the nodes inside loops of TensorFlow's first control flow: between Enter and Exit."""
-        inside: set[str] = set()
-        for node in self.in_order():
-            if node.op == "Enter" or any(
-                node_of(name) in inside and self.nodes[node_of(name)].op != "Exit" for name in node.input
-            ):
-                inside.add(node.name)
-        return inside
+        """Names of the nodes in loops of TensorFlow's first control flow, and of all that follow a loop.
+
+        What follows a loop may be in a loop around it.
+        """
+        entries = [node.name for node in self.nodes.values() if node.op in ENTERS]
+        if not entries:
+            return set()
+        users = defaultdict[str, list[str]](list)
+        for node in self.nodes.values():
+            for name in node.input:
+                users[node_of(name)].append(node.name)
+        return set(walk(entries, lambda name: users[name]))
+
+    def _nodes_of(self, names: Iterable[str]) -> list[str]:
+        """The nodes that inputs name, those that are in the body."""
+        return [node for node in map(node_of, names) if node in self.nodes]
 
 
 def renamed(name: str, new_names: Mapping[str, str]) -> str:
