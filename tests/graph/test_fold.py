@@ -177,6 +177,19 @@ def test_rows_of_a_piece_are_looked_up_one_by_one(
     served(x, tf.map_fn(lambda number: tf.gather(pieces[1], number % 3), x, tf.float32), tmp_path / "model")
 
 
+def test_rows_that_a_loop_has_counted_are_looked_up_in_the_loop_around_it(
+    graph: tf.Graph, tmp_path: Path, use_resource: bool, control_flow: str
+) -> None:
+    x, pieces = ids(), list(table(use_resource=use_resource))
+
+    def add_rows(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        _, rows = v1.while_loop(lambda j, _: j < 2, lambda j, rows: (j + 1, (rows + 1) % 3), [0, x % 3])
+        return i + 1, total + tf.gather(pieces[1], tf.identity(rows))
+
+    _, total = v1.while_loop(lambda i, _: i < 3, add_rows, [0, tf.zeros([tf.size(x), COLUMNS])])
+    served(x, total, tmp_path / "model")
+
+
 @pytest.mark.parametrize("feed", [IDS, IDS[:2]], ids=["one branch", "the other branch"])
 def test_pieces_are_folded_in_loops_and_branches(
     graph: tf.Graph, tmp_path: Path, use_resource: bool, control_flow: str, feed: Any

@@ -84,6 +84,19 @@ def test_variables_that_are_not_saved(told: Told, x: tf.Tensor, use_resource: bo
     assert not told({"x": x}, x * saved, saver=saver)
 
 
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_a_variable_that_is_assigned_in_a_branch_of_the_graph_itself(
+    told: Told, x: tf.Tensor, use_resource: bool
+) -> None:
+    v1.disable_control_flow_v2()
+    try:
+        bias = v1.get_variable("bias", [], use_resource=use_resource, collections=["local_variables"])
+        assigned = v1.cond(tf.constant(True), lambda: bias.assign(1.0), lambda: tf.identity(bias)).op
+    finally:
+        v1.enable_control_flow_v2()
+    assert not told({"x": x}, x + bias, main_op=assigned)
+
+
 def test_variables_of_the_train_op_that_are_not_saved(told: Told, x: tf.Tensor) -> None:
     saved, step = v1.get_variable("saved", []), v1.get_variable("step", [])
     text = told({"x": x}, x * saved, saver=v1.train.Saver([saved]), train_op=step.assign_add(1.0))

@@ -65,6 +65,10 @@ class Body:
         *_, first = walk([tensor], passed_on)
         return self.source(first)
 
+    def nodes_of(self, names: Iterable[str]) -> list[str]:
+        """The nodes that inputs name, those that are in the body."""
+        return [node for node in map(node_of, names) if node in self.nodes]
+
     def add(self, op: str, name: str, inputs: Iterable[str], **attributes: Any) -> Node:
         """Add a node of a free name."""
         node = self._protos.add(op=op, name=unused(name, self.nodes), input=list(inputs))
@@ -96,9 +100,9 @@ class Body:
 
         def inputs(name: str) -> Iterable[str]:
             names = self.nodes[name].input
-            return self._nodes_of(names if follows is None else filter(follows, names))
+            return self.nodes_of(names if follows is None else filter(follows, names))
 
-        return set(walk(self._nodes_of(roots), inputs))
+        return set(walk(self.nodes_of(roots), inputs))
 
     def keep(self, names: Iterable[str]) -> None:
         """Leave out all nodes but these, and stop waiting for those that are gone."""
@@ -156,16 +160,16 @@ class Body:
 
         def members(name: str) -> Iterable[str]:
             node = self.nodes[name]
-            return self._nodes_of(filter(is_control, node.input)) if node.op == "NoOp" else ()
+            return self.nodes_of(filter(is_control, node.input)) if node.op == "NoOp" else ()
 
-        found = list(walk(self._nodes_of(names), members))
+        found = list(walk(self.nodes_of(names), members))
         groups = [name for name in found if self.nodes[name].op == "NoOp"]
         return groups, [name for name in found if self.nodes[name].op != "NoOp"]
 
     def in_order(self) -> list[Node]:
         """The nodes, each after those whose outputs it takes; but where a loop goes around."""
         inputs = {
-            name: [before for before in self._nodes_of(node.input) if self.nodes[before].op not in NEXT_ITERATIONS]
+            name: [before for before in self.nodes_of(node.input) if self.nodes[before].op not in NEXT_ITERATIONS]
             for name, node in self.nodes.items()
         }
         return [self.nodes[name] for name in TopologicalSorter(inputs).static_order()]
@@ -183,10 +187,6 @@ class Body:
             for name in node.input:
                 users[node_of(name)].append(node.name)
         return set(walk(entries, lambda name: users[name]))
-
-    def _nodes_of(self, names: Iterable[str]) -> list[str]:
-        """The nodes that inputs name, those that are in the body."""
-        return [node for node in map(node_of, names) if node in self.nodes]
 
 
 def renamed(name: str, new_names: Mapping[str, str]) -> str:
