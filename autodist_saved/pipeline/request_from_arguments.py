@@ -11,9 +11,9 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, SaverRequiredError, SignatureError
 from autodist_saved.graph.arguments import taken
-from autodist_saved.graph.devices import Devices
 from autodist_saved.graph.examples import Examples
 from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.signature_map import check_signature_map
 from autodist_saved.pipeline.moving_averages import MovingAverages
