@@ -86,7 +86,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them out")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
-        self._export_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
+        self._given_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None
@@ -344,9 +344,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             self.abandon()
             raise error
         path = os.fsencode(self._export.publish(as_text=as_text))
-        if self._export_dir is None:
+        if self._given_dir is None:
             return path
-        joined: bytes = tf.io.gfile.join(self._export_dir, path.rpartition(b"/")[2])
+        joined: bytes = tf.io.gfile.join(self._given_dir, path.rpartition(b"/")[2])
         return joined
 
     def abandon(self) -> None:
