@@ -15,11 +15,11 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, UsageError
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.signature_map import check_built
 from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.meta_graph_builder import GraphDescription
-from autodist_saved.graph.signature_map import check_built
 from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions

@@ -13,10 +13,11 @@ import tensorflow.compat.v1 as v1
 from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.warmup import WARMUP_FILE, warmup_file
 from autodist_saved.graph.checks.size import large_graphs_refused
 from autodist_saved.graph.description import Description, MetaGraph
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
 from autodist_saved.graph.graph_def.body import Body
 from autodist_saved.graph.graph_def.devices import clear_devices
 from autodist_saved.graph.own_ops import export_meta_graph, with_saver
@@ -26,7 +27,6 @@ from autodist_saved.graph.restored import restored
 from autodist_saved.graph.serving.collection_defs import asset_names
 from autodist_saved.graph.serving.serving_graph import serving_graph
 from autodist_saved.graph.tables import collected_main_ops, fill_tables
-from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
 from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.graph_walk import placeholders_behind
 

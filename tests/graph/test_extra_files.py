@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autodist_saved.graph.extra_files import extra_file_problems
+from autodist_saved.graph.arguments.extra_files import extra_file_problems
 
 
 def test_files_in_directories_and_contents_are_welcome() -> None:

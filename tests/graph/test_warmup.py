@@ -13,8 +13,8 @@ import tensorflow.compat.v1 as v1
 from tensorflow_serving.apis import prediction_log_pb2
 
 from autodist_saved.errors import SignatureError
+from autodist_saved.graph.arguments.warmup import warmup_problems
 from autodist_saved.graph.meta_graph_builder import describe
-from autodist_saved.graph.warmup import warmup_problems
 from tests.support.meta_graphs import request
 
 FILE = "tf_serving_warmup_requests"

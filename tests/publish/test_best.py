@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import ExportError, SignatureError, UsageError
-from autodist_saved.graph.metric import metric_problems
+from autodist_saved.graph.arguments.metric import metric_problems
 from autodist_saved.periodic.export_thread import ExportThread
 from autodist_saved.publish.manifest import read_manifest
 

@@ -24,7 +24,7 @@ _MAPS = {
 }
 
 
-def taken(name: str, value: Any) -> tuple[Any, list[Problem]]:
+def tuple_or_dict(name: str, value: Any) -> tuple[Any, list[Problem]]:
     """An argument as a tuple or a ``dict`` of its own, and what is wrong with it; it is empty then."""
     if name in _MAPS:
         if isinstance(value, Mapping) or (not isinstance(value, tf.Tensor) and not value):

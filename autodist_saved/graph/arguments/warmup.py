@@ -17,7 +17,7 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.errors import Problem
-from autodist_saved.graph.examples import Examples, example_problems, is_list, tensor_proto
+from autodist_saved.graph.arguments.examples import Examples, example_problems, is_list, tensor_proto
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MAX_REQUESTS = 1000  # Serving does not load a model that has more
