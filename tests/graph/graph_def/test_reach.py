@@ -6,7 +6,6 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.graph.graph_def.reach import Reach, Spot, all_ops
-from autodist_saved.graph.graph_def.signature_defs import is_for_users
 
 
 def test_inputs_control_inputs_and_nothing_else_are_reached(graph: tf.Graph) -> None:
@@ -54,9 +53,3 @@ def test_functions_are_reached_through_functions(graph: tf.Graph) -> None:
     assert deep in reached
     assert str(deep) == f"'deep' of function {deep.function!r}"
     assert Spot("elsewhere") not in reached
-
-
-def test_tensorflows_own_signatures_are_told_from_those_of_users() -> None:
-    assert is_for_users("serving_default")
-    assert not is_for_users("__saved_model_train_op")
-    assert not is_for_users("__saved_model_init_op")

@@ -11,7 +11,6 @@ from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import GraphError, SignatureError
 from autodist_saved.graph.checks.check import check
-from autodist_saved.graph.graph_def.body import Body
 from autodist_saved.graph.graph_def.devices import clear_devices
 from autodist_saved.graph.meta_graph_builder import describe
 from tests.support.meta_graphs import request
@@ -163,26 +162,3 @@ def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Grap
     check(proto, devices_cleared=True)
     (node,) = proto.graph_def.node
     assert node.attr["value"].tensor.string_val == [b"/job:ps/task:0"]
-
-
-def test_colocation_with_a_node_that_is_gone_is_cleared_and_other_colocation_kept() -> None:
-    graph_def = graph_pb2.GraphDef()
-    for name, groups in (("a", [b"loc:@gone"]), ("b", [b"loc:@a", b"loc:@gone"]), ("c", [b"loc:@a"])):
-        graph_def.node.add(name=name, op="NoOp").attr["_class"].list.s.extend(groups)
-    Body(graph_def).mend_colocation()
-    assert [list(node.attr["_class"].list.s) if "_class" in node.attr else None for node in graph_def.node] == [
-        None,
-        [b"loc:@a"],
-        [b"loc:@a"],
-    ]
-
-
-def test_colocation_is_mended_where_devices_are_kept(graph: tf.Graph) -> None:
-    with tf.name_scope("ours") as scope:
-        hidden = tf.constant(1, name="hidden")
-    v1.add_to_collection("scopes", scope)
-    with v1.colocate_with(hidden):
-        tf.constant(1, name="kept")
-    proto = describe(request(graph, clear_devices=False), "scopes").proto
-    with tf.Graph().as_default():
-        tf.import_graph_def(proto.graph_def, name="")
