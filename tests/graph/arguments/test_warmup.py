@@ -104,9 +104,9 @@ def test_everything_that_is_wrong_is_told_at_once(graph: tf.Graph, signatures: A
         "classify": [{"inputs": [b"no example"]}, {"inputs": []}],
     }
     with pytest.raises(SignatureError) as caught:
-        describe(request(graph, tags="serve", signatures=signatures, warmup=warmup))
+        describe(request(graph, clear_devices="some", signatures=signatures, warmup=warmup))
     problems = {problem.place: problem.what for problem in caught.value.problems}
-    assert problems.pop("tags"), "other problems of the meta graph are told with them"
+    assert problems.pop("clear_devices"), "other problems of the meta graph are told with them"
     assert "text" in problems.pop("warmup['predict'][4]['x']")
     assert "Error parsing message" in problems.pop("warmup['classify'][0]['inputs']")
     assert problems == {
