@@ -160,7 +160,7 @@ class Body:
 
         def members(name: str) -> Iterable[str]:
             node = self.nodes[name]
-            return self.nodes_of(filter(is_control, node.input)) if node.op == "NoOp" else ()
+            return self.nodes_of(node.input) if node.op == "NoOp" else ()
 
         found = list(walk(self.nodes_of(names), members))
         groups = [name for name in found if self.nodes[name].op == "NoOp"]
