@@ -1,4 +1,4 @@
-"""Example inputs of signatures, and whether they fit."""
+"""Example inputs of signatures, and whether they fit the signatures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from google.protobuf.message import DecodeError
 from autodist_saved.errors import Problem
 
 Examples = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By signature: example requests, each with an array for every input."""
+"""By signature: example requests. Each has an array for every input, by the input's name."""
 
 
 def tensor_proto(value: Any, info: Any) -> Any:
-    """A value for a ``TensorInfo``, as ``TensorProto``. Raises ``TypeError`` or ``ValueError`` if it does not fit."""
+    """Convert a value into a ``TensorProto`` of a ``TensorInfo``'s dtype.
+
+    Raises:
+        TypeError, ValueError: dtype or shape do not fit, or the tensor is not dense.
+    """
     if info.WhichOneof("encoding") != "name":
         raise TypeError("only dense tensors can be given")
     dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
@@ -36,13 +40,13 @@ def example_problems(
         value, signature.inputs[name]
     ),
 ) -> Iterator[Problem]:
-    """All that is wrong with examples.
+    """Yield all that is wrong with examples.
 
     Args:
-        argument: the name under which they were given.
-        examples: what was given.
+        argument: name of the user's argument, for messages.
+        examples: its value.
         signatures: ``SignatureDef`` by name.
-        fit: called with a signature, the name of an input and its value; raises ``TypeError``, ``ValueError`` or
+        fit: called with a signature, the name of an input and its value. Raises ``TypeError``, ``ValueError`` or
             ``DecodeError`` where these do not fit.
     """
     for key, requests in examples.items():
@@ -51,14 +55,14 @@ def example_problems(
             known = ", ".join(sorted(signatures)) or "none"
             yield Problem(place, "there is no such signature", f"the signatures of this meta graph are: {known}")
         elif not is_list(requests):
-            yield Problem(place, "this is no list of requests", "give a list with one dictionary for each request")
+            yield Problem(place, "this is not a list of requests", "give a list with one dictionary for each request")
         else:
             for number, inputs in enumerate(requests):
                 yield from _input_problems(f"{place}[{number}]", signatures[key], inputs, fit)
 
 
 def is_list(requests: object) -> bool:
-    """Whether the examples of a signature are a list of some kind."""
+    """Whether the examples of a signature are a sequence."""
     return isinstance(requests, Sequence) and not isinstance(requests, str | bytes)
 
 
@@ -66,7 +70,7 @@ def _input_problems(
     place: str, signature: Any, inputs: object, fit: Callable[[Any, str, Any], object]
 ) -> Iterator[Problem]:
     if not isinstance(inputs, Mapping):
-        yield Problem(place, "this is no dictionary", "give an array for each input, by its name")
+        yield Problem(place, "this is not a dictionary", "give an array for each input, by its name")
         return
     missing = signature.inputs.keys() - signature.defaults.keys() - inputs.keys()
     for name in sorted(missing):

@@ -1,4 +1,4 @@
-"""Files that users put beside a model: into ``assets.extra/``, which TensorFlow leaves alone."""
+"""Files that users put into ``assets.extra/``, beside a model. TensorFlow does not read them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from autodist_saved.errors import Problem
 
 OUR_DIRECTORY = "autodist_saved"
 ExtraFiles = Mapping[str, str | os.PathLike[str] | bytes]
-"""By path below ``assets.extra/``: the file to copy, or the contents."""
+"""By path below ``assets.extra/``: the file to copy, or its contents as bytes."""
 
 
 def extra_file_problems(files: ExtraFiles, taken: Collection[str] = ()) -> Iterator[Problem]:
-    """What is wrong with files that are to be in ``assets.extra/``, where there are the files ``taken`` already."""
+    """Yield what is wrong with files for ``assets.extra/``, in which the files ``taken`` are already."""
     for name, origin in files.items():
         place = f"assets_extra[{name!r}]"
         if not _is_path_below(name):
             fix = "give a relative path such as 'schema/words.json'"
-            yield Problem(place, "this is no path of a file below assets.extra/", fix)
+            yield Problem(place, "this is not a path of a file below assets.extra/", fix)
             continue
         for what in _conflicts(PurePosixPath(name), files, taken):
             yield Problem(place, what, "choose another name")
@@ -29,7 +29,7 @@ def extra_file_problems(files: ExtraFiles, taken: Collection[str] = ()) -> Itera
 
 def _conflicts(path: PurePosixPath, files: ExtraFiles, taken: Collection[str]) -> Iterator[str]:
     if path.parts[0] == OUR_DIRECTORY:
-        yield f"{OUR_DIRECTORY}/ is for the manifest of the export"
+        yield f"{OUR_DIRECTORY}/ is reserved for the manifest of the export"
     if str(path) in taken:
         yield "another file has this name already"
     if any(path in PurePosixPath(other).parents for other in taken):
@@ -40,7 +40,7 @@ def _conflicts(path: PurePosixPath, files: ExtraFiles, taken: Collection[str]) -
 
 
 def _is_path_below(name: object) -> bool:
-    """Whether it is a relative path, written in the one way in which there is no step aside or up."""
+    """Whether it is a relative path in its normal form, without ``.`` and ``..``."""
     if not isinstance(name, str) or not name or "\0" in name:
         return False
     path = PurePosixPath(name)

@@ -1,4 +1,4 @@
-"""Lists and dictionaries as users give them: None for nothing, anything iterable, or something else by mistake."""
+"""Lists and dictionaries as users give them: None, anything iterable, or something else by mistake."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _MAPS = {
 
 
 def tuple_or_dict(name: str, value: Any) -> tuple[Any, list[Problem]]:
-    """An argument as a tuple or a ``dict`` of its own, and what is wrong with it; it is empty then."""
+    """Copy an argument into a tuple or a ``dict``. Returns it, and what is wrong with it; it is empty then."""
     if name in _MAPS:
         if isinstance(value, Mapping) or (not isinstance(value, tf.Tensor) and not value):
             return dict(value or {}), []
         kind, fix = _MAPS[name]
-        return {}, [Problem(name, f"{value!r} is no {kind}", fix)]
+        return {}, [Problem(name, f"{value!r} is not a {kind}", fix)]
     if value is None and name != "tags":
         return (), []
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | tf.Tensor):
         elements = tuple(value)
         return elements, _tag_problems(elements) if name == "tags" else []
     kind, fix = _LISTS[name]
-    return (), [Problem(name, f"{value!r} is no {kind}", fix)]
+    return (), [Problem(name, f"{value!r} is not a {kind}", fix)]
 
 
 def _tag_problems(tags: tuple[object, ...]) -> list[Problem]:
     return [
-        Problem(f"tags[{number}]", f"{tag!r} is no string", 'give for instance ["serve"]')
+        Problem(f"tags[{number}]", f"{tag!r} is not a string", 'give for instance ["serve"]')
         for number, tag in enumerate(tags)
         if not isinstance(tag, str | bytes)
     ]

@@ -1,4 +1,4 @@
-"""What of a metric can be known before a job trains: whether its tensor will be a number."""
+"""Metrics: whether the tensor of one will be a number. That can be known before the job trains."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from autodist_saved.tf_internals.graph_walk import placeholders_behind
 
 
 def metric_problems(name: str, value: Any, graph: tf.Graph) -> Iterator[Problem]:
-    """Why a tensor cannot be measured. What a function will return, nobody knows before.
+    """Yield why a metric's tensor is no number, or cannot be computed. A function is not called.
 
     Args:
-        name: of the metric.
-        value: a tensor, what ``Session.run`` takes for one, or a function.
-        graph: of the job; only read.
+        name: the metric's.
+        value: a tensor, or whatever ``Session.run`` takes for one, or a function.
+        graph: the job's; it is only read.
     """
     place = f"the metric {name!r}"
     if callable(value):
@@ -26,16 +26,16 @@ def metric_problems(name: str, value: Any, graph: tf.Graph) -> Iterator[Problem]
         tensor = graph.as_graph_element(value, allow_operation=False)
     except (KeyError, TypeError, ValueError) as error:
         yield Problem(
-            place, f"its value is no tensor of the job's graph ({error.args[0]})", "give BestBy one that is"
+            place, f"its value is not a tensor of the job's graph ({error.args[0]})", "give BestBy a tensor of it"
         )
         return
     if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
-        yield Problem(place, f"its value is {tensor.dtype.name}, which is no number", "give BestBy a number")
+        yield Problem(place, f"its value is {tensor.dtype.name}, which is not a number", "give BestBy a number")
     if tensor.shape.rank:
         yield Problem(place, f"its value has the shape {tensor.shape}", "give BestBy a scalar, such as its mean")
     if unfed := [placeholder.name for placeholder in placeholders_behind(tensor.op)]:
         yield Problem(
             place,
-            f"it needs placeholders, and nobody feeds them: {', '.join(unfed)}",
-            "give BestBy a function of the session instead, which runs the tensor and feeds them",
+            f"it needs placeholders that nobody feeds: {', '.join(unfed)}",
+            "give BestBy a function of the session instead, which runs the tensor and feeds the placeholders",
         )

@@ -1,4 +1,4 @@
-"""Signatures as users give them, before anything in them is looked at."""
+"""Signatures as users give them: whether they have the right types."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ _MAP_FIX = "give a dictionary of SignatureDef by name, such as {'serving_default
 
 
 def check_signature_map(given: object) -> None:
-    """Raise ``SignatureError`` for what is no mapping of names to ``SignatureDef``; all problems at once."""
+    """Raise ``SignatureError`` unless it maps names to ``SignatureDef``; all problems at once."""
     if problems := list(_problems(given)):
         raise SignatureError("the signatures cannot be written", problems=problems)
 
 
 def check_built(given: object) -> None:
-    """The same for what a function that builds a graph has returned. It has to return something."""
+    """Check what a function that builds a graph has returned, as :func:`check_signature_map` does.
+
+    Raises:
+        SignatureError: it is not a mapping, or not one of names to ``SignatureDef``.
+    """
     if not isinstance(given, Mapping):
         what = f"it returned {_shown(given)}"
         fix = "return a dictionary of SignatureDef by name, such as {'serving_default': signature}"
@@ -29,17 +33,17 @@ def check_built(given: object) -> None:
 
 def _problems(given: object) -> Iterator[Problem]:
     if not isinstance(given, Mapping):
-        yield Problem("signature_def_map", f"{_shown(given)} is no mapping", _MAP_FIX)
+        yield Problem("signature_def_map", f"{_shown(given)} is not a mapping", _MAP_FIX)
         return
     for key, signature in given.items():
         if not isinstance(key, str):
-            yield Problem(f"signature {key!r}", "its name is no string", "name it as clients do: 'serving_default'")
+            yield Problem(f"signature {key!r}", "its name is not a string", "name it as clients do: 'serving_default'")
         if not isinstance(signature, meta_graph_pb2.SignatureDef):
-            yield Problem(f"signature {key!r}", f"{_shown(signature)} is no SignatureDef", _FIX)
+            yield Problem(f"signature {key!r}", f"{_shown(signature)} is not a SignatureDef", _FIX)
 
 
 def _shown(value: object) -> str:
-    """The value and its type, in one line that is not long."""
+    """The value and its type, in one line of at most 100 characters or so."""
     if value is None:
         return "None"
     text = " ".join(repr(value).split())

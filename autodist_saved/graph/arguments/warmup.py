@@ -1,7 +1,7 @@
-"""Requests with which TensorFlow Serving warms a model up before it answers anybody.
+"""Requests that TensorFlow Serving runs when it loads a model, before it answers anybody.
 
-They are a file of TFRecords with a ``PredictionLog`` each; see the guide "SavedModel Warmup" of TensorFlow Serving.
-Its messages come from the package ``tensorflow-serving-api``, which is needed for this alone.
+They are in a file of TFRecords. Each record is a ``PredictionLog``; see the guide "SavedModel Warmup" of TensorFlow
+Serving. The package ``tensorflow-serving-api`` has this message; nothing else here needs that package.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autodist_saved.errors import Problem
 from autodist_saved.graph.arguments.examples import Examples, example_problems, is_list, tensor_proto
 
 WARMUP_FILE = "tf_serving_warmup_requests"
-MAX_REQUESTS = 1000  # Serving does not load a model that has more
+MAX_REQUESTS = 1000  # Serving refuses to load a model that has more
 
 _PREDICT = v1.saved_model.signature_constants.PREDICT_METHOD_NAME
 _CLASSIFY = v1.saved_model.signature_constants.CLASSIFY_METHOD_NAME
@@ -28,7 +28,7 @@ _REGRESS = v1.saved_model.signature_constants.REGRESS_METHOD_NAME
 
 
 def warmup_problems(warmup: Examples, signatures: Mapping[str, Any]) -> Iterator[Problem]:
-    """All that would keep Serving from answering these requests, or us from writing them."""
+    """Yield all that would keep Serving from answering these requests, or us from writing them."""
     if not warmup:
         return
     if importlib.util.find_spec("tensorflow_serving") is None:
@@ -49,13 +49,13 @@ def warmup_problems(warmup: Examples, signatures: Mapping[str, Any]) -> Iterator
 
 
 def warmup_file(warmup: Examples, signatures: Mapping[str, Any]) -> bytes:
-    """The contents of ``assets.extra/tf_serving_warmup_requests`` for requests without problems."""
+    """Make the contents of ``assets.extra/tf_serving_warmup_requests``. The requests have no problems."""
     logs = (_log(key, signatures[key], inputs) for key, requests in warmup.items() for inputs in requests)
     return b"".join(_record(log.SerializeToString(deterministic=True)) for log in logs)
 
 
 def _fit(signature: Any, name: str, value: Any) -> None:
-    """Raise ``TypeError``, ``ValueError`` or ``DecodeError`` where Serving could not hand a value over."""
+    """Raise ``TypeError``, ``ValueError`` or ``DecodeError`` where Serving could not pass a value to the model."""
     if signature.method_name == _PREDICT:
         tensor_proto(value, signature.inputs[name])
     else:
@@ -63,15 +63,15 @@ def _fit(signature: Any, name: str, value: Any) -> None:
 
 
 def _examples(value: Any, info: Any) -> list[tf.train.Example]:
-    """Serving hands examples in serialized form to the one input of classifications and regressions."""
+    """Parse examples. Serving passes them serialized to the one input of classifications and regressions."""
     serialized = tf.make_ndarray(tensor_proto(value, info)).ravel()
     if serialized.dtype != np.object_ or not serialized.size:
-        raise TypeError("Serving hands over one or more serialized tf.train.Example")
+        raise TypeError("Serving passes one or more serialized tf.train.Example")
     return [tf.train.Example.FromString(example) for example in serialized]
 
 
 def _log(key: str, signature: Any, inputs: Mapping[str, Any]) -> Any:
-    """The ``PredictionLog`` of one request. It names no model: Serving gives a model its name."""
+    """Make the ``PredictionLog`` of one request. It names no model, because Serving gives the model its name."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     log = prediction_log_pb2.PredictionLog()
@@ -88,7 +88,7 @@ def _log(key: str, signature: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def _record(data: bytes) -> bytes:
-    """A TFRecord: length and data, each with its masked checksum."""
+    """Make a TFRecord: length and data, each with its masked checksum."""
     length = struct.pack("<Q", len(data))
     return length + _checksum(length) + data + _checksum(data)
 

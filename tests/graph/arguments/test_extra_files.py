@@ -20,13 +20,13 @@ def test_files_in_directories_and_contents_are_welcome() -> None:
 )
 def test_what_is_no_path_below_the_directory_is_refused(name: Any) -> None:
     (problem,) = extra_file_problems({name: b""})
-    assert problem.what == "this is no path of a file below assets.extra/"
+    assert problem.what == "this is not a path of a file below assets.extra/"
 
 
 @pytest.mark.parametrize("name", ["autodist_saved/manifest.json", "autodist_saved/mine", "autodist_saved"])
 def test_the_directory_of_the_manifest_is_not_for_others(name: str) -> None:
     (problem,) = extra_file_problems({name: b""})
-    assert problem.what == "autodist_saved/ is for the manifest of the export"
+    assert problem.what == "autodist_saved/ is reserved for the manifest of the export"
 
 
 def test_no_file_is_replaced_and_none_is_a_directory_too() -> None:

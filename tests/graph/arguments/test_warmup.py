@@ -116,8 +116,8 @@ def test_everything_that_is_wrong_is_told_at_once(graph: tf.Graph, signatures: A
         "warmup['predict'][1]['y']": "the signature has no such input",
         "warmup['predict'][2]['x']": "its shape is (3,) and the signature takes (None, 2)",
         "warmup['predict'][3]['x']": "it is of type float64 and the signature takes float32",
-        "warmup['predict'][6]": "this is no dictionary",
-        "warmup['classify'][1]['inputs']": "Serving hands over one or more serialized tf.train.Example",
+        "warmup['predict'][6]": "this is not a dictionary",
+        "warmup['classify'][1]['inputs']": "Serving passes one or more serialized tf.train.Example",
     }
 
 
@@ -136,7 +136,7 @@ def test_sparse_inputs_are_refused(graph: tf.Graph) -> None:
 @pytest.mark.parametrize("requests", [{"x": [[1, 2]], "word": "late"}, "late", iter([])])
 def test_requests_are_a_list(signatures: Any, requests: Any) -> None:
     (problem,) = warmup_problems({"predict": requests}, signatures)
-    assert problem.what == "this is no list of requests"
+    assert problem.what == "this is not a list of requests"
 
 
 def test_serving_reads_a_thousand_requests(signatures: Any) -> None:
