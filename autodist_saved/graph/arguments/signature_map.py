@@ -37,7 +37,9 @@ def _problems(given: object) -> Iterator[Problem]:
         return
     for key, signature in given.items():
         if not isinstance(key, str):
-            yield Problem(f"signature {key!r}", "its name is not a string", "name it as clients do: 'serving_default'")
+            yield Problem(
+                f"signature {key!r}", "its name is not a string", "name it as clients do: 'serving_default'"
+            )
         if not isinstance(signature, meta_graph_pb2.SignatureDef):
             yield Problem(f"signature {key!r}", f"{_shown(signature)} is not a SignatureDef", _FIX)
 

@@ -1,4 +1,4 @@
-"""Ops that a plain TensorFlow does not know. No model in which there is one can be loaded, whether it runs or not."""
+"""Ops that plain TensorFlow does not know. It refuses to load a model that has one, even if the op never runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def python_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Prob
 
     Args:
         runs: of the model as it is to be written.
-        custom_ops: types of ops that are admitted all the same.
+        custom_ops: op types that are allowed.
     """
     if calls := _python_calls(runs, custom_ops):
         reached = {**runs.of_users, MAIN_OP: runs.when_loaded}
@@ -28,7 +28,7 @@ def python_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Prob
 
 
 def python_train_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Problem]:
-    """Yield a problem where the train op calls Python functions: then nobody goes on training in another process.
+    """Yield a problem where the train op calls Python functions: another process cannot go on training.
 
     Args:
         runs, custom_ops: as in :func:`python_op_problems`.
@@ -46,19 +46,19 @@ def _python_calls(runs: Runs, custom_ops: Collection[str]) -> set[Spot]:
 def _python_problems(calls: set[Spot], places: Mapping[str, set[Spot]], fix: str) -> Iterator[Problem]:
     for place, reached in places.items():
         if found := sorted(map(str, reached & calls)):
-            what = f"it calls Python functions of this process, which no other one has: {', '.join(found)}"
+            what = f"it calls Python functions of this process, which no other process has: {', '.join(found)}"
             yield Problem(place, what, fix)
 
 
 def foreign_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Problem]:
-    """Yield one problem for each type of op that comes from a library outside TensorFlow (``HorovodAllreduce``).
+    """Yield one problem for each op type of a library outside TensorFlow, such as ``HorovodAllreduce``.
 
-    ``tf.raw_ops`` lists nearly all ops that TensorFlow registers, whatever libraries this process has loaded. A
-    fresh process is asked about the few others, such as XLA's.
+    ``tf.raw_ops`` lists nearly all ops that TensorFlow registers, and none of other libraries. A fresh process says
+    whether TensorFlow registers the few others, such as XLA's.
 
     Args:
         runs: of the model as it is to be written.
-        custom_ops: types of ops that whoever loads the model knows.
+        custom_ops: op types that all who load the model have.
     """
     graph_def = runs.meta_graph.graph_def
     known = {*functions_of(graph_def), *custom_ops}
@@ -85,11 +85,11 @@ def _problem(op_type: str, spots: list[Spot], signatures: list[str], *, run_when
         who, fix = "reached by the main op", "give a main op without it"
     else:
         who = "reached by the train op alone" if signatures else "reached by no signature"
-        fix = "serving=True writes what the signatures reach and leaves it out"
+        fix = "give serving=True, which leaves out what no signature reaches"
     return Problem(
         f"op type {op_type!r}",
-        f"a plain TensorFlow has no such op and cannot load the model; it is that of {spots[0]}"
+        f"plain TensorFlow has no such op and cannot load the model; it is the type of {spots[0]}"
         f"{f' and {len(spots) - 1} more' if len(spots) > 1 else ''}, {who}",
-        f"{fix}; or, if all who load the model have loaded the op's library before, name it in "
+        f"{fix}; or, if all who load the model load the op's library first, name the type in "
         "ExportOptions(custom_ops=[...])",
     )

@@ -1,4 +1,4 @@
-"""Which signatures may answer otherwise on another machine, or the next time, although all variables are the same."""
+"""Signatures whose answers may differ between two calls, although variables and inputs are the same."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from autodist_saved.tf_internals.op_types import (
     VARIABLES,
 )
 
-# TensorFlow calls them stateful, and they give the same whenever variables, tables and inputs are the same. What a
-# function does is told by its own ops.
+# TensorFlow calls them stateful, but with the same variables, tables and inputs they give the same. The ops inside a
+# function say what the function does.
 _STEADY = (
     *(VARIABLES | VARIABLE_READS | TABLES | TABLE_READS | TENSOR_ARRAY_OPS),
     *(PRINTS | {"Assert"} | CALLS | LOOPS | BRANCHES),
@@ -31,10 +31,13 @@ _STEADY = (
 
 
 def nondeterministic_signatures(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
-    """Why a signature's answers cannot be compared, by its name; only for those of which that is so.
+    """Find the signatures whose answers in the job and in the model cannot be compared.
 
-    They depend on more than inputs, variables and tables: on random numbers, queues or data sets; or the main op
-    gives a variable another value than it has in training.
+    Such answers depend on more than inputs, variables and tables: on random numbers, queues or data sets. Or the main
+    op gives a variable another value than it has in training.
+
+    Returns:
+        the reason, by the signature's name. Signatures that can be compared are not in it.
     """
     runs, steady = Runs(meta_graph), {*_STEADY, *functions_of(meta_graph.graph_def)}
     unsteady = {

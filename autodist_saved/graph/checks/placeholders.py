@@ -1,4 +1,4 @@
-"""Placeholders that nobody feeds: what needs one cannot be computed, and TensorFlow 2 does not load the model."""
+"""Placeholders that nobody feeds. What needs one cannot be computed, and TensorFlow 2 does not load the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autodist_saved.tf_internals.op_types import PLACEHOLDERS
 
 
 def placeholder_problems(runs: Runs) -> Iterator[Problem]:
-    """Yield one problem for each signature, or main op, that needs placeholders which are none of its inputs."""
+    """Yield one problem for each signature, or main op, that needs placeholders which are not its inputs."""
     if not any(node.op in PLACEHOLDERS for node in runs.body.nodes.values()):
         return
     for place, reached in {**runs.of_users, MAIN_OP: runs.when_loaded}.items():

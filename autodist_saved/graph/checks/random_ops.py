@@ -1,4 +1,4 @@
-"""A signature that draws random numbers gives another answer each time: mostly dropout that was left on."""
+"""Signatures that draw random numbers, and so answer differently each time. Mostly dropout was left on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from autodist_saved.tf_internals.op_types import BRANCHES, RANDOM, SWITCHES
 
 log = logging.getLogger(__name__)
 
-# With these a user can turn dropout off when the model is asked.
+# They can turn dropout off while the model is asked.
 _CAN_TURN_OFF = BRANCHES | SWITCHES | {"PlaceholderWithDefault"}
 
 
 def warn_of_random_ops(runs: Runs) -> None:
-    """Log which signatures reach random ops. A graph that is tagged for training may, and is passed over."""
+    """Log which signatures reach random ops. A graph with the tag for training may have such signatures."""
     if runs.are_for_training:
         return
     graph_def = runs.meta_graph.graph_def
@@ -34,13 +34,13 @@ def warn_of_random_ops(runs: Runs) -> None:
             logged.append(f"signature {key!r} reaches {first_of(ops)}")
     if always:
         log.warning(
-            "the model gives another answer each time it is asked, because %s; if that is dropout, build the "
-            "signatures from a graph in which it is off",
+            "the model answers differently each time, because %s; if that is dropout, build the signatures from a "
+            "graph in which it is off",
             "; ".join(always),
         )
     if perhaps:
         log.warning(
-            "the model may give another answer each time it is asked, unless its inputs turn that off, because %s; "
-            "if that is dropout, see that it is off by default",
+            "the model may answer differently each time, unless its inputs turn that off, because %s; if that is "
+            "dropout, make sure that it is off by default",
             "; ".join(perhaps),
         )

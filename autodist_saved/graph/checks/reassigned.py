@@ -1,4 +1,4 @@
-"""A main op that initializes what was restored: it runs after the values are read, and overwrites them."""
+"""A main op that initializes restored variables. Loaders run it after they restore, so trained values are lost."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from autodist_saved.tf_internals.graph_walk import node_of
 
 
 def reassigned_problems(runs: Runs) -> Iterator[Problem]:
-    """Yield a problem where the main op initializes variables that were restored, and restores nothing itself.
+    """Yield a problem where the main op initializes restored variables, and does not restore them itself.
 
-    Assigning them anything else is taken to be wanted.
+    Assigning anything else is no problem: the user may want it.
     """
     body, loading = runs.body, {node.name for node in runs.nodes(runs.when_loaded)}
     initialized = assigned(body, loading & set(_initializers(runs.meta_graph)))

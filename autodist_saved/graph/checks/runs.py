@@ -19,10 +19,10 @@ TRAIN_OP = "train_op"
 
 
 class Runs:
-    """What each run of a loaded model reaches. All checks of one graph share it, so each walk is made once.
+    """What each run of a loaded model reaches. All checks of one graph share it, so that each walk happens once.
 
     Attributes:
-        meta_graph: the model as it is to be written.
+        meta_graph: as it will be written.
         body: the nodes of its graph.
     """
 
@@ -39,12 +39,12 @@ class Runs:
 
     @property
     def user_keys(self) -> list[str]:
-        """The signatures that users ask, sorted."""
+        """Names of the signatures that users call, sorted."""
         return sorted(filter(is_for_users, self.meta_graph.signature_def))
 
     @property
     def of_users(self) -> Mapping[str, set[Spot]]:
-        """What the signatures reach that users ask, by what to call them in problems."""
+        """What users' signatures reach, by what problems call them."""
         return {f"signature {key!r}": self.of_signature(key) for key in self.user_keys}
 
     @cached_property
@@ -70,11 +70,11 @@ class Runs:
 
 
 def first_of(texts: Sequence[str], shown: int = 3) -> str:
-    """The first of some texts, and how many there are more."""
+    """The first texts, and the number of the others."""
     more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
     return f"{', '.join(texts[:shown])}{more}"
 
 
 def named(names: Sequence[str]) -> str:
-    """The first of some names, quoted, and how many there are more."""
+    """The first names, quoted, and the number of the others."""
     return first_of([repr(name) for name in names], shown=5)

@@ -1,4 +1,4 @@
-"""Iterators and queues that have nothing to give: what fills them is the training, and no part of the model."""
+"""Iterators and queues without elements: the training fills them, and is not part of the model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from autodist_saved.tf_internals.op_types import DEQUEUES, ENQUEUES, INITIALIZED
 
 
 def source_problems(runs: Runs) -> Iterator[Problem]:
-    """Yield one problem for each signature that takes of iterators, or of queues, which are empty when it is asked.
+    """Yield one problem for each signature that takes elements of iterators, or of queues, which nobody fills.
 
-    A graph that is tagged for training may, and is passed over: who trains starts them.
+    There is none in a graph with the tag for training: who trains fills them.
     """
     types = {node.op for node in runs.body.nodes.values()}
     if runs.are_for_training or types.isdisjoint(INITIALIZED_ITERATORS | DEQUEUES):

@@ -1,4 +1,4 @@
-"""Variables that have no value in the model: they are not saved, and the main op does not assign them any."""
+"""Variables without a value in the model: the saver does not save them, and the main op does not assign them."""
 
 from __future__ import annotations
 

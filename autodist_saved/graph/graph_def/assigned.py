@@ -1,4 +1,4 @@
-"""Variables that operations give a value, whatever it was before."""
+"""The variables to which nodes give a value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from autodist_saved.tf_internals.op_types import ASSIGNMENTS, VARIABLES
 
 
 def assigned(body: Body, names: Iterable[str], types: frozenset[str] = ASSIGNMENTS) -> set[str]:
-    """Names of the variables that these nodes assign, as far as they are of these types."""
+    """Names of the variables that these nodes assign. ``types``: the op types that count."""
     assignments = (node for name in names if (node := body.nodes[name]).op in types)
     return _variables(body, (node.input[0] for node in assignments))
 
 
 def handed_to_functions(body: Body, names: Iterable[str]) -> set[str]:
-    """Names of the variables that these nodes hand to functions, which may assign them."""
+    """Names of the variables that these nodes pass to functions, which may assign them."""
     calls = (node for name in names if any(called_functions(node := body.nodes[name])))
     return _variables(body, (tensor for node in calls for tensor in data_inputs(node)))
 

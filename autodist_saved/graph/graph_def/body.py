@@ -1,4 +1,4 @@
-"""The nodes of a graph, or of one function in its library, to be edited."""
+"""The nodes of a graph, or of one function in its library, read and edited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ def unused(name: str, names: Iterable[str]) -> str:
 
 
 class Body:
-    """Nodes by name. Outputs of nodes are named ``a`` and ``a:1`` in a graph, ``a:output:0`` in a function."""
+    """Nodes by name.
+
+    A graph names outputs ``a`` and ``a:1``, a function names them ``a:output:0``. All names here are those that the
+    owner uses.
+
+    Attributes:
+        nodes: by name, in the owner's order.
+    """
 
     def __init__(self, owner: graph_pb2.GraphDef | function_pb2.FunctionDef) -> None:
         self._owner = owner
@@ -37,7 +44,7 @@ class Body:
         return self._owner.node_def if self._is_function else self._owner.node
 
     def output(self, node: Node, number: int = 0) -> str:
-        """How others name an output of a node, counted over all of its outputs."""
+        """The name of an output. ``number`` counts all outputs of the node, of whatever argument they are."""
         if not self._is_function:
             return f"{node.name}:{number}" if number else node.name
         arguments = private_api.op_definition(node.op).output_arg
@@ -46,17 +53,17 @@ class Body:
         return f"{node.name}:{arguments[number].name}:0"
 
     def canonical(self, tensor: str) -> str:
-        """The one way to write an input that can be written in two."""
+        """The one form of a name that can be written in two: ``a`` for ``a:0`` of a graph."""
         return tensor if self._is_function else tensor.removesuffix(":0")
 
     def source(self, tensor: str) -> tuple[Node | None, int]:
-        """The node behind an input, and the number of its output; None for an argument of the function."""
+        """The node that gives a tensor, and the number of its output; None for an argument of the function."""
         node, _, output = tensor.partition(":")
         number = output.rpartition(":")[2]
         return self.nodes.get(node), int(number) if number.isdecimal() else 0
 
     def origin(self, tensor: str) -> tuple[Node | None, int]:
-        """The source of an input before all nodes that only pass it on."""
+        """The source of a tensor, before all nodes that only pass it on."""
 
         def passed_on(tensor: str) -> Iterable[str]:
             node, _ = self.source(tensor)
@@ -66,11 +73,11 @@ class Body:
         return self.source(first)
 
     def nodes_of(self, names: Iterable[str]) -> list[str]:
-        """The nodes that inputs name, those that are in the body."""
+        """Names of the nodes that inputs name, without those that are not in the body."""
         return [node for node in map(node_of, names) if node in self.nodes]
 
     def add(self, op: str, name: str, inputs: Iterable[str], **attributes: Any) -> Node:
-        """Add a node of a free name."""
+        """Add a node, under ``name`` or a numbered one that is free. Returns it."""
         node = self._protos.add(op=op, name=unused(name, self.nodes), input=list(inputs))
         for key, value in attributes.items():
             _set(node, key, value)
@@ -78,24 +85,24 @@ class Body:
         return node
 
     def value(self, tensor: str) -> Any:
-        """The array of a tensor that is a constant; None for any other."""
+        """The array that a constant tensor has; None for any other tensor."""
         node, _ = self.origin(tensor)
         if node is None or node.op != "Const":
             return None
         return tf.make_ndarray(node.attr["value"].tensor)
 
     def rank(self, tensor: str) -> int | None:
-        """How many dimensions a tensor has, where the graph tells."""
+        """The number of a tensor's dimensions; None where the graph does not say."""
         node, number = self.source(tensor)
         shapes = () if node is None else node.attr["_output_shapes"].list.shape
         return tf.TensorShape(shapes[number]).rank if number < len(shapes) else None
 
     def behind(self, roots: Iterable[str], follows: Callable[[str], bool] | None = None) -> set[str]:
-        """Names of the nodes that tensors and operations need, their own nodes included.
+        """Names of the nodes that tensors and operations need, with their own nodes.
 
         Args:
-            roots: names of the tensors and operations; those that are not in the body are passed over.
-            follows: returns whether an input is needed; all are by default.
+            roots: names of the tensors and operations. Those that are not in the body are ignored.
+            follows: returns whether an input is needed; by default all are.
         """
 
         def inputs(name: str) -> Iterable[str]:
@@ -105,7 +112,7 @@ class Body:
         return set(walk(self.nodes_of(roots), inputs))
 
     def keep(self, names: Iterable[str]) -> None:
-        """Leave out all nodes but these, and stop waiting for those that are gone."""
+        """Remove all nodes but these. The others stop waiting for removed ones."""
         kept = set(names)
         protos = [node for node in self._protos if node.name in kept]
         for node in protos:
@@ -117,11 +124,11 @@ class Body:
         self.nodes = {node.name: node for node in self._protos}
 
     def prune(self, roots: Iterable[str], follows: Callable[[str], bool] | None = None) -> None:
-        """Leave out all nodes but those that are needed. The arguments are those of :meth:`behind`."""
+        """Remove all nodes that are not needed. The arguments are those of :meth:`behind`."""
         self.keep(self.behind(roots, follows))
 
     def rename(self, new_names: Mapping[str, str]) -> None:
-        """Give nodes, or arguments of the function, other names; end colocation with what is not in the body."""
+        """Give nodes, or arguments of the function, other names. Colocation with other nodes ends."""
         former = list(self.nodes)
         for node in self._protos:
             node.name = new_names.get(node.name, node.name)
@@ -130,11 +137,11 @@ class Body:
         self._colocate({name: new_names.get(name, name) for name in former})
 
     def mend_colocation(self) -> None:
-        """End colocation with nodes that are not in the body. TensorFlow refuses to import a graph that has some."""
+        """End colocation with nodes that are not in the body: TensorFlow refuses to import a graph that has some."""
         self._colocate({name: name for name in self.nodes})
 
     def _colocate(self, names: Mapping[str, str]) -> None:
-        """``names``: what the nodes of the body are called now, by what colocation calls them."""
+        """``names``: present names of the nodes, by the names that colocation uses."""
         groups = {f"{_COLOCATION}{name}": f"{_COLOCATION}{new_name}" for name, new_name in names.items()}
         for node in self._protos:
             if "_class" not in node.attr:
@@ -149,13 +156,13 @@ class Body:
                 node.attr["_class"].list.s[:] = map(tf.compat.as_bytes, classes)
 
     def groups(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Take apart the groups that operations are: what ``tf.group`` makes.
+        """Take groups apart, as ``tf.group`` makes them, and the groups in these.
 
         Args:
-            names: of the operations; those that are not in the body are passed over.
+            names: of operations, groups or not. Those that are not in the body are ignored.
 
         Returns:
-            the groups, and the operations that they consist of, or that are none.
+            names of all groups, and names of all operations that are in groups or are not groups.
         """
 
         def members(name: str) -> Iterable[str]:
@@ -167,7 +174,7 @@ class Body:
         return groups, [name for name in found if self.nodes[name].op != "NoOp"]
 
     def in_order(self) -> list[Node]:
-        """The nodes, each after those whose outputs it takes; but where a loop goes around."""
+        """The nodes, each after its inputs. Only where a loop goes around, an input comes later."""
         inputs = {
             name: [before for before in self.nodes_of(node.input) if self.nodes[before].op not in NEXT_ITERATIONS]
             for name, node in self.nodes.items()
@@ -175,9 +182,9 @@ class Body:
         return [self.nodes[name] for name in TopologicalSorter(inputs).static_order()]
 
     def in_loops(self) -> set[str]:
-        """Names of the nodes in loops of TensorFlow's first control flow, and of all that follow a loop.
+        """Names of the nodes in loops of TensorFlow's first control flow, and of all nodes after a loop.
 
-        What follows a loop may be in a loop around it.
+        A node after a loop may be in another loop around it.
         """
         entries = [node.name for node in self.nodes.values() if node.op in ENTERS]
         if not entries:
@@ -190,7 +197,7 @@ class Body:
 
 
 def renamed(name: str, new_names: Mapping[str, str]) -> str:
-    """An input whose node may have another name now."""
+    """The present name of an input. ``new_names``: of nodes, by former names."""
     node = node_of(name)
     return name.replace(node, new_names[node], 1) if node in new_names else name
 
@@ -213,5 +220,5 @@ def _set(node: Node, key: str, value: Any) -> None:
 
 
 def as_dtype(node: Node, key: str) -> tf.DType:
-    """A type among the attributes of a node."""
+    """The dtype in an attribute of a node."""
     return tf.as_dtype(node.attr[key].type)

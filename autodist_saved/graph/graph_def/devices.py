@@ -1,4 +1,4 @@
-"""Devices of the training cluster have no place in a model of one machine."""
+"""Devices: a model for one machine must not name those of the training cluster."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from autodist_saved.graph.graph_def.reach import Spot, all_ops
 from autodist_saved.tf_internals.graph_walk import functions_in
 
 Devices = bool | Literal["cluster"]
-"""What is cleared: all devices (True), job, replica and task alone (``"cluster"``), or nothing (False)."""
+"""True clears all devices, ``"cluster"`` only job, replica and task, and False nothing."""
 DEVICES: tuple[Devices, ...] = (True, "cluster", False)
 
 _TASK = b"/job:"
-# Text, and no placement: TensorFlow makes names of tables out of ``str(tensor)``, which tells the device.
+# TensorFlow makes the names of some tables from ``str(tensor)``, which has the device in it.
 _RESOURCE_NAMES = ("container", "shared_name")
 _CLUSTER_IN_TEXT = re.compile(r"/job:[\w.-]*(/replica:\w+)?(/task:\w+)?")
 
@@ -30,9 +30,9 @@ _CLUSTER_IN_TEXT = re.compile(r"/job:[\w.-]*(/replica:\w+)?(/task:\w+)?")
 def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
     """Remove devices, or the cluster's part of them, from a graph and its functions.
 
-    Attributes that name devices (``allowed_devices`` of variables, ``devices`` of iterators) keep the part that a
-    single machine has, because the op works on these devices wherever it is itself. Names of resources that tell a
-    device become others: one name stays one, and two stay two.
+    Attributes that name devices (``allowed_devices`` of variables, ``devices`` of iterators) keep the part that one
+    machine has too: such an op works on these devices, wherever it is placed itself. Names of resources that have a
+    device in them are changed: equal names stay equal, and different names stay different.
     """
     if not which:
         return
@@ -46,7 +46,7 @@ def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
 
 
 def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
-    """Whatever still names a task of the cluster in a graph that was cleared of them."""
+    """Yield a problem for each attribute that still names a task of the cluster after devices were cleared."""
     for spot, attributes in _all_attributes(graph_def):
         for key, attribute in sorted(attributes.items()):
             for value in _strings(attribute):
@@ -59,18 +59,18 @@ def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
 
 
 def kept_device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
-    """A problem where ops are on tasks of a cluster in a graph that keeps its devices."""
+    """Yield a problem where ops of a graph that keeps its devices are on tasks of a cluster."""
     tasks = {task for _, node in all_ops(graph_def) if (task := _task(node.device)) is not None}
     if tasks:
         yield Problem(
             "clear_devices",
-            f"ops stay on {', '.join(sorted(tasks))}, which one machine does not have; it cannot load the model",
+            f"ops stay on {', '.join(sorted(tasks))}; one machine has no such tasks and cannot load the model",
             "give clear_devices=True, or 'cluster', which keeps /device:CPU:0 and the like",
         )
 
 
 def _clear_names(graph_def: graph_pb2.GraphDef, key: str) -> None:
-    """Take the cluster out of the names of resources. None becomes empty, which would be the name of the op."""
+    """Take the cluster out of the names of resources. An empty name would stand for the op's, so none gets empty."""
     named = [node.attr[key] for _, node in all_ops(graph_def) if key in node.attr]
     before = {attribute.s for attribute in named}
     names = {name.decode(errors="surrogateescape") for name in before if _TASK not in name}
@@ -86,7 +86,7 @@ def _clear_names(graph_def: graph_pb2.GraphDef, key: str) -> None:
 
 
 def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mapping[str, Any]]]:
-    """The attributes of all ops, of all functions, and of their arguments."""
+    """Yield the attributes of all ops, of all functions, and of their arguments."""
     for spot, node in all_ops(graph_def):
         yield spot, node.attr
     for function in graph_def.library.function:
@@ -97,7 +97,7 @@ def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mappi
 def _clear_attribute(key: str, attribute: attr_value_pb2.AttrValue) -> None:
     if not any(_TASK in value for value in _strings(attribute)):
         return
-    if key == "config_proto":  # of the process that has built the call of a function
+    if key == "config_proto":  # the configuration of the process that built the call
         config = v1.ConfigProto.FromString(attribute.s)
         for field in ("cluster_def", "device_filters"):
             config.ClearField(field)
@@ -124,7 +124,7 @@ def _strings(attribute: attr_value_pb2.AttrValue) -> Iterator[bytes]:
 
 
 def _cleared(value: bytes) -> bytes:
-    """The value without its cluster, if it is a device, and unchanged if not."""
+    """A device without its cluster; any other value unchanged."""
     try:
         return _without_cluster(value.decode()).encode()
     except ValueError:
@@ -133,7 +133,7 @@ def _cleared(value: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _task(device: str) -> str | None:
-    """The task of a cluster in a device; None where a session of one machine has that device, or may have."""
+    """The task of a cluster in a device's name; None where a session of one machine may have that device."""
     spec = tf.DeviceSpec.from_string(device)
     if spec.job in {None, "localhost"}:
         return None

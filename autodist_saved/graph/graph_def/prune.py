@@ -1,4 +1,4 @@
-"""What some tensors and operations of a graph need, and nothing else."""
+"""Pruning: a graph keeps what some tensors and operations need, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autodist_saved.tf_internals.graph_walk import functions_called, functions_o
 
 
 def prune(graph_def: graph_pb2.GraphDef, roots: Iterable[str]) -> None:
-    """Leave out all nodes but those that are needed, and what is left in the library without them.
+    """Remove the nodes that are not needed, and then the functions that nobody calls.
 
     Args:
         graph_def: edited in place.
@@ -22,7 +22,7 @@ def prune(graph_def: graph_pb2.GraphDef, roots: Iterable[str]) -> None:
 
 
 def prune_library(graph_def: graph_pb2.GraphDef) -> None:
-    """Leave out the functions that nobody calls, and all gradients of functions: nobody trains what is served."""
+    """Remove the functions that nobody calls, and all gradients of functions: nobody trains what is served."""
     library = graph_def.library
     called = {function.signature.name for function in functions_called(graph_def.node, functions_of(graph_def))}
     kept = [function for function in library.function if function.signature.name in called]

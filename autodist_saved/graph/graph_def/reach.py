@@ -1,4 +1,4 @@
-"""What a signature reaches: the ops behind its outputs, down to its inputs, and those of the functions they call."""
+"""What a run reaches: the ops before its outputs, back to its inputs, and the ops of the functions they call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autodist_saved.tf_internals.graph_walk import Node, functions_called, funct
 
 
 class Spot(NamedTuple):
-    """Where an op is: its name, and the function of the library that it is in; none for the graph itself."""
+    """Where an op is: its name, and the function of the library that it is in; empty for the graph itself."""
 
     op: str
     function: str = ""
@@ -33,18 +33,22 @@ def all_ops(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Node]]:
 
 
 class Reach:
-    """What signatures and ops of one graph reach."""
+    """What signatures and ops of one graph reach.
+
+    Attributes:
+        body: the nodes of the graph.
+    """
 
     def __init__(self, graph_def: graph_pb2.GraphDef) -> None:
         self.body = Body(graph_def)
         self._functions = functions_of(graph_def)
 
     def of_signature(self, signature: meta_graph_pb2.SignatureDef) -> set[Spot]:
-        """What computing the outputs takes when the inputs are fed."""
+        """The ops that computing the outputs takes when the inputs are fed."""
         return self.of(names_in(signature.outputs), fed=names_in(signature.inputs))
 
     def of(self, names: Iterable[str], fed: Iterable[str] = ()) -> set[Spot]:
-        """What computing tensors, or running ops, of these names takes when the tensors ``fed`` are known."""
+        """The ops that computing tensors, or running ops, takes. ``fed``: names of tensors that are known."""
         known = {_tensor(name) for name in fed}
 
         def is_unknown(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""``SignatureDef``: the names of tensors in it, and whose it is."""
+"""``SignatureDef``: the names of tensors in it, and whether it is for users."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RESERVED = "__saved_model_"  # TensorFlow's own signatures: of the init op, of 
 
 
 def is_for_users(key: str) -> bool:
-    """Whether a signature of this name is one that users ask, and none that TensorFlow keeps for itself."""
+    """Whether users call a signature of this name. TensorFlow reserves the others for itself."""
     return not key.startswith(_RESERVED)
 
 

@@ -1,4 +1,4 @@
-"""``VariableDef``: by what names loaders find a variable's nodes."""
+"""``VariableDef``: the names by which loaders find a variable's nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autodist_saved.tf_internals.graph_walk import Node, node_of
 
 
 def known_shape(variable: Node) -> Shape | None:
-    """The shape of a variable's node, if that tells."""
+    """The shape of a variable; None where its node does not say."""
     shape = tf.TensorShape(variable.attr["shape"].shape)
     return tuple(shape.as_list()) if shape.is_fully_defined() else None
 
@@ -22,13 +22,13 @@ def known_shape(variable: Node) -> Shape | None:
 def mended_defs(
     serialized: Iterable[bytes], body: Body, names: Mapping[str, str], pieces: Mapping[str, str]
 ) -> Iterator[bytes]:
-    """The definitions of those variables that are in the graph, each once, as they are now.
+    """Yield the definitions of the variables that are in the graph, each once, with their present names.
 
     Args:
         serialized: the contents of a collection.
-        body: the graph; nodes are added that a definition has to name and that are gone.
-        names: new names of nodes.
-        pieces: name of the variable by the former name of the node that was a piece of it.
+        body: the graph. Where a node is gone that a definition must name, a new one is added.
+        names: new names of nodes, by former names.
+        pieces: names of variables, by the former names of the nodes that were pieces of them.
     """
     seen = set()
     for one in serialized:
@@ -71,7 +71,7 @@ def _read(body: Body, variable: Node) -> str:
 def _initializer(body: Body, variable: Node) -> tuple[str, str]:
     """Names of an initial value and of the operation that assigns it.
 
-    The value is zero: what training began with may be as large as the variable, and nobody begins with it again.
+    The value is zero. The one that training began with may be as large as the variable, and nobody needs it again.
     """
     value, assign = f"{variable.name}/Initializer/zeros", f"{variable.name}/Assign"
     if value not in body.nodes:

@@ -1,4 +1,4 @@
-"""Ops that a plain TensorFlow does not have are refused by name, with the signatures that reach them."""
+"""Ops that plain TensorFlow does not have are refused by name, with the signatures that reach them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def model() -> dict[str, Any]:
 
 def test_the_op_and_the_signature_that_reaches_it_are_named(graph: tf.Graph) -> None:
     assert refused(described(graph, "allreduce", **model())) == (
-        "op type 'HorovodAllreduce': a plain TensorFlow has no such op and cannot load the model; it is that of "
+        "op type 'HorovodAllreduce': plain TensorFlow has no such op and cannot load the model; it is the type of "
         "'allreduce', reached by signature 'p'\n    fix: build the signature's graph without it, as for one machine; "
-        "or, if all who load the model have loaded the op's library before, name it in "
+        "or, if all who load the model load the op's library first, name the type in "
         "ExportOptions(custom_ops=[...])"
     )
 
@@ -52,7 +52,7 @@ def test_an_op_of_the_train_op_alone_can_be_left_out(graph: tf.Graph) -> None:
     with v1.control_dependencies([tf.identity(1.0, "gradients")]):
         train_op = tf.no_op("train")
     text = refused(described(graph, "gradients", train_op=train_op, **arguments))
-    assert "reached by the train op alone\n    fix: serving=True writes what the signatures reach" in text
+    assert "reached by the train op alone\n    fix: give serving=True, which leaves out what no" in text
 
 
 def test_an_op_of_the_main_op_can_only_be_left_out_by_its_user(graph: tf.Graph) -> None:
@@ -64,7 +64,7 @@ def test_an_op_of_the_main_op_can_only_be_left_out_by_its_user(graph: tf.Graph) 
 
 def test_an_op_that_nothing_reaches_is_refused_too_because_no_loader_gets_past_it(graph: tf.Graph) -> None:
     tf.no_op("broadcast")
-    assert "reached by no signature\n    fix: serving=True" in refused(described(graph, "broadcast", **model()))
+    assert "reached by no signature\n    fix: give serving=True" in refused(described(graph, "broadcast", **model()))
 
 
 def test_functions_are_searched(graph: tf.Graph) -> None:
@@ -75,7 +75,7 @@ def test_functions_are_searched(graph: tf.Graph) -> None:
     x = v1.placeholder(tf.float32, [], "x")
     signature = v1.saved_model.predict_signature_def({"x": x}, {"y": reduced(x)})
     text = refused(described(graph, "inside", signatures={"p": signature}))
-    assert "it is that of 'inside' of function '__inference_reduced_" in text
+    assert "it is the type of 'inside' of function '__inference_reduced_" in text
     assert "reached by signature 'p'" in text
 
 
@@ -87,7 +87,7 @@ def test_all_types_are_named_each_once(graph: tf.Graph) -> None:
         check(proto, devices_cleared=True)
     places = [problem.place for problem in caught.value.problems]
     assert places == ["op type 'HorovodAllgather'", "op type 'HorovodAllreduce'"]
-    assert "it is that of 'gather_0' and 2 more" in str(caught.value)
+    assert "it is the type of 'gather_0' and 2 more" in str(caught.value)
 
 
 def test_ops_that_all_loaders_have_may_be_named(graph: tf.Graph) -> None:
@@ -115,7 +115,8 @@ def test_python_functions_that_a_signature_calls_are_refused(graph: tf.Graph) ->
     y = tf.numpy_function(lambda value: value, [x], tf.float32, name="y")
     arguments = {"signatures": {"p": v1.saved_model.predict_signature_def({"x": x}, {"y": y})}}
     proto = describe(request(graph, **arguments)).proto
-    assert "signature 'p': it calls Python functions of this process, which no other one has: 'y'" in refused(proto)
+    what = "signature 'p': it calls Python functions of this process, which no other process has: 'y'"
+    assert what in refused(proto)
     check(proto, devices_cleared=True, custom_ops={"PyFunc"})
 
 
@@ -140,7 +141,7 @@ def test_python_functions_of_the_train_op_are_told(
     proto = describe(request(graph, **arguments)).proto
     check(proto, devices_cleared=True)
     (record,) = caplog.records
-    assert "train_op: it calls Python functions of this process, which no other one has: " in record.getMessage()
+    assert "train_op: it calls Python functions of this process, which no other process has: " in record.getMessage()
     caplog.clear()
     check(proto, devices_cleared=True, custom_ops={"PyFunc"})
     assert not caplog.records

@@ -68,7 +68,7 @@ def test_dropout_that_an_input_turns_off_is_told_with_care(
         y = tf.nn.dropout(x, rate=rate)
     signatures = {"p": v1.saved_model.predict_signature_def(inputs, {"y": y})}
     (text,) = warned(graph, caplog, signatures=signatures)
-    assert text.startswith("the model may give another answer each time it is asked, unless its inputs turn that off")
+    assert text.startswith("the model may answer differently each time, unless its inputs turn that off")
 
 
 def test_what_no_answer_depends_on_is_passed_over(graph: tf.Graph, caplog: pytest.LogCaptureFixture) -> None:

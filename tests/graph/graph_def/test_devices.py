@@ -153,7 +153,7 @@ def test_tasks_that_one_machine_does_not_have_are_told_where_devices_are_kept(
             tf.no_op()
     check(describe(request(graph, clear_devices=False)).proto, devices_cleared=False)
     (record,) = caplog.records
-    assert "ops stay on /job:chief/task:0, /job:ps/task:1, which one machine does not have" in record.getMessage()
+    assert "ops stay on /job:chief/task:0, /job:ps/task:1; one machine has no such tasks" in record.getMessage()
 
 
 def test_text_that_looks_like_a_device_is_left_alone_in_constants(graph: tf.Graph) -> None:
