@@ -15,11 +15,11 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ImageFormatError, UsageError
-from autodist_saved.graph.devices import Devices
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.signature_map import check_built
+from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.meta_graph_builder import GraphDescription
-from autodist_saved.graph.signature_map import check_built
 from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions
@@ -86,7 +86,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them out")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
-        self._export_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
+        self._given_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None
@@ -344,9 +344,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             self.abandon()
             raise error
         path = os.fsencode(self._export.publish(as_text=as_text))
-        if self._export_dir is None:
+        if self._given_dir is None:
             return path
-        joined: bytes = tf.io.gfile.join(self._export_dir, path.rpartition(b"/")[2])
+        joined: bytes = tf.io.gfile.join(self._given_dir, path.rpartition(b"/")[2])
         return joined
 
     def abandon(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
 from autodist_saved.graph.restore_spec import RestoreSpec
 
 

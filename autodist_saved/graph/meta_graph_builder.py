@@ -13,11 +13,13 @@ import tensorflow.compat.v1 as v1
 from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.warmup import WARMUP_FILE, warmup_file
 from autodist_saved.graph.checks.size import large_graphs_refused
 from autodist_saved.graph.description import Description, MetaGraph
-from autodist_saved.graph.devices import clear_devices, mend_colocation
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.graph.graph_def.devices import clear_devices
 from autodist_saved.graph.own_ops import export_meta_graph, with_saver
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.restore_spec import RestoreSpec
@@ -25,8 +27,8 @@ from autodist_saved.graph.restored import restored
 from autodist_saved.graph.serving.collection_defs import asset_names
 from autodist_saved.graph.serving.serving_graph import serving_graph
 from autodist_saved.graph.tables import collected_main_ops, fill_tables
-from autodist_saved.graph.warmup import WARMUP_FILE, warmup_file
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import placeholders_behind
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ())
             saver_def=None if request.saver is None else request.saver.saver_def,
             strip_default_attrs=request.saver is not None and request.strip_default_attrs,
         )
-    mend_colocation(proto.graph_def)
+    Body(proto.graph_def).mend_colocation()
     if request.saver is None:
         proto = with_saver(proto, strip_default_attrs=request.strip_default_attrs)
     clear_devices(proto.graph_def, request.clear_devices)
@@ -158,7 +160,7 @@ def _op_signature(op: tf.Operation | tf.Tensor, key: str) -> meta_graph_pb2.Sign
     """
     signature = meta_graph_pb2.SignatureDef(method_name=key)
     signature.outputs[key].CopyFrom(_info(op))
-    for placeholder in _placeholders_behind(op if isinstance(op, tf.Operation) else op.op):
+    for placeholder in placeholders_behind(op if isinstance(op, tf.Operation) else op.op):
         signature.inputs[placeholder.name].CopyFrom(_info(placeholder.outputs[0]))
     return signature
 
@@ -170,19 +172,6 @@ def _info(element: tf.Operation | tf.Tensor) -> meta_graph_pb2.TensorInfo:
     return meta_graph_pb2.TensorInfo(
         name=element.name, dtype=element.dtype.as_datatype_enum, tensor_shape=element.shape.as_proto()
     )
-
-
-def _placeholders_behind(op: tf.Operation) -> list[tf.Operation]:
-    seen, waiting, found = {op}, [op], []
-    while waiting:
-        current = waiting.pop()
-        if current.type == "Placeholder":
-            found.append(current)
-        for source in (*(tensor.op for tensor in current.inputs), *current.control_inputs):
-            if source not in seen:
-                seen.add(source)
-                waiting.append(source)
-    return sorted(found, key=lambda placeholder: placeholder.name)
 
 
 def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[str, str]:

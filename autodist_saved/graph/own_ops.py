@@ -8,8 +8,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body
-from autodist_saved.tf_internals.name_scope import SCOPES_COLLECTION, own_scopes
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.tf_internals.name_scope import own_scopes, users_collections
 
 
 def export_meta_graph(graph: tf.Graph, **arguments: Any) -> meta_graph_pb2.MetaGraphDef:
@@ -25,7 +25,7 @@ def export_meta_graph(graph: tf.Graph, **arguments: Any) -> meta_graph_pb2.MetaG
         # Of ours only update gates are waited for, and there is no cut of one machine.
         body.keep(name for name in body.nodes if not name.startswith(scopes))
     if arguments.get("collection_list") is None:
-        arguments["collection_list"] = [key for key in graph.get_all_collection_keys() if key != SCOPES_COLLECTION]
+        arguments["collection_list"] = users_collections(graph)
     return v1.train.export_meta_graph(graph=graph, graph_def=graph_def, **arguments)
 
 

@@ -11,13 +11,13 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, SignatureError
-from autodist_saved.graph.devices import DEVICES, Devices
-from autodist_saved.graph.examples import Examples, example_problems
-from autodist_saved.graph.extra_files import ExtraFiles, extra_file_problems
+from autodist_saved.graph.arguments.examples import Examples, example_problems
+from autodist_saved.graph.arguments.extra_files import ExtraFiles, extra_file_problems
+from autodist_saved.graph.arguments.warmup import WARMUP_FILE, warmup_problems
+from autodist_saved.graph.graph_def.devices import DEVICES, Devices
+from autodist_saved.graph.graph_def.signature_defs import tensor_names
 from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.graph.tables import MAIN_OP_COLLECTIONS
-from autodist_saved.graph.tensor_infos import tensor_names
-from autodist_saved.graph.warmup import WARMUP_FILE, warmup_problems
 from autodist_saved.tf_internals import private_api
 
 

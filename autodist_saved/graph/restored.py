@@ -5,10 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import PASSES_ON, Body, Node, data_inputs
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.graph.graph_def.variable_defs import known_shape
 from autodist_saved.graph.restore_spec import RestoreSpec
-from autodist_saved.graph.variable_defs import VARIABLES, known_shape
 from autodist_saved.plan import Shape
+from autodist_saved.tf_internals.graph_walk import Node, data_inputs
+from autodist_saved.tf_internals.op_types import ASSIGNMENTS, VARIABLES
 
 
 def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[RestoreSpec, ...]:
@@ -35,12 +37,9 @@ def _shapes_of_variables(body: Body, nodes: list[Node]) -> dict[tuple[str, int],
     """The shapes of the variables that what was read is assigned to, by the reader and the number of its output."""
     shapes = {}
     for node in nodes:
-        if node.op not in {"Assign", "AssignVariableOp"}:
+        if node.op not in ASSIGNMENTS:
             continue
-        tensor = data_inputs(node)[1]
-        reader, number = body.source(tensor)
-        while reader is not None and reader.op in PASSES_ON:
-            reader, number = body.source(reader.input[0])
+        reader, number = body.origin(data_inputs(node)[1])
         variable, _ = body.source(node.input[0])
         if reader is not None and variable is not None and variable.op in VARIABLES:
             shapes[reader.name, number] = known_shape(variable)

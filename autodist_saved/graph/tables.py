@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, data_inputs, node_of, unused
-from autodist_saved.graph.reach import Reach, Spot
+from autodist_saved.graph.graph_def.body import Body, unused
+from autodist_saved.graph.graph_def.reach import Reach, Spot
+from autodist_saved.tf_internals.graph_walk import data_inputs, node_of, walk
 
 log = logging.getLogger(__name__)
 
@@ -53,24 +55,22 @@ def drop_unneeded_tables(
         main_ops: their names.
         initializers: names of the operations that fill tables.
     """
-    fills = {node_of(name) for name in initializers} & body.nodes.keys()
-    groups = body.groups(map(node_of, main_ops))
-    members = {node_of(name) for group in groups for name in body.nodes[group].input} - fills - set(groups)
-    needed = _needed(body, [*roots, *members], fills)
+    filled_by = defaultdict[str, list[str]](list)
+    for fill in body.nodes_of(initializers):
+        for table in data_inputs(body.nodes[fill])[:1]:
+            filled_by[node_of(table)].append(fill)
+    fills = {fill for of_table in filled_by.values() for fill in of_table}
+    groups, members = body.groups(main_ops)
+
+    def needs(name: str) -> Iterable[str]:
+        """A table needs what fills it, and that may take rows of other tables."""
+        return [*body.nodes_of(body.nodes[name].input), *filled_by[name]]
+
+    others = [name for name in members if name not in fills]
+    needed = set(walk([*body.nodes_of(roots), *others], needs))
     for group in groups:
         node = body.nodes[group]
         node.input[:] = [name for name in node.input if node_of(name) not in fills - needed]
-
-
-def _needed(body: Body, roots: Sequence[str], fills: set[str]) -> set[str]:
-    """Those that fill a table which is needed: by the roots, or by what fills another such table."""
-    needed: set[str] = set()
-    while True:
-        kept = body.behind([*map(node_of, roots), *needed])
-        found = {name for name in fills if (inputs := data_inputs(body.nodes[name])) and node_of(inputs[0]) in kept}
-        if found <= needed:
-            return needed
-        needed |= found
 
 
 MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.constants.LEGACY_INIT_OP_KEY)

@@ -10,37 +10,29 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.job.sync_update_gate import UpdateGate, update_gates
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import (
+    Functions,
+    Node,
+    called_functions,
+    consumers,
+    functions_of,
+    producers,
+    walk,
+)
 from autodist_saved.tf_internals.name_scope import own_scopes
+from autodist_saved.tf_internals.op_types import (
+    NEVER_SAVED,
+    PASS_ON,
+    STATIC_TABLES,
+    TABLE_READS,
+    TAKE_ANYTHING,
+    VARIABLE_READS,
+)
 
-# What has handles and keeps nothing that is saved. So a worker of SyncReplicasOptimizer, which hands gradients to
-# accumulators, makes no step: the chief's update does. Handles of anything else are taken for a variable's.
-_KEEPS_NOTHING = (
-    "Queue",
-    "Accumulator",
-    "Iterator",
-    "Barrier",
-    "Stack",
-    "TensorArray",
-    "Reader",
-    "Dataset",
-    "Summary",
-)
-_FILLED_ONCE = frozenset({"HashTable", "HashTableV2", "AnonymousHashTable"})
-# What hands a reference or a handle on.
-_PASSES_ON = frozenset(
-    {
-        *("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration", "Select"),
-        *("RefIdentity", "RefSwitch", "RefMerge", "RefEnter", "RefExit", "RefNextIteration", "RefSelect"),
-    }
-)
-_READS = _PASSES_ON | {
-    *("ReadVariableOp", "_ReadVariablesOp", "ReadVariableXlaSplitND", "ResourceGather", "ResourceGatherNd"),
-    *("VariableShape", "VarIsInitializedOp", "IsVariableInitialized", "DisableCopyOnRead"),
-    *("LookupTableFind", "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2"),
-    *("LookupTableExport", "LookupTableExportV2", "IsResourceHandleRefCounting"),
-}
-# What has lists of inputs of any type.
-_TAKES_ANYTHING = frozenset({"IdentityN", "Assert", "Print", "StringFormat", "EnsureShape", "Pack", "NoOp"})
+_READS = VARIABLE_READS | TABLE_READS | PASS_ON
+# Handles of anything else are taken for a variable's. So a worker of SyncReplicasOptimizer, which hands gradients to
+# accumulators, makes no step: the chief's update does.
+_NO_VARIABLES = NEVER_SAVED | STATIC_TABLES
 _REMEMBERED_MAX = 1000
 
 
@@ -52,7 +44,7 @@ class StepDetector:
 
     def __init__(self, graph: tf.Graph) -> None:
         self._graph = graph
-        self._functions: dict[str, Any] | None = None
+        self._functions: Functions = {}
         # By the identities of the fetches, which are held so that no other object can come to have them.
         self._remembered: dict[tuple[int, ...], tuple[list[Any], tuple[bool, UpdateGate | None]]] = {}
 
@@ -80,25 +72,18 @@ class StepDetector:
         if not self._any_before(operations, set()):
             return False, None
         for op, gate in update_gates(self._graph).items():
-            behind = _behind(op)
-            if not behind.isdisjoint(operations) and not self._any_before(operations, behind):
+            gated = set(walk([op], consumers))
+            if not gated.isdisjoint(operations) and not self._any_before(operations, gated):
                 return True, gate
         return True, None
 
     def _any_before(self, ends: Iterable[tf.Operation], excluded: Set[tf.Operation]) -> bool:
-        exempt = self._local_variables()
-        own = own_scopes(self._graph)
-        operations = list(ends)
-        seen = set(operations)
-        while operations:
-            operation = operations.pop()
-            ours = operation in excluded or (own and operation.name.startswith(own))
-            if not ours and self._writes(operation, exempt):
-                return True
-            before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
-            operations.extend(before - seen)
-            seen |= before
-        return False
+        exempt, own = self._local_variables(), own_scopes(self._graph)
+        return any(
+            self._writes(operation, exempt)
+            for operation in walk(ends, producers)
+            if operation not in excluded and not operation.name.startswith(own)
+        )
 
     def _local_variables(self) -> frozenset[str]:
         return self._names_in(v1.GraphKeys.LOCAL_VARIABLES) - self._names_in(v1.GraphKeys.GLOBAL_VARIABLES)
@@ -115,75 +100,52 @@ class StepDetector:
         if operation.type in _READS:
             return False
         takes_references = any(argument.is_ref for argument in operation.op_def.input_arg)
-        if called := list(_called(operation.node_def)):
-            return any(self._function_writes(name, set()) for name in called)
+        if called := [function.name for function in called_functions(operation.node_def)]:
+            return self._functions_write(called)
         return any(
-            holder.name not in exempt and _keeps_values(holder)
+            holder.name not in exempt and holder.type not in _NO_VARIABLES
             for tensor in operation.inputs
             if tensor.dtype == tf.resource or (takes_references and private_api.is_reference(tensor))
             for holder in _holders(tensor)
         )
 
-    def _function_writes(self, name: str, seen: set[str]) -> bool:
-        """Whether the body of a function, or of a branch or a loop, changes what it is handed."""
-        if name in seen:
-            return False
-        seen.add(name)
-        if self._functions is None or name not in self._functions:
-            library = self._graph.as_graph_def().library
-            self._functions = {function.signature.name: function for function in library.function}
+    def _functions_write(self, names: Iterable[str]) -> bool:
+        """Whether functions, or what they call in turn, change what they are given."""
+        return any(
+            self._is_unknown(name) or any(_changes(node) for node in self._takers(name))
+            for name in walk(names, self._callees)
+        )
+
+    def _callees(self, name: str) -> Iterator[str]:
+        """Yield the functions that a function hands on what it is given."""
+        return (called.name for node in self._takers(name) for called in called_functions(node))
+
+    def _takers(self, name: str) -> Iterator[Node]:
+        """Yield the ops of a function that take handles, or may, and are not known to only read."""
+        nodes = self._functions[name].node_def
+        return (node for node in nodes if node.op not in _READS and private_api.takes_resources(node.op))
+
+    def _is_unknown(self, name: str) -> bool:
+        """Whether a function is none of the graph's, which may have got some since it was looked at."""
         if name not in self._functions:
-            return True
-        for node in self._functions[name].node_def:
-            if node.op in _READS or not private_api.takes_resources(node.op):
-                continue
-            called = list(_called(node))
-            if not called and node.op not in _TAKES_ANYTHING:
-                return True
-            if any(self._function_writes(function, seen) for function in called):
-                return True
-        return False
+            self._functions = functions_of(self._graph.as_graph_def())
+        return name not in self._functions
 
 
-def _behind(start: tf.Operation) -> Set[tf.Operation]:
-    """An op, and all that wait for it."""
-    seen, waiting = {start}, [start]
-    while waiting:
-        operation = waiting.pop()
-        after = {consumer for tensor in operation.outputs for consumer in tensor.consumers()}
-        after |= set(private_api.control_outputs(operation))
-        waiting.extend(after - seen)
-        seen |= after
-    return seen
-
-
-def _called(node: Any) -> Iterator[str]:
-    """Names of the functions that a node calls."""
-    for value in node.attr.values():
-        if value.HasField("func"):
-            yield value.func.name
-        yield from (function.name for function in value.list.func)
+def _changes(node: Node) -> bool:
+    """Whether an op in a function may change what it takes. A call does so by what it calls."""
+    return node.op not in TAKE_ANYTHING and not any(called_functions(node))
 
 
 def _holders(tensor: tf.Tensor) -> Iterator[tf.Operation]:
-    """The ops that a handle or a reference may come from."""
-    waiting, seen = [tensor.op], {tensor.op}
-    while waiting:
-        operation = waiting.pop()
-        if operation.type not in _PASSES_ON:
-            yield operation
-            continue
-        before = {
-            passed.op
-            for passed in operation.inputs
-            if passed.dtype == tf.resource or private_api.is_reference(passed)
-        }
-        waiting.extend(before - seen)
-        seen |= before
+    """Yield the ops that a handle or a reference may come from."""
 
+    def passed_on(operation: tf.Operation) -> list[tf.Operation]:
+        if operation.type not in PASS_ON:
+            return []
+        return [one.op for one in operation.inputs if one.dtype == tf.resource or private_api.is_reference(one)]
 
-def _keeps_values(holder: tf.Operation) -> bool:
-    return holder.type not in _FILLED_ONCE and not any(word in holder.type for word in _KEEPS_NOTHING)
+    return (operation for operation in walk([tensor.op], passed_on) if operation.type not in PASS_ON)
 
 
 def _leaves(fetches: Any) -> Iterator[Any]:

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import numpy as np
 import tensorflow as tf
 
 from autodist_saved.tf_internals import private_api
-
-_TAKES = frozenset(
-    {"AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient", "SparseAccumulatorTakeGradient"},
-)
-# An update ends with handing out tokens, which lets the replicas go on.
-_HANDS_OUT = frozenset({"QueueEnqueueMany", "QueueEnqueueManyV2"})
+from autodist_saved.tf_internals.graph_walk import producers, walk
+from autodist_saved.tf_internals.op_types import ENQUEUES_OF_MANY, GRADIENT_TAKES
 
 
 class UpdateGate:
@@ -62,12 +58,13 @@ def update_gates(graph: tf.Graph) -> dict[tf.Operation, UpdateGate]:
 def put_update_gates(graph: tf.Graph) -> None:
     """Give every synchronous update of a graph a gate, once. Before its first session; in a scope of our own."""
     operations = graph.get_operations()
-    if not any(operation.type in _TAKES for operation in operations):
+    if not any(operation.type in GRADIENT_TAKES for operation in operations):
         return
     gates = _gates.setdefault(graph, {})
     gated = {take for op in gates for take in op.control_inputs}
-    for end in operations:
-        takes = [op for op in _before(end) if op.type in _TAKES] if end.type in _HANDS_OUT else []
+    # An update ends with handing out tokens, which lets the replicas go on.
+    for end in (operation for operation in operations if operation.type in ENQUEUES_OF_MANY):
+        takes = [op for op in walk([end], producers) if op.type in GRADIENT_TAKES]
         if not takes or not gated.isdisjoint(takes):
             continue
         gated.update(takes)
@@ -75,15 +72,5 @@ def put_update_gates(graph: tf.Graph) -> None:
         with tf.control_dependencies(takes):
             op = tf.numpy_function(gate.pass_through, [], tf.int64, name="update_gate").op
         gates[op] = gate
-        for consumer in {consumer for take in takes for tensor in take.outputs for consumer in tensor.consumers()}:
-            private_api.add_control_input(consumer, op)
-
-
-def _before(end: tf.Operation) -> Iterable[tf.Operation]:
-    seen, waiting = {end}, [end]
-    while waiting:
-        operation = waiting.pop()
-        before = {*(tensor.op for tensor in operation.inputs), *operation.control_inputs} - seen
-        seen |= before
-        waiting.extend(before)
-    return seen
+        for taker in {taker for take in takes for tensor in take.outputs for taker in tensor.consumers()}:
+            private_api.add_control_input(taker, op)

@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import UsageError
-from autodist_saved.graph.metric import metric_problems
+from autodist_saved.graph.arguments.metric import metric_problems
 from autodist_saved.job.foreign_job import job_of
 from autodist_saved.job.gated_session import is_gone, losses_told
 from autodist_saved.options import ExportOptions

@@ -10,12 +10,12 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem, SaverRequiredError, SignatureError
-from autodist_saved.graph.arguments import taken
-from autodist_saved.graph.devices import Devices
-from autodist_saved.graph.examples import Examples
-from autodist_saved.graph.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.examples import Examples
+from autodist_saved.graph.arguments.extra_files import ExtraFiles
+from autodist_saved.graph.arguments.lists_and_maps import tuple_or_dict
+from autodist_saved.graph.arguments.signature_map import check_signature_map
+from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest
-from autodist_saved.graph.signature_map import check_signature_map
 from autodist_saved.pipeline.moving_averages import MovingAverages
 from autodist_saved.pipeline.serving_variables import serving_of
 from autodist_saved.plan import ExportPlan
@@ -104,7 +104,7 @@ def request_from_arguments(
         problems.append(Problem("moving_averages", what, "give moving_averages with serving=True"))
 
     def take(name: str, value: Any) -> Any:
-        form, found = taken(name, value)
+        form, found = tuple_or_dict(name, value)
         problems.extend(found)
         return form
 

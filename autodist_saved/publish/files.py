@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autodist_saved.bundle.data_file import DataFiles
-from autodist_saved.graph.extra_files import OUR_DIRECTORY
+from autodist_saved.graph.arguments.extra_files import OUR_DIRECTORY
 from autodist_saved.system.paths import files_below, is_file
 
 

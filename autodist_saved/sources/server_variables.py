@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.op_types import REFERENCE_VARIABLES
 from autodist_saved.transport.server_variable import ServerVariable
 
 
@@ -17,7 +18,7 @@ def holding_op(saveable: Any) -> tf.Operation | None:
         return op if op.type == "VarHandleOp" else None
     if type(saveable) is private_api.ReferenceVariableSaveable:
         op = private_api.reference_of(saveable).op
-        return op if op.type in {"VariableV2", "Variable"} else None
+        return op if op.type in REFERENCE_VARIABLES else None
     return None
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 SCOPE = "autodist_saved.ops"
-SCOPES_COLLECTION = "autodist_saved.scopes"
+# Of the scopes' names. A collection stays with a graph that is exported and imported again.
+_COLLECTION = "autodist_saved.scopes"
 
 
 @contextmanager
@@ -32,10 +33,15 @@ def own_scope(*, placed: bool = False) -> Iterator[str]:
         contextlib.nullcontext() if placed else tf.device(None),
         tf.control_dependencies(None),
     ):
-        v1.add_to_collection(SCOPES_COLLECTION, scope)
+        v1.add_to_collection(_COLLECTION, scope)
         yield scope
 
 
 def own_scopes(graph: tf.Graph) -> tuple[str, ...]:
     """Beginnings of the names of all ops in ``graph`` that are ours."""
-    return tuple(map(tf.compat.as_str, graph.get_collection(SCOPES_COLLECTION)))
+    return tuple(map(tf.compat.as_str, graph.get_collection(_COLLECTION)))
+
+
+def users_collections(graph: tf.Graph) -> list[str]:
+    """The keys of all collections of ``graph`` but ours."""
+    return [key for key in graph.get_all_collection_keys() if key != _COLLECTION]

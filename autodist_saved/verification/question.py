@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from autodist_saved.graph.examples import tensor_proto
-from autodist_saved.graph.tensor_infos import tensor_names
+from autodist_saved.graph.arguments.examples import tensor_proto
+from autodist_saved.graph.graph_def.signature_defs import tensor_names
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autodist_saved.errors import Problem, SignatureError, VerifyError
+from autodist_saved.graph.checks.nondeterminism import nondeterministic_signatures
 from autodist_saved.graph.description import Description, MetaGraph
-from autodist_saved.graph.nondeterminism import doubts
-from autodist_saved.graph.reach import is_for_users
+from autodist_saved.graph.graph_def.signature_defs import is_for_users
 from autodist_saved.options import ExportOptions
 from autodist_saved.verification.comparison import Array, difference
 from autodist_saved.verification.fresh_process import Call, Reply, load_and_call
@@ -119,7 +119,7 @@ class Verification:
         self, tags: tuple[str, ...], description: Description, meta_graph: MetaGraph, *, is_captured: bool
     ) -> Iterator[_Asked]:
         written = meta_graph.proto.signature_def
-        doubted = doubts(meta_graph.proto)
+        doubted = nondeterministic_signatures(meta_graph.proto)
         for key in filter(is_for_users, sorted(description.signatures)):
             doubt = self._doubt(key, description) if is_captured else _LATER
             try:

@@ -54,10 +54,10 @@ def add(job: Job, session: v1.Session, tmp_path: Path) -> Add:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a name": ({"serve": "y:0"}, r"signature 'serve': 'y:0' \(str\) is no SignatureDef"),
-    "tensors": ({"serve": {"x": 1}}, r"signature 'serve': \{'x': 1\} \(dict\) is no SignatureDef"),
-    "a list": (["serve"], r"signature_def_map: \['serve'\] \(list\) is no mapping"),
-    "no names": ({3: v1.saved_model.build_signature_def()}, "signature 3: its name is no string"),
+    "a name": ({"serve": "y:0"}, r"signature 'serve': 'y:0' \(str\) is not a SignatureDef"),
+    "tensors": ({"serve": {"x": 1}}, r"signature 'serve': \{'x': 1\} \(dict\) is not a SignatureDef"),
+    "a list": (["serve"], r"signature_def_map: \['serve'\] \(list\) is not a mapping"),
+    "no names": ({3: v1.saved_model.build_signature_def()}, "signature 3: its name is not a string"),
 }
 
 
@@ -82,13 +82,13 @@ def test_a_hook_refuses_what_is_no_signature_when_it_is_made(job: Job, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "place", "what"),
     [
-        ({"tags": [1, "serve"]}, "tags[0]", "1 is no string"),
-        ({"tags": 1}, "tags", "1 is no list of tags"),
-        ({"assets_extra": ["a.txt"]}, "assets_extra", "['a.txt'] is no dictionary of files"),
-        ({"assets_collection": "a.txt"}, "assets_collection", "'a.txt' is no list of asset tensors"),
-        ({"assets_list": 1}, "assets_list", "1 is no list of asset tensors"),
-        ({"warmup": [1]}, "warmup", "[1] is no dictionary of requests"),
-        ({"examples": [1]}, "examples", "[1] is no dictionary of requests"),
+        ({"tags": [1, "serve"]}, "tags[0]", "1 is not a string"),
+        ({"tags": 1}, "tags", "1 is not a list of tags"),
+        ({"assets_extra": ["a.txt"]}, "assets_extra", "['a.txt'] is not a dictionary of files"),
+        ({"assets_collection": "a.txt"}, "assets_collection", "'a.txt' is not a list of asset tensors"),
+        ({"assets_list": 1}, "assets_list", "1 is not a list of asset tensors"),
+        ({"warmup": [1]}, "warmup", "[1] is not a dictionary of requests"),
+        ({"examples": [1]}, "examples", "[1] is not a dictionary of requests"),
         (
             {"serving": True, "moving_averages": True},
             "moving_averages",
@@ -106,7 +106,7 @@ def test_an_argument_of_another_kind_is_named(
 
 
 def test_a_tensor_is_no_list_of_assets(add: Add) -> None:
-    with pytest.raises(SignatureError, match=r"assets_collection: .* is no list of asset tensors"):
+    with pytest.raises(SignatureError, match=r"assets_collection: .* is not a list of asset tensors"):
         add(assets_collection=tf.constant(__file__))
 
 

@@ -71,9 +71,9 @@ def test_an_op_of_another_library_is_refused_although_it_runs_here(
         session.run(v1.global_variables_initializer())
         session.run(arguments["train_op"], {"x:0": 1.0})
         builder = ads.SavedModelBuilder(tmp_path / "model")
-        with pytest.raises(GraphError, match=f"op type '{OP}': a plain TensorFlow has no such op") as caught:
+        with pytest.raises(GraphError, match=f"op type '{OP}': plain TensorFlow has no such op") as caught:
             builder.add_meta_graph_and_variables(session, TAGS, saver=saver, **arguments)
-    assert "it is that of 'allreduce', reached by the train op alone" in str(caught.value)
+    assert "it is the type of 'allreduce', reached by the train op alone" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -156,7 +156,7 @@ def test_all_that_does_not_fit_the_graph_is_told_at_once(tmp_path: Path, session
             saver=graph.saver,
         )
     caught.match(r"\(5 problems\)")
-    caught.match(r"tags: 'serve' is no list of tags")
+    caught.match(r"tags: 'serve' is not a list of tags")
     caught.match("main_op: 'stranger' belongs to another graph")
     caught.match("train_op: 'train' is neither an operation nor a tensor")
     caught.match(r"signature 'p', inputs\['x'\]: there is no tensor 'elsewhere:0' in the graph that is added")

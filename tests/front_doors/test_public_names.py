@@ -39,16 +39,6 @@ def test_importing_has_no_effect_on_logging_or_the_file_system(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_private_parts_of_tensorflow_are_imported_behind_one_door() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        if path.name == "private_api.py":
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not [name for name in names if name.startswith("tensorflow.python")], path
-
-
 def test_user_mistakes_are_never_left_to_assert() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)], path

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import SignatureError
 from autodist_saved.graph.meta_graph_builder import describe
-from autodist_saved.tf_internals.name_scope import SCOPES_COLLECTION, own_scope
+from autodist_saved.tf_internals.name_scope import own_scope
 from tests.support.meta_graphs import request
 
 
@@ -90,10 +88,5 @@ def test_hidden_scopes_and_their_collection_are_left_out(graph: tf.Graph) -> Non
     tf.constant(1, name=f"{scope.rstrip('/')}_too")
     proto = describe(request(graph)).proto
     assert [node.name for node in proto.graph_def.node] == ["autodist_saved.ops_too"]
-    assert SCOPES_COLLECTION not in proto.collection_def
-
-
-@pytest.mark.parametrize("tags", ["serve", None])
-def test_tags_are_a_list(graph: tf.Graph, tags: Any) -> None:
-    with pytest.raises(SignatureError, match="is no list of tags"):
-        describe(request(graph, tags=tags))
+    assert list(graph.get_all_collection_keys())
+    assert not proto.collection_def

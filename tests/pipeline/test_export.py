@@ -179,7 +179,7 @@ def test_the_first_failure_is_told_and_not_that_of_clearing_up(
 
 def test_a_request_that_does_not_fit_is_refused_before_the_job_is_touched(tmp_path: Path) -> None:
     cut = RecordingCut()
-    with pytest.raises(SignatureError, match="tags: 'serve' is no list of tags"):
+    with pytest.raises(SignatureError, match="tags: 'serve' is not a list of tags"):
         export(tmp_path / "model").capture(description(tags="serve"), source(), cut)
     assert cut.calls == []
     assert not list(tmp_path.iterdir())

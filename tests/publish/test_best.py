@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import ExportError, SignatureError, UsageError
-from autodist_saved.graph.metric import metric_problems
+from autodist_saved.graph.arguments.metric import metric_problems
 from autodist_saved.periodic.export_thread import ExportThread
 from autodist_saved.publish.manifest import read_manifest
 
@@ -242,10 +242,10 @@ def test_a_tensor_that_can_be_no_metric_is_refused_with_all_else_before_the_firs
         pass
     told = [(problem.place, problem.what) for problem in caught.value.problems]
     assert told[:4] == [
-        ("tags[0]", "3 is no string"),
-        ("the metric 'longest'", "its value is string, which is no number"),
+        ("tags[0]", "3 is not a string"),
+        ("the metric 'longest'", "its value is string, which is not a number"),
         ("the metric 'longest'", "its value has the shape (2,)"),
-        ("the metric 'longest'", "it needs placeholders, and nobody feeds them: words"),
+        ("the metric 'longest'", "it needs placeholders that nobody feeds: words"),
     ]
     (other,) = told[4:]
     assert "gone:0" in other[1]
@@ -255,7 +255,7 @@ def test_a_tensor_that_can_be_no_metric_is_refused_with_all_else_before_the_firs
 @pytest.mark.parametrize("value", ["accuracy:0", 0.5, ["w"]])
 def test_what_is_no_tensor_of_the_graph_is_no_metric(graph: tf.Graph, value: object) -> None:
     (problem,) = metric_problems("accuracy", value, graph)
-    assert "its value is no tensor of the job's graph" in problem.what
+    assert "its value is not a tensor of the job's graph" in problem.what
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.int64, tf.bool])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -9,6 +10,9 @@ import tensorflow as tf
 from autodist_saved.graph.meta_graph_builder import GraphDescription
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.pipeline.request_from_arguments import MetaGraphArguments, request_from_arguments
+
+Told = Callable[..., str]
+"""Returns what is said of a signature: of its inputs, its output, and other arguments of a request."""
 
 
 def request(graph: tf.Graph | None = None, **arguments: Any) -> MetaGraphRequest:

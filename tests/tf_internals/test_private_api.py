@@ -1,7 +1,13 @@
-"""The private parts of TensorFlow that we use are still where they were, and do what they did."""
+"""TensorFlow's private parts that we use are where they were, and do what they did. One module alone uses them."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +18,13 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 
+import autodist_saved
 from autodist_saved.tf_internals import private_api as private
+
+PACKAGE = Path(autodist_saved.__file__).parent
+OTHERS = [path for path in PACKAGE.rglob("*.py") if path != Path(private.__file__) and "_pb2" not in path.name]
+# Keras runs sessions by this method, past the public ones, and a session of ours has to see each run.
+OVERRIDDEN = {"GatedSession": {"_make_callable_from_options"}}
 
 
 def test_saveables_carry_names_slices_and_devices(graph: tf.Graph) -> None:
@@ -28,17 +40,53 @@ def test_saveables_follow_a_map_of_names(graph: tf.Graph) -> None:
     assert saveable.specs[0].name == "renamed"
 
 
+def test_savers_of_definitions_do_not_know_their_variables(graph: tf.Graph) -> None:
+    v1.get_variable("w", [2])
+    saver = v1.train.Saver()
+    assert private.knows_its_variables(saver)
+    by_name = v1.train.Saver(saver_def=saver.as_saver_def())
+    assert not private.knows_its_variables(by_name)
+    assert private.saveables_of(by_name) == []
+
+
+def test_savers_tell_whether_they_reshape(graph: tf.Graph) -> None:
+    v1.get_variable("w", [2])
+    assert private.reshapes(v1.train.Saver(reshape=True))
+    assert not private.reshapes(v1.train.Saver())
+
+
+def test_sessions_tell_their_device_filters_and_whether_they_are_closed(graph: tf.Graph) -> None:
+    with v1.Session(config=v1.ConfigProto(device_filters=["/job:ps"])) as session:
+        assert private.device_filters(session) == ("/job:ps",)
+        assert not private.is_closed(session)
+    assert private.is_closed(session)
+    with v1.Session() as session:
+        assert private.device_filters(session) == ()
+
+
+def test_sessions_have_an_interface_that_others_can_have_too(graph: tf.Graph) -> None:
+    with v1.Session() as session:
+        assert isinstance(session, private.SessionInterface)
+
+
 def test_references_are_told_from_values(graph: tf.Graph) -> None:
-    assert private.is_reference(v1.get_variable("old", [1], use_resource=False)._ref())
+    variable = v1.get_variable("old", [1], use_resource=False)
+    (saveable,) = private.saveables_of(v1.train.Saver([variable]))
+    assert isinstance(saveable, private.ReferenceVariableSaveable)
+    assert private.is_reference(private.reference_of(saveable))
+    assert private.reference_of(saveable).op.type == "VariableV2"
     assert not private.is_reference(tf.constant(1))
 
 
-def test_tensorflows_own_checks_of_signatures_are_called(graph: tf.Graph, tmp_path: Path) -> None:
+def test_tensorflows_own_checks_of_signatures_are_called(graph: tf.Graph) -> None:
     x = v1.placeholder(tf.float32)
     signature = v1.saved_model.predict_signature_def({"x": x}, {"x": x})
+    private.validate_signatures({"p": signature})
+    with pytest.raises(KeyError, match="reserved"):
+        private.validate_signatures({private.INIT_OP_SIGNATURE_KEY: signature})
     signature.inputs["x"].ClearField("name")
     with pytest.raises(AssertionError, match="must have one of the 'encoding' fields"):
-        private.validate_signatures(v1.saved_model.Builder(str(tmp_path)), {"p": signature})
+        private.validate_signatures({"p": signature})
 
 
 def test_asset_files_get_names_that_do_not_collide(graph: tf.Graph, tmp_path: Path) -> None:
@@ -50,6 +98,12 @@ def test_asset_files_get_names_that_do_not_collide(graph: tf.Graph, tmp_path: Pa
     files = private.asset_files(tensors, lambda name, tensor: written.append((name, tensor.name)))
     assert sorted(files) == [b"words.txt", b"words.txt_1"]
     assert len(written) == 2
+
+
+def test_asset_tensors_are_constant_paths(graph: tf.Graph) -> None:
+    assert private.asset_path(tf.constant("words.txt")) == "words.txt"
+    with pytest.raises(TypeError, match="Asset path tensor"):
+        private.asset_path(tf.identity("words.txt"))
 
 
 def test_the_keys_of_init_and_train_ops_are_those_that_loaders_read() -> None:
@@ -97,6 +151,9 @@ def test_definitions_of_ops_tell_what_they_take_and_whether_they_have_effects() 
     assert private.is_stateful("AssignVariableOp")
     assert private.is_stateful("NobodyKnowsIt")
     assert not private.is_stateful("AddV2")
+    for op_type in ("AssignVariableOp", "Assign", "IdentityN", "NobodyKnowsIt"):
+        assert private.takes_resources(op_type), "a handle, a reference, anything, and nobody knows what"
+    assert not private.takes_resources("AddV2")
 
 
 def test_collections_of_variables_are_known_by_their_proto() -> None:
@@ -125,10 +182,6 @@ def test_a_saver_takes_tensors_for_variables(graph: tf.Graph) -> None:
     assert saveable.handle_op is handle
 
 
-def test_the_key_of_the_init_op_is_the_one_that_loaders_read() -> None:
-    assert private.INIT_OP_SIGNATURE_KEY == "__saved_model_init_op"
-
-
 def test_a_fingerprint_fits_the_model_that_it_was_made_of(tmp_path: Path) -> None:
     for name, value in (("one", 1.0), ("two", 2.0)):
         module = tf.Module()
@@ -150,3 +203,63 @@ def _of_version(producer: int, fingerprint: bytes) -> bytes:
     proto = FingerprintDef.FromString(fingerprint)
     proto.version.producer = producer
     return proto.SerializeToString()
+
+
+def test_every_use_has_a_test_here() -> None:
+    offered = {name for name in vars(private) if not name.startswith("_")} - {"annotations"}
+    own = {name for name in offered if getattr(vars(private)[name], "__module__", "") == private.__name__}
+    aliases = {name for name, value in vars(private).items() if name in offered and _is_tensorflows(value)}
+    asked = {node.attr for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.Attribute)}
+    assert own | aliases | {name for name in offered if name.isupper()} <= asked
+
+
+def _is_tensorflows(value: object) -> bool:
+    return inspect.isclass(value) and value.__module__.startswith("tensorflow.python")
+
+
+def test_nobody_else_imports_private_modules() -> None:
+    for path in OTHERS:
+        assert "tensorflow.python" not in path.read_text(), path
+
+
+def test_nobody_else_asks_foreign_objects_for_private_attributes() -> None:
+    """An attribute is foreign where no class or function of the module has that name, nor sets it on itself."""
+    for path in OTHERS:
+        tree = ast.parse(path.read_text())
+        private_ones = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_private(node.attr)]
+        own = {node.attr for node in private_ones if ast.unparse(node.value) in {"self", "cls"}}
+        own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+        own |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}  # fields of classes
+        foreign = {ast.unparse(node) for node in private_ones if node.attr not in own}
+        foreign |= set(_asked_by_name(tree))
+        assert {name for name in foreign if not name.endswith(("os._exit", "._replace"))} == set(), path
+
+
+def _is_private(name: object) -> bool:
+    return isinstance(name, str) and bool(re.match("_[^_]", name))
+
+
+def _asked_by_name(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"getattr", "setattr", "hasattr", "delattr"}:
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and _is_private(name.value):
+                yield ast.unparse(node)
+
+
+def test_classes_of_ours_have_no_name_in_common_with_private_parts_of_their_parents() -> None:
+    """They would use such a part, or replace it without knowing."""
+    for module in pkgutil.walk_packages([str(PACKAGE)], "autodist_saved."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if not inspect.isclass(value) or not value.__module__.startswith("autodist_saved"):
+                continue
+            parents = [parent for parent in value.__mro__ if parent.__module__.startswith(("tensorflow", "keras"))]
+            theirs = {part for parent in parents for part in (*dir(parent), *_set_on_themselves(parent))}
+            tree = ast.parse(inspect.getsource(value)) if parents else ast.Module([], [])
+            ours = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            ours |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            assert {part for part in ours & theirs if _is_private(part)} == OVERRIDDEN.get(name, set()), name
+
+
+def _set_on_themselves(parent: type) -> list[str]:
+    return re.findall(r"self\.(_\w+)", inspect.getsource(parent))

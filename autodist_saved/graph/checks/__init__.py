@@ -1,1 +1,1 @@
-"""What would make a described model useless on one machine."""
+"""Checks of a described graph: what a loader on one machine could not use, and what would mislead its users."""

@@ -1,4 +1,4 @@
-"""What would make a described model useless on one machine: refused, or warned of, before anything is written."""
+"""All checks of a described graph. They refuse it, or warn of it, before anything is written."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from autodist_saved.graph.checks.foreign_ops import (
 from autodist_saved.graph.checks.placeholders import placeholder_problems
 from autodist_saved.graph.checks.random_ops import warn_of_random_ops
 from autodist_saved.graph.checks.reassigned import reassigned_problems
+from autodist_saved.graph.checks.runs import Runs
 from autodist_saved.graph.checks.size import size_problems
 from autodist_saved.graph.checks.sources import source_problems
 from autodist_saved.graph.checks.unsaved import unsaved_problems
-from autodist_saved.graph.devices import device_problems, kept_device_problems
+from autodist_saved.graph.graph_def.devices import device_problems, kept_device_problems
 
 log = logging.getLogger(__name__)
 
@@ -35,27 +36,24 @@ def check(
     """Check a meta graph as it is to be written, and log warnings.
 
     Args:
-        meta_graph: the whole of it.
-        devices_cleared: whether it is to name no task of the cluster.
-        serving: whether it is cut at its signatures. Those that cannot be answered are refused then; in a complete
-            graph they are warned of, as TensorFlow's builder writes them.
-        beside_bytes: of the other meta graphs in the same file.
-        custom_ops: types of ops that are none of TensorFlow's and are wanted nevertheless.
+        meta_graph: with its saver, collections and signatures.
+        devices_cleared: whether no op may name a task of the cluster.
+        serving: whether the graph is cut at its signatures. Then signatures that cannot be answered are refused. In
+            a complete graph they only cause a warning, because TensorFlow's builder writes such graphs.
+        beside_bytes: size of the other meta graphs in the same file.
+        custom_ops: op types that are not TensorFlow's, and that the user wants all the same.
 
     Raises:
-        GraphError: a loader could not use it; all problems at once.
+        GraphError: a loader could not use the graph; all problems at once.
     """
+    runs = Runs(meta_graph)
     refused = [
-        *foreign_op_problems(meta_graph, custom_ops),
-        *python_op_problems(meta_graph, custom_ops),
+        *foreign_op_problems(runs, custom_ops),
+        *python_op_problems(runs, custom_ops),
         *size_problems(meta_graph, beside_bytes),
     ]
-    doubtful = [*python_train_op_problems(meta_graph, custom_ops), *reassigned_problems(meta_graph)]
-    unanswered = [
-        *placeholder_problems(meta_graph),
-        *unsaved_problems(meta_graph),
-        *source_problems(meta_graph),
-    ]
+    doubtful = [*python_train_op_problems(runs, custom_ops), *reassigned_problems(runs)]
+    unanswered = [*placeholder_problems(runs), *unsaved_problems(runs), *source_problems(runs)]
     (refused if serving else doubtful).extend(unanswered)
     if devices_cleared:
         refused += device_problems(meta_graph.graph_def)
@@ -67,7 +65,7 @@ def check(
         log.warning(
             "%s",
             numbered(
-                "the graph can be written, but not all of it will work as it does here once it is loaded", doubtful
+                "the graph can be written, but parts of it will not work when it is loaded as they do here", doubtful
             ),
         )
-    warn_of_random_ops(meta_graph)
+    warn_of_random_ops(runs)

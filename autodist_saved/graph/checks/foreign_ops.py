@@ -1,85 +1,79 @@
-"""Ops that a plain TensorFlow does not know. No model in which there is one can be loaded, whether it runs or not."""
+"""Ops that plain TensorFlow does not know. It refuses to load a model that has one, even if the op never runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.checks.runs import MAIN_OP, TRAIN_OP, Runs, run_to_train, run_when_loaded, runs_of_users
-from autodist_saved.graph.reach import Reach, Spot, all_ops, is_for_users
-from autodist_saved.graph.tables import collected_main_ops
+from autodist_saved.graph.checks.runs import MAIN_OP, TRAIN_OP, Runs
+from autodist_saved.graph.graph_def.reach import Spot, all_ops
+from autodist_saved.graph.graph_def.signature_defs import is_for_users
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import functions_of
+from autodist_saved.tf_internals.op_types import PYTHON_CALLS
 
-# What they call is a Python function, which a table of the process holds that has made them.
-_PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 
-
-def python_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
-    """One problem for each signature, or main op, that calls Python functions (``tf.py_function``).
+def python_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Problem]:
+    """Yield one problem for each signature, or main op, that calls Python functions (``tf.py_function``).
 
     Args:
-        meta_graph: the model as it is to be written.
-        custom_ops: types of ops that are admitted all the same.
+        runs: of the model as it is to be written.
+        custom_ops: op types that are allowed.
     """
-    calls = _python_calls(meta_graph, custom_ops)
-    if calls:
-        reached = {**runs_of_users(meta_graph), MAIN_OP: run_when_loaded(meta_graph)}
+    if calls := _python_calls(runs, custom_ops):
+        reached = {**runs.of_users, MAIN_OP: runs.when_loaded}
         yield from _python_problems(calls, reached, "build the graph without tf.py_function and tf.numpy_function")
 
 
-def python_train_op_problems(
-    meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]
-) -> Iterator[Problem]:
-    """A problem where the train op calls Python functions: then nobody goes on training in another process.
+def python_train_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem where the train op calls Python functions: another process cannot go on training.
 
     Args:
-        meta_graph, custom_ops: as in :func:`python_op_problems`.
+        runs, custom_ops: as in :func:`python_op_problems`.
     """
-    if calls := _python_calls(meta_graph, custom_ops):
+    if calls := _python_calls(runs, custom_ops):
         fix = "train without tf.py_function and Dataset.from_generator, or give no train_op"
-        yield from _python_problems(calls, {TRAIN_OP: run_to_train(meta_graph)}, fix)
+        yield from _python_problems(calls, {TRAIN_OP: runs.to_train}, fix)
 
 
-def _python_calls(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> set[Spot]:
-    types = _PYTHON_OPS - set(custom_ops)
-    return {spot for spot, node in all_ops(meta_graph.graph_def) if node.op in types}
+def _python_calls(runs: Runs, custom_ops: Collection[str]) -> set[Spot]:
+    types = PYTHON_CALLS.difference(custom_ops)
+    return {spot for spot, node in all_ops(runs.meta_graph.graph_def) if node.op in types}
 
 
-def _python_problems(calls: set[Spot], runs: Runs, fix: str) -> Iterator[Problem]:
-    for place, reached in runs.items():
+def _python_problems(calls: set[Spot], places: Mapping[str, set[Spot]], fix: str) -> Iterator[Problem]:
+    for place, reached in places.items():
         if found := sorted(map(str, reached & calls)):
-            what = f"it calls Python functions of this process, which no other one has: {', '.join(found)}"
+            what = f"it calls Python functions of this process, which no other process has: {', '.join(found)}"
             yield Problem(place, what, fix)
 
 
-def foreign_op_problems(meta_graph: meta_graph_pb2.MetaGraphDef, custom_ops: Collection[str]) -> Iterator[Problem]:
-    """One problem for each type of op that comes from a library outside TensorFlow (``HorovodAllreduce``).
+def foreign_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Problem]:
+    """Yield one problem for each op type of a library outside TensorFlow, such as ``HorovodAllreduce``.
 
-    ``tf.raw_ops`` lists nearly all ops that TensorFlow registers, whatever libraries this process has loaded. A
-    fresh process is asked about the few others, such as XLA's.
+    ``tf.raw_ops`` lists nearly all ops that TensorFlow registers, and none of other libraries. A fresh process says
+    whether TensorFlow registers the few others, such as XLA's.
 
     Args:
-        meta_graph: the model as it is to be written.
-        custom_ops: types of ops that whoever loads the model knows.
+        runs: of the model as it is to be written.
+        custom_ops: op types that all who load the model have.
     """
-    known = {function.signature.name for function in meta_graph.graph_def.library.function}.union(custom_ops)
+    graph_def = runs.meta_graph.graph_def
+    known = {*functions_of(graph_def), *custom_ops}
     unknown: dict[str, list[Spot]] = {}
-    for spot, node in all_ops(meta_graph.graph_def):
+    for spot, node in all_ops(graph_def):
         if node.op not in known and not hasattr(tf.raw_ops, node.op):
             unknown.setdefault(node.op, []).append(spot)
     if not unknown:
         return
     plain = private_api.ops_of_plain_tensorflow(frozenset(unknown))
-    reach = Reach(meta_graph.graph_def)
-    reached = {key: reach.of_signature(signature) for key, signature in sorted(meta_graph.signature_def.items())}
-    loading = reach.of(collected_main_ops(meta_graph))
+    reached = {key: runs.of_signature(key) for key in sorted(runs.meta_graph.signature_def)}
     for op_type in sorted(unknown.keys() - plain):
         spots = unknown[op_type]
         signatures = [key for key, ops in reached.items() if not ops.isdisjoint(spots)]
-        yield _problem(op_type, spots, signatures, run_when_loaded=not loading.isdisjoint(spots))
+        yield _problem(op_type, spots, signatures, run_when_loaded=not runs.when_loaded.isdisjoint(spots))
 
 
 def _problem(op_type: str, spots: list[Spot], signatures: list[str], *, run_when_loaded: bool) -> Problem:
@@ -91,11 +85,11 @@ def _problem(op_type: str, spots: list[Spot], signatures: list[str], *, run_when
         who, fix = "reached by the main op", "give a main op without it"
     else:
         who = "reached by the train op alone" if signatures else "reached by no signature"
-        fix = "serving=True writes what the signatures reach and leaves it out"
+        fix = "give serving=True, which leaves out what no signature reaches"
     return Problem(
         f"op type {op_type!r}",
-        f"a plain TensorFlow has no such op and cannot load the model; it is that of {spots[0]}"
+        f"plain TensorFlow has no such op and cannot load the model; it is the type of {spots[0]}"
         f"{f' and {len(spots) - 1} more' if len(spots) > 1 else ''}, {who}",
-        f"{fix}; or, if all who load the model have loaded the op's library before, name it in "
+        f"{fix}; or, if all who load the model load the op's library first, name the type in "
         "ExportOptions(custom_ops=[...])",
     )

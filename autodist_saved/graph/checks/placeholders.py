@@ -1,25 +1,20 @@
-"""Placeholders that nobody feeds: what needs one cannot be computed, and TensorFlow 2 does not load the model."""
+"""Placeholders that nobody feeds. What needs one cannot be computed, and TensorFlow 2 does not load the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tensorflow.core.protobuf import meta_graph_pb2
-
 from autodist_saved.errors import Problem
-from autodist_saved.graph.checks.runs import MAIN_OP, named, run_when_loaded, runs_of_users
-from autodist_saved.graph.reach import Spot
-
-_PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2"})
+from autodist_saved.graph.checks.runs import MAIN_OP, Runs, named
+from autodist_saved.tf_internals.op_types import PLACEHOLDERS
 
 
-def placeholder_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem]:
-    """One problem for each signature, or main op, that needs placeholders which are none of its inputs."""
-    placeholders = {Spot(node.name) for node in meta_graph.graph_def.node if node.op in _PLACEHOLDERS}
-    if not placeholders:
+def placeholder_problems(runs: Runs) -> Iterator[Problem]:
+    """Yield one problem for each signature, or main op, that needs placeholders which are not its inputs."""
+    if not any(node.op in PLACEHOLDERS for node in runs.body.nodes.values()):
         return
-    for place, reached in {**runs_of_users(meta_graph), MAIN_OP: run_when_loaded(meta_graph)}.items():
-        if unfed := sorted(spot.op for spot in reached & placeholders):
+    for place, reached in {**runs.of_users, MAIN_OP: runs.when_loaded}.items():
+        if unfed := sorted(node.name for node in runs.nodes(reached) if node.op in PLACEHOLDERS):
             others = "" if place == MAIN_OP else "make them inputs of the signature, or "
             yield Problem(
                 place,

@@ -1,4 +1,4 @@
-"""A main op that initializes what was restored: it runs after the values are read, and overwrites them."""
+"""A main op that initializes restored variables. Loaders run it after they restore, so trained values are lost."""
 
 from __future__ import annotations
 
@@ -9,26 +9,21 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.assigned import assigned
-from autodist_saved.graph.body import Body, node_of
-from autodist_saved.graph.checks.runs import MAIN_OP, named
-from autodist_saved.graph.tables import collected_main_ops
+from autodist_saved.graph.checks.runs import MAIN_OP, Runs, named
+from autodist_saved.graph.graph_def.assigned import assigned
+from autodist_saved.tf_internals.graph_walk import node_of
 
 
-def reassigned_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem]:
-    """A problem where the main op runs the initializers of variables that are restored, and does not restore itself.
+def reassigned_problems(runs: Runs) -> Iterator[Problem]:
+    """Yield a problem where the main op initializes restored variables, and does not restore them itself.
 
-    Assigning them anything else is taken to be wanted.
-
-    Args:
-        meta_graph: with its saver.
+    Assigning anything else is no problem: the user may want it.
     """
-    body = Body(meta_graph.graph_def)
-    loading = body.behind(map(node_of, collected_main_ops(meta_graph)))
-    initialized = assigned(body, loading & set(_initializers(meta_graph)))
+    body, loading = runs.body, {node.name for node in runs.nodes(runs.when_loaded)}
+    initialized = assigned(body, loading & set(_initializers(runs.meta_graph)))
     if not initialized or any(body.nodes[name].op == "RestoreV2" for name in loading):
         return
-    if lost := sorted(initialized & assigned(body, body.behind([meta_graph.saver_def.restore_op_name]))):
+    if lost := sorted(initialized & assigned(body, body.behind([runs.meta_graph.saver_def.restore_op_name]))):
         yield Problem(
             MAIN_OP,
             f"it initializes {named(lost)} after they were restored, so trained values are lost",

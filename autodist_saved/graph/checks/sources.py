@@ -1,47 +1,35 @@
-"""Iterators and queues that have nothing to give: what fills them is the training, and no part of the model."""
+"""Iterators and queues without elements: the training fills them, and is not part of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import tensorflow.compat.v1 as v1
-from tensorflow.core.protobuf import meta_graph_pb2
+from collections.abc import Iterator, Set
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import Body
-from autodist_saved.graph.checks.runs import named, run_when_loaded, runs_of_users
-from autodist_saved.graph.reach import Spot
-
-# An iterator that initializes itself (OneShotIterator) is none of these.
-_ITERATORS = frozenset({"Iterator", "IteratorV2", "MultiDeviceIterator"})
-_INITIALIZER = "MakeIterator"
-_DEQUEUE = "QueueDequeue"
-_ENQUEUE = "QueueEnqueue"
+from autodist_saved.graph.checks.runs import Runs, named
+from autodist_saved.graph.graph_def.reach import Spot
+from autodist_saved.tf_internals.op_types import DEQUEUES, ENQUEUES, INITIALIZED_ITERATORS, ITERATOR_INITIALIZERS
 
 
-def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem]:
-    """One problem for each signature that takes of iterators, or of queues, which are empty when it is asked.
+def source_problems(runs: Runs) -> Iterator[Problem]:
+    """Yield one problem for each signature that takes elements of iterators, or of queues, which nobody fills.
 
-    A graph that is tagged for training may, and is passed over: who trains starts them.
+    There is none in a graph with the tag for training: who trains fills them.
     """
-    if v1.saved_model.tag_constants.TRAINING in meta_graph.meta_info_def.tags:
+    types = {node.op for node in runs.body.nodes.values()}
+    if runs.are_for_training or types.isdisjoint(INITIALIZED_ITERATORS | DEQUEUES):
         return
-    body = Body(meta_graph.graph_def)
-    iterators = {node.name for node in body.nodes.values() if node.op in _ITERATORS}
-    if not iterators and not any(node.op.startswith(_DEQUEUE) for node in body.nodes.values()):
-        return
-    runs, loaded = runs_of_users(meta_graph), run_when_loaded(meta_graph)
-    run = loaded.union(*runs.values())
-    filled = _inputs(body, run, _ENQUEUE)
-    ready = _inputs(body, run, _INITIALIZER, 1) | {spot.op for spot in loaded}
-    for place, reached in runs.items():
-        if empty := sorted({spot.op for spot in reached if not spot.function} & iterators - ready):
+    run = runs.when_loaded.union(*runs.of_users.values())
+    filled = _inputs(runs, run, ENQUEUES)
+    ready = _inputs(runs, run, ITERATOR_INITIALIZERS, 1) | {spot.op for spot in runs.when_loaded}
+    for place, reached in runs.of_users.items():
+        iterators = {node.name for node in runs.nodes(reached) if node.op in INITIALIZED_ITERATORS}
+        if empty := sorted(iterators - ready):
             yield Problem(
                 place,
                 f"it takes the next element of an iterator that nobody initializes: {named(empty)}",
                 "make the elements its inputs; or have the main op initialize the iterator",
             )
-        if queues := sorted(_inputs(body, reached, _DEQUEUE) - filled):
+        if queues := sorted(_inputs(runs, reached, DEQUEUES) - filled):
             yield Problem(
                 place,
                 f"it waits for ever for an element of a queue that nobody fills: {named(queues)}",
@@ -49,8 +37,8 @@ def source_problems(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Problem
             )
 
 
-def _inputs(body: Body, reached: set[Spot], op_type: str, number: int = 0) -> set[str]:
-    """Names of the queues, or iterators, that ops work on whose types begin so."""
-    nodes = (body.nodes[spot.op] for spot in reached if not spot.function)
-    resources = (body.origin(node.input[number]) for node in nodes if node.op.startswith(op_type))
-    return {resource.name for resource in resources if resource is not None}
+def _inputs(runs: Runs, reached: set[Spot], types: Set[str], number: int = 0) -> set[str]:
+    """Names of the queues, or iterators, that ops of these types work on."""
+    tensors = (node.input[number] for node in runs.nodes(reached) if node.op in types)
+    origins = (runs.body.origin(tensor)[0] for tensor in tensors)
+    return {resource.name for resource in origins if resource is not None}

@@ -8,20 +8,22 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import (
-    PASSES_ON,
-    Body,
-    Node,
-    as_dtype,
-    called_functions,
-    data_inputs,
-    is_control,
-    node_of,
-)
-from autodist_saved.graph.folding.lookups import STITCHES, Lookup, dealing_node
+from autodist_saved.graph.folding.lookups import Lookup, dealing_node
 from autodist_saved.graph.folding.new_nodes import NewNodes
 from autodist_saved.graph.folding.region import Region, joined
+from autodist_saved.graph.graph_def.body import Body, as_dtype
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import Node, called_functions, data_inputs, is_control, node_of
+from autodist_saved.tf_internals.op_types import (
+    ASK_WHETHER_INITIALIZED,
+    BRANCHES,
+    CALLS,
+    CONCATENATIONS,
+    LOOPS,
+    PASS_THROUGH,
+    STITCHES,
+    SWITCHES,
+)
 
 # Takes a function's name, and the pieces whose handles its arguments are, by position. Gives the name of the function
 # that takes the whole variables' handles instead, and the pieces whose handles it returns.
@@ -32,12 +34,7 @@ _FIX = (
     "add_meta_graph_from()"
 )
 # Where the arguments of functions begin among the inputs of what calls them.
-_CALLS = {
-    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"), 0),
-    **dict.fromkeys(("If", "StatelessIf", "Case", "StatelessCase"), 1),
-}
-# What they say of a variable holds for each of its pieces.
-_ASKS = frozenset({"VarIsInitializedOp", "IsVariableInitialized"})
+_FIRST_ARGUMENT = {**dict.fromkeys(CALLS | LOOPS, 0), **dict.fromkeys(BRANCHES, 1)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class BodyFold:
             elif node.op == "Identity" and inputs[0] in self._lookups and len(node.input) == 1:
                 self._lookups[self.body.output(node)] = self._lookups[inputs[0]]
 
-    def needs(self, _: Node, name: str) -> bool:
+    def needs(self, name: str) -> bool:
         """Whether an input is needed. To wait for a read of what is served means nothing: nobody writes it."""
         return not (is_control(name) and node_of(name) in self.reads)
 
@@ -120,19 +117,19 @@ class BodyFold:
     def _visit(self, node: Node, inputs: Sequence[str], lifted: Mapping[int, _Lifted]) -> None:
         first = lifted.get(0)
         handles = {at: one.region for at, one in lifted.items() if one.is_handle}
-        if first is not None and node.op in PASSES_ON:
-            for number in range(2 if node.op == "Switch" else 1):
+        if first is not None and node.op in PASS_THROUGH:
+            for number in range(2 if node.op in SWITCHES else 1):
                 self._lifted[self.body.output(node, number)] = first
-        elif node.op in _ASKS:
-            return
-        elif node.op in _CALLS and handles:
+        elif node.op in ASK_WHETHER_INITIALIZED:
+            return  # what they say of a variable holds for each of its pieces
+        elif node.op in _FIRST_ARGUMENT and handles:
             self._call(node, handles)
             self._settle(node, inputs, lifted)
         elif first is not None and first.is_handle and len(handles) == 1:
             self._use_handle(node, first)
         elif handles or _takes_reference(node, lifted):
             self._refuse(node, next(iter(lifted.values())).region)
-        elif node.op in {"Concat", "ConcatV2"}:
+        elif node.op in CONCATENATIONS:
             self._concatenate(node, inputs, lifted)
         elif first is not None and self._is_of_rows(node):
             self._look_up(node, first)
@@ -144,16 +141,16 @@ class BodyFold:
             node.input[at] = self.settled(inputs[at])
 
     def _use_handle(self, node: Node, handle: _Lifted) -> None:
-        output = self.body.output(node) if node.op in {"ReadVariableOp", "ResourceGather", "VariableShape"} else ""
         if node.op == "ReadVariableOp":
             self.reads.add(node.name)
-            self.lift(output, handle.region, is_handle=False)
+            self.lift(self.body.output(node), handle.region, is_handle=False)
         elif node.op == "ResourceGather" and not node.attr["batch_dims"].i:
             self.reads.add(node.name)
             self._look_up(node, handle)
         elif node.op == "ResourceGatherNd":
             self._read_first(node, handle.region)
         elif node.op == "VariableShape":
+            output = self.body.output(node)
             dtype = as_dtype(node, "out_type") if "out_type" in node.attr else tf.int32  # TensorFlow's default
             self._instead[output] = self._new.at_most(output, handle.region.shape, dtype)
         else:
@@ -225,13 +222,13 @@ class BodyFold:
             self._instead[output] = self._new.columns(self.body.output(node), first.region)
 
     def _call(self, node: Node, handles: Mapping[int, Region]) -> None:
-        first = _CALLS[node.op]
+        first = _FIRST_ARGUMENT[node.op]
         arguments = {at - first: region for at, region in handles.items()}
         returned = []
         for function in called_functions(node):
             function.name, regions = self._specialize(function.name, arguments)
             returned.append(regions)
-        if node.op in {"While", "StatelessWhile"}:
+        if node.op in LOOPS:
             returned[1:] = [arguments]  # the body has to return what it takes; the condition, which is last, tells
         if any(regions != returned[0] for regions in returned):
             self._refuse(node, next(iter(handles.values())))

@@ -8,7 +8,6 @@ concatenation becomes one read, and the stitching of ``embedding_lookup`` one lo
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -16,12 +15,14 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import Body, Node, node_of, renamed, unused
 from autodist_saved.graph.folding.body_fold import BodyFold
 from autodist_saved.graph.folding.functions import FoldedFunctions
 from autodist_saved.graph.folding.names import as_node_name, new_names, rename_in_function
 from autodist_saved.graph.folding.region import Holder, Region
-from autodist_saved.graph.prune import prune_library
+from autodist_saved.graph.graph_def.body import Body, renamed, unused
+from autodist_saved.graph.graph_def.prune import prune_library
+from autodist_saved.graph.graph_def.reach import all_ops
+from autodist_saved.tf_internals.graph_walk import Node
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterab
             _make_whole(node, holder.piece, others)
     body_fold.run()
     settled = {root: body_fold.settled(root) for root in roots}
-    body.keep(body.behind(map(node_of, settled.values()), body_fold.needs))
+    body.prune(settled.values(), body_fold.needs)
     prune_library(graph_def)
     for function in graph_def.library.function:
         rename_in_function(function, pieces)
     names = new_names(body.nodes, pieces, {node: as_node_name(variable) for variable, node in wholes.items()})
     body.rename(names)
     names |= {root: renamed(tensor, names) for root, tensor in settled.items()}
-    for node in itertools.chain(graph_def.node, *(function.node_def for function in graph_def.library.function)):
+    for _, node in all_ops(graph_def):
         node.attr.pop("_output_shapes", None)  # TensorFlow infers them anew, and what is folded has others
     return Folded(names, body_fold.changed, (*body_fold.problems, *functions.problems))
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from tensorflow.core.framework import function_pb2
 
 from autodist_saved.errors import Problem
-from autodist_saved.graph.body import Body, node_of, unused
 from autodist_saved.graph.folding.body_fold import BodyFold
 from autodist_saved.graph.folding.region import Region
+from autodist_saved.graph.graph_def.body import Body, unused
 from autodist_saved.tf_internals import private_api
 
 _Key = tuple[str, tuple[tuple[int, Region], ...]]
@@ -66,5 +66,5 @@ def _tidy(function: function_pb2.FunctionDef, fold: BodyFold) -> None:
             function.signature.control_output.remove(key)
     # A function does all that has effects, whether it returns them or not.
     effects = {node.name for node in fold.body.nodes.values() if private_api.is_stateful(node.op)}
-    returned = {node_of(tensor) for tensor in (*function.ret.values(), *function.control_ret.values())}
-    fold.body.keep(fold.body.behind(effects - fold.reads | returned, fold.needs))
+    returned = {*function.ret.values(), *function.control_ret.values()}
+    fold.body.prune(effects - fold.reads | returned, fold.needs)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autodist_saved.graph.body import Body, Node, is_control
 from autodist_saved.graph.folding.region import Region
-
-STITCHES = frozenset({"ParallelDynamicStitch", "DynamicStitch"})
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.tf_internals.graph_walk import Node, is_control
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2
 
-from autodist_saved.graph.body import Body, renamed, unused
+from autodist_saved.graph.graph_def.body import Body, renamed, unused
 
 
 def as_node_name(variable: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from autodist_saved.graph.body import Body, Node, node_of
 from autodist_saved.graph.folding.region import Region
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.tf_internals.graph_walk import Node, node_of
 
 
 class NewNodes:

@@ -8,10 +8,11 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, node_of, renamed
 from autodist_saved.graph.folding.fold import Folded
-from autodist_saved.graph.variable_defs import mended_defs
+from autodist_saved.graph.graph_def.body import Body, renamed
+from autodist_saved.graph.graph_def.variable_defs import mended_defs
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import node_of
 
 
 def mend_collections(

@@ -8,13 +8,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from autodist_saved.graph.body import Body, Node, is_control, node_of
-from autodist_saved.graph.reach import Reach, Spot
-from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
-from autodist_saved.graph.variable_defs import VARIABLES
+from autodist_saved.graph.graph_def.body import Body
+from autodist_saved.graph.graph_def.reach import Reach, Spot
+from autodist_saved.graph.graph_def.signature_defs import all_names, names_in, rename_tensors
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import Node, is_control, node_of
+from autodist_saved.tf_internals.op_types import PLACEHOLDERS, VARIABLES
 
-_FED_AS_THEY_ARE = VARIABLES | {"Placeholder", "PlaceholderWithDefault", "Const"}
+_FED_AS_THEY_ARE = VARIABLES | PLACEHOLDERS | {"PlaceholderWithDefault", "Const"}
 
 
 def cut_at_inputs(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Iterable[str]) -> None:
@@ -39,8 +40,8 @@ def cut_at_inputs(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Iterable[st
         return
     _redirect(body, placeholders)
     _rename_in_signatures(meta_graph, placeholders)
-    roots = {name for signature in meta_graph.signature_def.values() for name in _names(signature)}
-    body.keep(body.behind({*map(node_of, roots), *main_ops}))
+    roots = {name for signature in meta_graph.signature_def.values() for name in all_names(signature)}
+    body.prune(roots | main_ops)
     names = {
         placeholder: node_of(tensor)
         for tensor, placeholder in placeholders.items()
@@ -54,7 +55,7 @@ def _fed(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: set[str], body: Body
     """The inputs inside the graph that every signature feeds which has anything to do with them."""
     reach = Reach(meta_graph.graph_def)
     signatures = [
-        (set(_names_of(signature.inputs)), reach.of_signature(signature))
+        (set(names_in(signature.inputs)), reach.of_signature(signature))
         for signature in meta_graph.signature_def.values()
     ]
     signatures.append((set(), reach.of(main_ops)))
@@ -64,16 +65,6 @@ def _fed(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: set[str], body: Body
             continue
         if all(tensor in inputs or Spot(node.name) not in reached for inputs, reached in signatures):
             yield tensor
-
-
-def _names(signature: meta_graph_pb2.SignatureDef) -> Iterator[str]:
-    yield from _names_of(signature.inputs)
-    yield from _names_of(signature.outputs)
-
-
-def _names_of(infos: Mapping[str, Any]) -> Iterator[str]:
-    for info in infos.values():
-        yield from tensor_names(info)
 
 
 def _dtype(body: Body, tensor: str) -> tf.DType | None:
@@ -124,5 +115,4 @@ def _redirect(body: Body, placeholders: Mapping[str, str]) -> None:
 def _rename_in_signatures(meta_graph: meta_graph_pb2.MetaGraphDef, nodes: Mapping[str, str]) -> None:
     """``nodes``: new names of nodes by the names of tensors, of which each is the first output now."""
     for signature in meta_graph.signature_def.values():
-        for info in (*signature.inputs.values(), *signature.outputs.values()):
-            rename_tensors(info, lambda name: f"{nodes[name]}:0" if name in nodes else name)
+        rename_tensors(signature, lambda name: f"{nodes[name]}:0" if name in nodes else name)

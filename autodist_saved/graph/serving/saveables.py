@@ -9,9 +9,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from autodist_saved.graph.body import Body, Node, data_inputs, is_control, node_of, renamed
-from autodist_saved.graph.prune import prune_library
+from autodist_saved.graph.graph_def.body import Body, renamed
+from autodist_saved.graph.graph_def.prune import prune_library
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import Node, data_inputs, node_of
+from autodist_saved.tf_internals.op_types import PLACEHOLDERS
+
+# What takes no inputs, and is no resource either.
+_GIVEN = PLACEHOLDERS | {"Const"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class SavedState:
     def is_in(self, body: Body, kept: Set[str]) -> bool:
         """Whether what is saved, a table for instance, is among the nodes of its graph that are kept."""
         return any(
-            name in kept and not data_inputs(body.nodes[name]) and body.nodes[name].op not in {"Const", "Placeholder"}
+            name in kept and not data_inputs(body.nodes[name]) and body.nodes[name].op not in _GIVEN
             for name in self.restoring
         )
 
@@ -48,13 +53,12 @@ def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[Sa
     """
     tensors = _saved_tensors(body, saver_def.save_tensor_name)
     keys_read = {node.name: _keys(body, node) for node in body.nodes.values() if node.op == "RestoreV2"}
-    restore_ops = _members(body, saver_def.restore_op_name)
+    _, restore_ops = body.groups([saver_def.restore_op_name])
     one_after_the_other = {f"^{name}" for name in restore_ops}
     for restore_op in restore_ops:
         restored = {}
         restoring = body.behind(
-            [restore_op],
-            lambda _, name: name not in one_after_the_other and node_of(name) not in keys_read,
+            [restore_op], lambda name: name not in one_after_the_other and node_of(name) not in keys_read
         )
         for name in restoring:
             for tensor in data_inputs(body.nodes[name]):
@@ -78,7 +82,7 @@ class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
         self._first = first
         self._present = present
         specs = [
-            private_api.SaveSpec(self._copy(tensor, Body(first).behind([node_of(tensor)]), {}), "", key)
+            private_api.SaveSpec(self._copy(tensor, Body(first).behind([tensor]), {}), "", key)
             for key, tensor in state.tensors.items()
         ]
         super().__init__(specs[0].tensor, specs, specs[0].name)
@@ -96,7 +100,7 @@ class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
         part.node.extend(body.nodes[node] for node in sorted(needed))
         others = Body(part)
         others.keep(needed)
-        others.rename({})
+        others.mend_colocation()
         prune_library(part)
         given = dict(instead)
         graph = tf.compat.v1.get_default_graph()
@@ -110,7 +114,7 @@ class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
 def _saved_tensors(body: Body, save_tensor: str) -> dict[str, str]:
     """What a saver saves, by key: names of tensors."""
     tensors: dict[str, str] = {}
-    for name in body.behind([node_of(save_tensor)]):
+    for name in body.behind([save_tensor]):
         node = body.nodes[name]
         if node.op == "SaveV2":
             tensors.update(zip(_keys(body, node), map(_with_number, data_inputs(node)[3:]), strict=True))
@@ -120,14 +124,6 @@ def _saved_tensors(body: Body, save_tensor: str) -> dict[str, str]:
 def _keys(body: Body, node: Node) -> list[str]:
     """The keys that a node reads or writes."""
     return [tf.compat.as_text(key) for key in body.value(node.input[1]).tolist()]
-
-
-def _members(body: Body, name: str) -> list[str]:
-    """The operations that a group consists of."""
-    node = body.nodes.get(name)
-    if node is None or node.op != "NoOp":
-        return [] if node is None else [name]
-    return [member for before in node.input if is_control(before) for member in _members(body, node_of(before))]
 
 
 def _with_number(tensor: str) -> str:

@@ -12,19 +12,19 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.errors import Problem, SignatureError
-from autodist_saved.graph.body import Body, as_dtype
 from autodist_saved.graph.folding.fold import Folded, fold
 from autodist_saved.graph.folding.names import as_node_name
 from autodist_saved.graph.folding.region import Holder
-from autodist_saved.graph.prune import prune
+from autodist_saved.graph.graph_def.body import Body, as_dtype
+from autodist_saved.graph.graph_def.prune import prune
+from autodist_saved.graph.graph_def.signature_defs import all_names, rename_tensors
+from autodist_saved.graph.graph_def.variable_defs import known_shape
 from autodist_saved.graph.restore_spec import RestoreSpec
 from autodist_saved.graph.serving.collection_defs import mend_collections
 from autodist_saved.graph.serving.fed_inputs import cut_at_inputs
 from autodist_saved.graph.serving.restore_ops import with_restore_ops
 from autodist_saved.graph.serving.saveables import ReplayedState, SavedState, saved_states
 from autodist_saved.graph.tables import collected_main_ops, drop_unneeded_tables
-from autodist_saved.graph.tensor_infos import rename_tensors, tensor_names
-from autodist_saved.graph.variable_defs import known_shape
 from autodist_saved.plan import Shape
 from autodist_saved.tf_internals import private_api
 
@@ -112,8 +112,7 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
     if problems := [*folded.problems, *_wrong_averages(nodes, serving)]:
         raise SignatureError("the serving graph cannot be made", problems=problems)
     for signature in meta_graph.signature_def.values():
-        for info in (*signature.inputs.values(), *signature.outputs.values()):
-            rename_tensors(info, partial(_new_name, folded=folded))
+        rename_tensors(signature, partial(_new_name, folded=folded))
     pieces = {holder.node: as_node_name(holder.variable) for holder in serving.holders if holder.piece is not None}
     mend_collections(meta_graph, body, folded, pieces)
     return folded
@@ -121,24 +120,18 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
 
 def _main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
     """Names of what is run when the graph is loaded."""
-    of_signature = _named_by(meta_graph.signature_def.get(private_api.INIT_OP_SIGNATURE_KEY))
-    return {*of_signature, *(name.removesuffix(":0") for name in collected_main_ops(meta_graph))}
-
-
-def _named_by(signature: meta_graph_pb2.SignatureDef | None) -> Iterator[str]:
-    infos = () if signature is None else (*signature.inputs.values(), *signature.outputs.values())
-    for info in infos:
-        yield from (name.removesuffix(":0") for name in tensor_names(info))
+    key = private_api.INIT_OP_SIGNATURE_KEY
+    named = all_names(meta_graph.signature_def[key]) if key in meta_graph.signature_def else ()
+    return {name.removesuffix(":0") for name in (*named, *collected_main_ops(meta_graph))}
 
 
 def _roots(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Set[str]) -> list[str]:
     """What signatures name, and main ops, which fill no table any more but those that are needed."""
-    signatures = meta_graph.signature_def.items()
     roots = [
-        name
-        for key, signature in signatures
+        name.removesuffix(":0")
+        for key, signature in meta_graph.signature_def.items()
         if key != private_api.INIT_OP_SIGNATURE_KEY
-        for name in _named_by(signature)
+        for name in all_names(signature)
     ]
     fills = meta_graph.collection_def[v1.GraphKeys.TABLE_INITIALIZERS].node_list.value
     drop_unneeded_tables(Body(meta_graph.graph_def), roots, main_ops, fills)

@@ -1,0 +1,115 @@
+"""The types of TensorFlow's operations, by what they do.
+
+Whoever asks for a kind of operation finds it here, so that all agree on what belongs to it. TensorFlow has no such
+lists. A test compares them with the operations that it registers, and fails when a version adds one or renames one.
+"""
+
+from __future__ import annotations
+
+
+def _types(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+# Variables. Those of the first kind are their own memory, the others are named by a handle.
+REFERENCE_VARIABLES = _types("Variable VariableV2")
+VARIABLES = REFERENCE_VARIABLES | {"VarHandleOp"}
+# Give a variable a value, whatever it was before.
+ASSIGNMENTS = _types("Assign AssignVariableOp")
+UPDATES = ASSIGNMENTS | _types(
+    "AssignAdd AssignSub AssignAddVariableOp AssignSubVariableOp AssignVariableXlaConcatND"
+)
+ASK_WHETHER_INITIALIZED = _types("IsVariableInitialized VarIsInitializedOp")
+VARIABLE_READS = ASK_WHETHER_INITIALIZED | _types(
+    "ReadVariableOp _ReadVariablesOp ReadVariableXlaSplitND ResourceGather ResourceGatherNd VariableShape "
+    "DisableCopyOnRead IsResourceHandleRefCounting"
+)
+
+# Lookup tables. Those of the first kind are filled once, by their initializer, and saved by nobody.
+STATIC_TABLES = _types("HashTable HashTableV2 AnonymousHashTable")
+MUTABLE_TABLES = _types(
+    "MutableHashTable MutableHashTableV2 MutableHashTableOfTensors MutableHashTableOfTensorsV2 "
+    "MutableDenseHashTable MutableDenseHashTableV2 AnonymousMutableHashTable AnonymousMutableHashTableOfTensors "
+    "AnonymousMutableDenseHashTable"
+)
+TABLES = STATIC_TABLES | MUTABLE_TABLES
+TABLE_READS = _types(
+    "LookupTableFind LookupTableFindV2 LookupTableSize LookupTableSizeV2 LookupTableExport LookupTableExportV2"
+)
+
+# The first control flow: loops and branches that are part of the graph itself.
+ENTERS = _types("Enter RefEnter")
+NEXT_ITERATIONS = _types("NextIteration RefNextIteration")
+SWITCHES = _types("Switch RefSwitch")
+# Hand their first input on as it is, be it a value, a reference or a handle.
+PASS_THROUGH = ENTERS | SWITCHES | _types("Identity RefIdentity")
+# Hand one of their inputs on as it is, and nobody knows before which.
+CHOICES = _types("Merge RefMerge Select RefSelect")
+PASS_ON = PASS_THROUGH | CHOICES | NEXT_ITERATIONS | _types("Exit RefExit")
+
+# The second control flow: functions, and loops and branches that call them.
+CALLS = _types("PartitionedCall StatefulPartitionedCall")
+LOOPS = _types("While StatelessWhile")
+BRANCHES = _types("If StatelessIf Case StatelessCase")
+
+# What has a handle, or a reference, and holds nothing that is saved.
+QUEUES = _types(
+    "FIFOQueue FIFOQueueV2 PaddingFIFOQueue PaddingFIFOQueueV2 PriorityQueue PriorityQueueV2 RandomShuffleQueue "
+    "RandomShuffleQueueV2 FakeQueue"
+)
+ACCUMULATORS = _types("ConditionalAccumulator ResourceConditionalAccumulator SparseConditionalAccumulator")
+# Those of the first kind wait for an initializer; the others initialize themselves, or belong to no graph.
+INITIALIZED_ITERATORS = _types("Iterator IteratorV2 MultiDeviceIterator")
+ITERATORS = INITIALIZED_ITERATORS | _types(
+    "OneShotIterator IteratorFromStringHandle IteratorFromStringHandleV2 MultiDeviceIteratorFromStringHandle "
+    "AnonymousIterator AnonymousIteratorV2 AnonymousIteratorV3 AnonymousMultiDeviceIterator "
+    "AnonymousMultiDeviceIteratorV3"
+)
+READERS = _types(
+    "FixedLengthRecordReader FixedLengthRecordReaderV2 IdentityReader IdentityReaderV2 LMDBReader TFRecordReader "
+    "TFRecordReaderV2 TextLineReader TextLineReaderV2 WholeFileReader WholeFileReaderV2"
+)
+TENSOR_ARRAYS = _types(
+    "TensorArray TensorArrayV2 TensorArrayV3 TensorArrayGrad TensorArrayGradV2 TensorArrayGradV3 "
+    "TensorArrayGradWithShape"
+)
+STACKS = _types("Stack StackV2")
+NEVER_SAVED = QUEUES | ACCUMULATORS | ITERATORS | READERS | TENSOR_ARRAYS | STACKS | _types("Barrier SummaryWriter")
+
+DEQUEUES = _types(
+    "QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 QueueDequeueUpTo QueueDequeueUpToV2"
+)
+ENQUEUES_OF_MANY = _types("QueueEnqueueMany QueueEnqueueManyV2")
+ENQUEUES = ENQUEUES_OF_MANY | _types("QueueEnqueue QueueEnqueueV2")
+GRADIENT_TAKES = _types("AccumulatorTakeGradient ResourceAccumulatorTakeGradient SparseAccumulatorTakeGradient")
+# Their second input is the iterator.
+ITERATOR_INITIALIZERS = _types("MakeIterator MultiDeviceIteratorInit")
+# The lifetime of a tensor array is one run.
+TENSOR_ARRAY_OPS = TENSOR_ARRAYS | _types(
+    "TensorArrayClose TensorArrayCloseV2 TensorArrayCloseV3 TensorArrayConcat TensorArrayConcatV2 "
+    "TensorArrayConcatV3 TensorArrayGather TensorArrayGatherV2 TensorArrayGatherV3 TensorArrayPack TensorArrayRead "
+    "TensorArrayReadV2 TensorArrayReadV3 TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3 "
+    "TensorArraySize TensorArraySizeV2 TensorArraySizeV3 TensorArraySplit TensorArraySplitV2 TensorArraySplitV3 "
+    "TensorArrayUnpack TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3"
+)
+
+# A session cannot run them without a value that it is given.
+PLACEHOLDERS = _types("Placeholder PlaceholderV2")
+PRINTS = _types("Print PrintV2")
+# They call a Python function, which a table of the process holds that has made them.
+PYTHON_CALLS = _types("PyFunc PyFuncStateless EagerPyFunc")
+# They give other values whenever they run. Those that are handed a seed each time are none of them.
+RANDOM = _types(
+    "FixedUnigramCandidateSampler LearnedUnigramCandidateSampler LogUniformCandidateSampler Multinomial "
+    "ParameterizedTruncatedNormal RandomCrop RandomGamma RandomPoisson RandomPoissonV2 RandomShuffle "
+    "RandomStandardNormal RandomUniform RandomUniformInt RngReadAndSkip SampleDistortedBoundingBox "
+    "SampleDistortedBoundingBoxV2 StatefulRandomBinomial StatefulStandardNormal StatefulStandardNormalV2 "
+    "StatefulTruncatedNormal StatefulUniform StatefulUniformFullInt StatefulUniformInt "
+    "ThreadUnsafeUnigramCandidateSampler TruncatedNormal UniformCandidateSampler"
+)
+
+# What partitioned variables are read with.
+CONCATENATIONS = _types("Concat ConcatV2")
+STITCHES = _types("DynamicStitch ParallelDynamicStitch")
+# Their inputs may be of any type, handles too, and they change none.
+TAKE_ANYTHING = _types("IdentityN Assert StringFormat EnsureShape Pack NoOp") | PRINTS
