@@ -14,6 +14,7 @@ import errors
 import layers
 import manifest
 import options
+import seams
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "command line": command_line.page,
@@ -21,6 +22,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "layers": layers.page,
     "manifest": manifest.page,
     "options": options.page,
+    "seams": seams.page,
+    "tools for seams": seams.tools,
 }
 _MARKER = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,3 +64,9 @@ def write_files(page: Path, folder: Path) -> None:
     for one in blocks(page):
         if one.is_file:
             (folder / one.title).write_text(one.text)
+
+
+def environment() -> dict[str, str]:
+    """Of a reader's shell, in which this package is installed."""
+    programs = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}

@@ -13,7 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from tests.documentation.page import DOCS, ROOT, block, blocks
+from tests.documentation.page import DOCS, ROOT, block, blocks, environment
 
 STATUS = {"diff": 1}
 """With which commands of ours end on the pages, where that is not 0."""
@@ -26,7 +26,7 @@ class PageRunner:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.documentation.page_runner"],
             cwd=ROOT,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
