@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest check venv format protos clean
+.PHONY: demo test test-oldest check docs venv format protos clean
 
 demo: venv  ## train on real flights on a local cluster, export, reload, go on training
 	$(BIN)/python -m examples.flight_delays
@@ -22,6 +22,9 @@ check: venv  ## what has to hold before a commit, but for the tests
 	$(BIN)/lint-imports
 	scripts/generate_protos --check
 
+docs: venv  ## build the documentation into site/, strictly and without the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 format: venv  ## lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -36,4 +39,4 @@ $(VENV)/installed: pyproject.toml scripts/make_venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) build dist site demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

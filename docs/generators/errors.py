@@ -6,9 +6,7 @@ import inspect
 
 from autodist_saved import errors
 
-CLASSES = tuple(
-    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__
-)
+CLASSES = tuple(kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__)
 
 
 def page() -> str:

@@ -34,7 +34,8 @@ def tools() -> str:
 
 
 def _row(seam: _Class, known: Mapping[str, _Class]) -> str:
-    below = [f"`{one.name}`" for one in known.values() if _derives(one, seam.name, known)]
+    parents = {base for one in known.values() for base in one.bases}
+    below = [f"`{one.name}`" for one in known.values() if _derives(one, seam.name, known) and one.name not in parents]
     return f"| `{seam.name}`, `autodist_saved/{seam.path}` | {seam.summary} | {', '.join(below) or 'none yet'} |"
 
 
@@ -53,5 +54,5 @@ def _classes(folder: Path) -> Iterator[_Class]:
 
 
 def _base(node: ast.expr) -> str:
-    """The name of a base class, without what it is in and what it is of."""
-    return _base(node.value) if isinstance(node, ast.Subscript) else ast.unparse(node).rpartition(".")[2]
+    """The name of a base class, without its type parameters."""
+    return _base(node.value) if isinstance(node, ast.Subscript) else ast.unparse(node)

@@ -69,7 +69,13 @@ class Launched:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command in another terminal."""
         return subprocess.run(
-            words, cwd=self._folder, env=environment(), capture_output=True, text=True, check=False, timeout=PATIENCE_SECS
+            words,
+            cwd=self._folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECS,
         )
 
     def end(self) -> int:

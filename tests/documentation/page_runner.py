@@ -73,7 +73,7 @@ def _run_child(page: Path, folder: Path) -> None:
     try:
         _run(page, folder)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the reader sees it, whatever it is
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -81,7 +81,7 @@ def _run_child(page: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    import tensorflow  # noqa: F401, ICN001 - once for all pages
+    import tensorflow  # noqa: F401 - once for all pages
 
     for line in sys.stdin:
         page, folder = map(Path, json.loads(line))
@@ -89,7 +89,8 @@ def main() -> None:
         if child == 0:
             _run_child(page, folder)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

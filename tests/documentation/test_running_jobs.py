@@ -126,4 +126,3 @@ def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=150,
     )
-
