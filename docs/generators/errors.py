@@ -18,5 +18,7 @@ def page() -> str:
 def _section(kind: type) -> str:
     if not issubclass(kind, BaseException):
         return f"::: autodist_saved.errors.{kind.__name__}"
+    is_made_as_its_parent = "__init__" not in vars(kind)
+    options = "\n    options: {show_signature: false}" if is_made_as_its_parent else ""
     cure = f"../how-to/errors.md#{kind.__name__.lower()}"
-    return f"::: autodist_saved.errors.{kind.__name__}\n\n[Causes and cures]({cure})"
+    return f"::: autodist_saved.errors.{kind.__name__}{options}\n\n[Causes and cures]({cure})"

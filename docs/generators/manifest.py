@@ -16,22 +16,28 @@ Schema = Mapping[str, Any]
 def page() -> str:
     """A table for each object, the whole manifest first."""
     whole = TypeAdapter(ExportReport).json_schema(mode="serialization")
-    parts = whole["$defs"].items()
-    return "\n\n".join([_table("The manifest", whole), *(_table(f"`{name}`", part) for name, part in parts)])
+    parts = whole["$defs"]
+    tables = [_table("The manifest", whole, parts), *(_table(f"`{name}`", parts[name], parts) for name in parts)]
+    return "\n\n".join(tables)
 
 
-def _table(title: str, schema: Schema) -> str:
-    docstring = schema.get("description", "")
-    return "\n".join([f"## {title}", "", docstrings.summary(docstring), "", *_rows(schema, docstring)])
+def _table(title: str, schema: Schema, parts: Schema) -> str:
+    summary = docstrings.summary(schema["description"])
+    return "\n".join([f"## {title}", "", summary, "", *_rows(schema, parts)])
 
 
-def _rows(schema: Schema, docstring: str) -> Iterator[str]:
-    described = docstrings.attributes(docstring)
+def _rows(schema: Schema, parts: Schema) -> Iterator[str]:
+    described = docstrings.attributes(schema["description"])
     yield "| key | type | meaning |"
     yield "|---|---|---|"
     for key, value in schema["properties"].items():
-        meaning = described.get(key) or docstrings.cell(value.get("description", ""))
+        meaning = described.get(key) or docstrings.cell(value.get("description", "")) or _meaning(value, parts)
         yield f"| `{key}` | {_type(value)} | {meaning} |"
+
+
+def _meaning(value: Schema, parts: Schema) -> str:
+    """What is said of the objects in an array, where nothing is said of the array."""
+    return docstrings.summary(parts[value["items"]["$ref"].rpartition("/")[2]]["description"])
 
 
 def _type(value: Schema) -> str:

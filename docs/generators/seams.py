@@ -36,7 +36,7 @@ def tools() -> str:
 def _row(seam: _Class, known: Mapping[str, _Class]) -> str:
     parents = {base for one in known.values() for base in one.bases}
     below = [f"`{one.name}`" for one in known.values() if _derives(one, seam.name, known) and one.name not in parents]
-    return f"| `{seam.name}`, `autodist_saved/{seam.path}` | {seam.summary} | {', '.join(below) or 'none yet'} |"
+    return f"| `{seam.name}` in `{seam.path}` | {seam.summary} | {', '.join(below) or 'none yet'} |"
 
 
 def _derives(one: _Class, name: str, known: Mapping[str, _Class]) -> bool:
