@@ -8,7 +8,7 @@ OLDEST := .venv-oldest
 # of TensorFlow again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-oldest check venv format protos clean
+.PHONY: demo test test-oldest check docs venv format protos clean
 # Two pips must not write to one virtual environment at the same time.
 .NOTPARALLEL:
 
@@ -29,6 +29,9 @@ check: $(VENV)/for-check  ## what has to pass before a commit, beside the tests
 	$(BIN)/lint-imports
 	scripts/generate_protos --check
 
+docs: $(VENV)/for-docs  ## build the documentation into site/, strictly and without the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 format: $(VENV)/for-check  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -45,4 +48,4 @@ $(VENV)/for-%: pyproject.toml scripts/debian_packages scripts/make_venv
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) build dist site demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
