@@ -11,19 +11,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from autodist_saved.system.signals import Exporter, ExportSignals
+from autodist_saved.system.signals import ExportSignals, SignalListener
 
 Process = subprocess.Popen[str]
 TRAINING = """
 import ctypes, os, signal, sys, time
 from autodist_saved.system import signals
-from autodist_saved.system.signals import EXPORT_SIGNALS as signals, Exporter
+from autodist_saved.system.signals import EXPORT_SIGNALS as signals, SignalListener
 
 def say(*words):
     print(*words, flush=True)
 
 def exporter(name="", is_done=lambda: True, is_over=lambda: False):
-    return Exporter(lambda signal: say(f"{{name}}asked", signal), is_done, lambda: say("told"), {limit}, is_over)
+    return SignalListener(lambda signal: say(f"{{name}}asked", signal), is_done, lambda: say("told"), {limit}, is_over)
 
 one = exporter()
 {before}
@@ -215,11 +215,11 @@ def test_others_that_listen_to_signals_hear_of_them_and_so_do_we(comes: str) -> 
 def test_in_another_thread_nothing_is_installed() -> None:
     before = signal.getsignal(signal.SIGTERM)
     signals = ExportSignals()
-    exporter = Exporter(print, lambda: True, lambda: None, 1, lambda: False)
-    thread = threading.Thread(target=signals.add, args=(exporter,))
+    listener = SignalListener(print, lambda: True, lambda: None, 1, lambda: False)
+    thread = threading.Thread(target=signals.add, args=(listener,))
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is before
-    signals.remove(exporter)
+    signals.remove(listener)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not signals.is_stopping
