@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any
@@ -46,12 +46,6 @@ class CutJob(Job):
         now = time.monotonic()
         for task in self.trainers:
             self.wait_until(lambda task=task: self.steps(task)[-1:] > [now], f"step of {task}")
-
-    def lose(self, task: str) -> None:
-        """Kill a task, which :meth:`train` starts again."""
-        process = self.processes.pop(task)
-        process.kill()
-        process.wait()
 
     def hold(self, task: str) -> int:
         """Have a task enter a step and stay there. How many steps it has done since its process began."""
@@ -95,9 +89,6 @@ class CutJob(Job):
         """The longest time that a task's gate was closed, from a moment on."""
         noted = pairwise(self._numbers_in(f"standstills-{task}"))
         return max((end - begin for (begin, closed), (end, _) in noted if closed and end >= since), default=0.0)
-
-    def wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float = 60) -> None:
-        self._wait_until(holds, what, timeout_secs)
 
     def wait_for_another_log(self, task: str, text: str, seen: int) -> None:
         """Wait until a task has said something more often than it had when it was looked at."""
