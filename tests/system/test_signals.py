@@ -23,7 +23,8 @@ def say(*words):
     print(*words, flush=True)
 
 def listener(name="", is_done=lambda: True, is_over=lambda: False):
-    return SignalListener(lambda signal: say(f"{{name}}asked", signal), is_done, lambda: say("told"), {limit}, is_over)
+    asked = lambda signal: say(f"{{name}}asked", signal)
+    return SignalListener(asked, is_done, lambda: say("told"), {limit}, is_over)
 
 one = listener()
 {before}
