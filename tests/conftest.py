@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.nursery import Nursery
-
 pytest_plugins = ["tests.support.object_store"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,14 +22,6 @@ def graph() -> Iterator[Any]:
 
     with tf.Graph().as_default() as graph:
         yield graph
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    """Of jobs that publish, and can be paused at every moment of an export."""
-    nursery = Nursery("paused")
-    yield nursery
-    nursery.end()
 
 
 @pytest.fixture(autouse=True)

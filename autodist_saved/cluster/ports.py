@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
+import random
 import socket
 from collections.abc import Callable, Iterable, Iterator
+
+# Linux gives connections, and whoever asks for any port, one from 32768 on: none of these is taken by accident
+# between the moment at which it is chosen and the one at which its task listens.
+PORTS = range(20_000, 32_768)
+_FIRST = random.randrange(len(PORTS))  # noqa: S311 - other processes begin elsewhere; no secret
+_turn = itertools.cycle((*PORTS[_FIRST:], *PORTS[:_FIRST]))
 
 
 @contextlib.contextmanager
@@ -20,7 +29,7 @@ def free_ports(taken: Iterable[int]) -> Iterator[Callable[[str], int]]:
 
         def choose(host: str) -> int:
             while True:
-                port: int = held.enter_context(bind_any_port(host)).getsockname()[1]
+                port: int = held.enter_context(_bind_next_port(host)).getsockname()[1]
                 if port not in given:
                     given.add(port)
                     return port
@@ -34,7 +43,21 @@ def bind_any_port(host: str) -> socket.socket:
     Raises:
         OSError: nobody knows the host, or it is not this machine.
     """
-    family, kind, protocol, _, where = socket.getaddrinfo(host.strip("[]"), 0, type=socket.SOCK_STREAM)[0]
+    return _bind(host, 0)
+
+
+def _bind_next_port(host: str) -> socket.socket:
+    for port in itertools.islice(_turn, len(PORTS)):
+        try:
+            return _bind(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return bind_any_port(host)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, where = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.bind(where)

@@ -14,27 +14,25 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
-from tests.support.forked_job import ForkedJob
 from tests.support.jobs.paused import COMMIT, PHASES
-from tests.support.nursery import Nursery
+from tests.support.pausable_job import PausableJob
 from tests.support.published import leftovers, step_of
 
 KILLS = int(os.environ.get("KILLS", "1"))
 SCHEDULE = '{"every_secs": 0.3, "on_error": "warn"}'
 
 
-class PublishingJob(ForkedJob):
+class PublishingJob(PausableJob):
     """A job with a base directory, and what was seen in that."""
 
-    def __init__(self, nursery: Nursery, results: Path) -> None:
+    def __init__(self, results: Path) -> None:
         super().__init__(Cluster.local(ps=1, workers=1, chief=True), results)
         self.base = results / "base"
         self.step_of: dict[int, int] = {}
-        self._nursery = nursery
 
     def begin_task(self, task: str) -> None:
         (self.results / f"began-{task}.json").unlink(missing_ok=True)
-        self.begin(self._nursery, task, {"SCHEDULE": SCHEDULE})
+        self.begin(task, {"SCHEDULE": SCHEDULE})
 
     def kill_chief_at(self, moment: str) -> None:
         self.pause_at(moment)
@@ -59,8 +57,8 @@ def _loaded_step_of(model: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def job(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishingJob]:
-    job = PublishingJob(nursery, tmp_path_factory.mktemp("job"))
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishingJob]:
+    job = PublishingJob(tmp_path_factory.mktemp("job"))
     try:
         for task in map(str, job.cluster.tasks):
             job.begin_task(task)

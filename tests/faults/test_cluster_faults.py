@@ -14,7 +14,7 @@ import tensorflow as tf
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.control.console_client import ConsoleClient
 from autodist_saved.errors import AutodistSavedError
-from tests.support.job import Job, leave
+from tests.support.job import PATIENCE_SECS, Job, leave
 
 TASKS = ["chief:0", "worker:0", "ps:0", "ps:1"]
 
@@ -40,7 +40,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
 def test_a_killed_chief_ends_every_task(training: Callable[..., Job]) -> None:
     job = training()
     job.kill("chief:0")
-    statuses = job.wait(20)
+    statuses = job.wait()
     assert all(statuses.values())
     for task in ("worker:0", "ps:0", "ps:1"):
         assert f"ChiefLostError: {task} has not heard from chief:0" in job.log(task)
@@ -49,14 +49,14 @@ def test_a_killed_chief_ends_every_task(training: Callable[..., Job]) -> None:
 def test_a_worker_in_a_step_that_never_ends_finds_out_that_its_chief_is_gone(training: Callable[..., Job]) -> None:
     job = training(BLOCK="worker:0")
     job.kill("chief:0")
-    assert all(job.wait(60).values())
+    assert all(job.wait().values())
     assert "ChiefLostError: worker:0 has not heard from chief:0" in job.log("worker:0")
 
 
 def test_a_chief_that_fails_ends_every_task_with_its_reason(training: Callable[..., Job]) -> None:
     job = training(FAIL="1")
     leave(job.results, "stop-chief:0", True)
-    statuses = job.wait(20)
+    statuses = job.wait()
     assert all(statuses.values())
     for task in ("worker:0", "ps:0", "ps:1"):
         assert "the chief ended the job: chief:0: ArithmeticError: the loss is NaN" in job.log(task)
@@ -65,7 +65,7 @@ def test_a_chief_that_fails_ends_every_task_with_its_reason(training: Callable[.
 def test_an_interrupted_chief_ends_every_task(training: Callable[..., Job]) -> None:
     job = training()
     job.kill("chief:0", signal.SIGINT)
-    assert all(job.wait(20).values())
+    assert all(job.wait().values())
     assert "the chief ended the job: chief:0: KeyboardInterrupt" in job.log("ps:0")
 
 
@@ -74,7 +74,7 @@ def test_the_job_goes_on_without_a_killed_worker_and_ends_well(training: Callabl
     job.kill("worker:0")
     job.processes["worker:0"].wait()
     leave(job.results, "stop-chief:0", True)
-    statuses = job.wait(30)
+    statuses = job.wait()
     assert statuses == {"chief:0": 0, "worker:0": -signal.SIGKILL, "ps:0": 0, "ps:1": 0}
     assert "worker:0 is lost: its connection broke without a goodbye" in job.log("chief:0")
 
@@ -89,9 +89,9 @@ def test_a_killed_parameter_server_that_comes_back_is_restored_from_the_checkpoi
     job.start_task("ps:0", "train_until_told.py")
     job.wait_for_log("chief:0", "ps:0 is lost with its variables; the session is made anew")
     leave(job.results, "stop-worker:0", True)
-    job.processes["worker:0"].wait(60)
+    job.processes["worker:0"].wait(PATIENCE_SECS)
     leave(job.results, "stop-chief:0", True)
-    assert set(job.wait(60).values()) == {0}, job.logs()
+    assert set(job.wait().values()) == {0}, job.logs()
     assert job.found("step-at-the-end") >= 50
 
 
@@ -115,8 +115,8 @@ def test_versions_go_on_after_the_loss_of_a_parameter_server_and_an_export_witho
     job.wait_for_version(above=before)
     for task in ("worker:0", "chief:0"):
         leave(job.results, f"stop-{task}", True)
-        job.processes[task].wait(60)
-    assert set(job.wait(60).values()) == {0}, job.logs()
+        job.processes[task].wait(PATIENCE_SECS)
+    assert set(job.wait().values()) == {0}, job.logs()
     last = job.results / "base" / "latest" / "variables" / "variables"
     assert tf.train.load_variable(str(last), "global_step") >= job.found("step-at-the-end")
     assert not [path for path in (job.results / "base").iterdir() if path.name.startswith(".version")]
@@ -126,8 +126,8 @@ def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(
     job = training()
     job.kill("ps:0", signal.SIGSTOP)
     for task in ("chief:0", "worker:0"):
-        assert job.processes[task].wait(60) != 0
-        assert "ps:0 does not answer and TensorFlow waits for it for ever: this process ends itself" in job.log(task)
+        assert job.processes[task].wait(PATIENCE_SECS) != 0
+        assert "ps:0 does not answer, and TensorFlow waits for it for ever: this process ends itself" in job.log(task)
 
 
 def test_an_export_stops_a_worker_that_trains_on_and_lets_it_go(training: Callable[..., Job]) -> None:
@@ -142,8 +142,8 @@ def test_an_export_stops_a_worker_that_trains_on_and_lets_it_go(training: Callab
 
 
 def test_the_end_of_the_chief_stops_a_worker_that_would_train_for_ever(training: Callable[..., Job]) -> None:
-    job = training()
+    job = training(WORKER_TIMEOUT_SECS="1")
     leave(job.results, "stop-chief:0", True)
-    job.succeed(60)
-    assert "still training, or never joined, after 20 s: worker:0" in job.log("chief:0")
+    job.succeed()
+    assert "still training, or never joined, after 1 s: worker:0" in job.log("chief:0")
     assert job.found("done-worker:0") > 5

@@ -16,7 +16,6 @@ import pytest
 
 from tests.publish.models import linked, make_version
 from tests.support.lone_job import LoneJob
-from tests.support.nursery import Nursery
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and becoming another user needs root")
 
@@ -36,9 +35,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def job(nursery: Nursery, disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneJob]:
+def job(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneJob]:
     """One that publishes on the disk."""
-    job = LoneJob(nursery, tmp_path_factory.mktemp("job"), disk / "base", **SCHEDULE)
+    job = LoneJob(tmp_path_factory.mktemp("job"), disk / "base", **SCHEDULE)
     try:
         job.wait_until_training()
         yield job
@@ -88,9 +87,9 @@ def test_training_goes_on_though_the_disk_is_read_only(job: LoneJob, disk: Path)
 
 
 @needs_root
-def test_training_goes_on_though_a_permission_is_missing(nursery: Nursery, public: Path) -> None:
+def test_training_goes_on_though_a_permission_is_missing(public: Path) -> None:
     base = public / "base"
-    job = LoneJob(nursery, public / "job", base, become=NOBODY, **SCHEDULE)
+    job = LoneJob(public / "job", base, become=NOBODY, **SCHEDULE)
     job.results.chmod(0o777)
     try:
         job.wait_until_training()
@@ -127,10 +126,10 @@ def test_what_is_in_the_way_of_a_version_is_passed_over(job: LoneJob, what: str)
             subprocess.run(["umount", place], check=True)
 
 
-def test_after_nine_comes_ten(nursery: Nursery, tmp_path: Path) -> None:
+def test_after_nine_comes_ten(tmp_path: Path) -> None:
     for number in (8, 9):
         make_version(tmp_path / "base", number)
-    job = LoneJob(nursery, tmp_path / "job", tmp_path / "base", **SCHEDULE)
+    job = LoneJob(tmp_path / "job", tmp_path / "base", **SCHEDULE)
     try:
         job.wait_for("began-worker:0")
         job.publish_on()
@@ -144,9 +143,7 @@ def test_after_nine_comes_ten(nursery: Nursery, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_the_clock_may_be_set_back_while_a_job_trains_and_the_next_job_is_told(
-    job: LoneJob, nursery: Nursery, tmp_path: Path
-) -> None:
+def test_the_clock_may_be_set_back_while_a_job_trains_and_the_next_job_is_told(job: LoneJob, tmp_path: Path) -> None:
     later = time.time() + HOUR_SECS
     job.publish_on()
     job.pause_at("plan")
@@ -158,7 +155,7 @@ def test_the_clock_may_be_set_back_while_a_job_trains_and_the_next_job_is_told(
     job.publish_on()
     job.publish_on()
     assert dated not in job.versions(), "it has expired as any other"
-    following = LoneJob(nursery, tmp_path / "next", tmp_path / "base", **SCHEDULE)
+    following = LoneJob(tmp_path / "next", tmp_path / "base", **SCHEDULE)
     try:
         assert following.wait() == {"worker:0": 1}
         assert "seconds in the future" in following.said
@@ -168,13 +165,13 @@ def test_the_clock_may_be_set_back_while_a_job_trains_and_the_next_job_is_told(
 
 
 @pytest.mark.parametrize("on_error", ["warn", "fail"])
-def test_of_two_jobs_on_one_base_one_publishes(nursery: Nursery, tmp_path: Path, on_error: str) -> None:
+def test_of_two_jobs_on_one_base_one_publishes(tmp_path: Path, on_error: str) -> None:
     base, schedule = tmp_path / "base", {**SCHEDULE, "on_error": on_error}
-    jobs = [LoneJob(nursery, tmp_path / "first", base, **schedule)]
+    jobs = [LoneJob(tmp_path / "first", base, **schedule)]
     first = jobs[0]
     try:
         first.wait_until_training()
-        jobs.append(second := LoneJob(nursery, tmp_path / "second", base, **schedule))
+        jobs.append(second := LoneJob(tmp_path / "second", base, **schedule))
         assert second.wait() == {"worker:0": 1}, "it is refused before it trains"
         assert "PreflightError" in second.said
         assert f"{base} is published to by {name_of(first)}" in second.said
@@ -184,7 +181,7 @@ def test_of_two_jobs_on_one_base_one_publishes(nursery: Nursery, tmp_path: Path,
         first.pause_at("commit")
         said = first.said
         (base / ".autodist_saved-lease").unlink()  # a network file system that has lost its locks
-        jobs.append(third := LoneJob(nursery, tmp_path / "third", base, **schedule))
+        jobs.append(third := LoneJob(tmp_path / "third", base, **schedule))
         third.wait_until_training()
         first.go_on()
         if on_error == "fail":

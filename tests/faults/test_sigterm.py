@@ -13,17 +13,16 @@ from autodist_saved.publish.versioned import VersionedTarget
 from tests.publish.models import publish
 from tests.support.jobs.paused import COMMIT, PHASES
 from tests.support.lone_job import LoneJob
-from tests.support.nursery import Nursery
 from tests.support.published import leftovers, step_of
 
 TERMINATED = 128 + signal.SIGTERM
 
 
 @contextmanager
-def paused(nursery: Nursery, results: Path, moment: str, last_export_secs: float) -> Iterator[LoneJob]:
+def paused(results: Path, moment: str, last_export_secs: float) -> Iterator[LoneJob]:
     """A job, an export of which is at that moment. It has ended after the block."""
     schedule = {"every_secs": 0.05, "on_error": "warn", "last_export_secs": last_export_secs}
-    job = LoneJob(nursery, results, results / "base", **schedule)
+    job = LoneJob(results, results / "base", **schedule)
     try:
         job.wait_until_training()  # what goes before rehearses an export, without signals
         job.pause_at(moment)
@@ -33,8 +32,8 @@ def paused(nursery: Nursery, results: Path, moment: str, last_export_secs: float
 
 
 @pytest.mark.parametrize("moment", PHASES + COMMIT)
-def test_with_time_enough_there_is_a_last_version(nursery: Nursery, tmp_path: Path, moment: str) -> None:
-    with paused(nursery, tmp_path, moment, last_export_secs=60) as job:
+def test_with_time_enough_there_is_a_last_version(tmp_path: Path, moment: str) -> None:
+    with paused(tmp_path, moment, last_export_secs=60) as job:
         before, steps = job.newest(), job.steps("worker:0")
         job.kill("worker:0", signal.SIGTERM)
         job.go_on()
@@ -48,8 +47,8 @@ def test_with_time_enough_there_is_a_last_version(nursery: Nursery, tmp_path: Pa
 
 
 @pytest.mark.parametrize("moment", PHASES + COMMIT)
-def test_with_too_little_time_there_is_no_part_of_one(nursery: Nursery, tmp_path: Path, moment: str) -> None:
-    with paused(nursery, tmp_path, moment, last_export_secs=0.1) as job:
+def test_with_too_little_time_there_is_no_part_of_one(tmp_path: Path, moment: str) -> None:
+    with paused(tmp_path, moment, last_export_secs=0.1) as job:
         before = job.versions()
         job.kill("worker:0", signal.SIGTERM)
         assert job.wait() == {"worker:0": -signal.SIGTERM}, job.logs()

@@ -11,22 +11,21 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
-from tests.support.forked_job import ForkedJob
-from tests.support.nursery import Nursery
+from tests.support.pausable_job import PausableJob
 
 TERMINATED = 128 + signal.SIGTERM
 MEMBERS = ("worker:0", "ps:0", "ps:1")
 
 
 @pytest.fixture
-def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., ForkedJob]]:
-    jobs: list[ForkedJob] = []
+def start(tmp_path: Path) -> Iterator[Callable[..., PausableJob]]:
+    jobs: list[PausableJob] = []
 
-    def start(**environ: str) -> ForkedJob:
-        job = ForkedJob(Cluster.local(ps=2, workers=1, chief=True), tmp_path)
+    def start(**environ: str) -> PausableJob:
+        job = PausableJob(Cluster.local(ps=2, workers=1, chief=True), tmp_path)
         jobs.append(job)
         for task in map(str, job.cluster.tasks):
-            job.begin(nursery, task, {"SCHEDULE": "{}", **environ})
+            job.begin(task, {"SCHEDULE": "{}", **environ})
         for task in ("chief:0", "worker:0"):
             job.wait_for(f"began-{task}")
             job.wait_until(lambda task=task: job.steps(task) > 5, "step")
@@ -37,7 +36,7 @@ def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[..., ForkedJob]
         job.end()
 
 
-def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., ForkedJob]) -> None:
+def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., PausableJob]) -> None:
     job = start()
     for task in MEMBERS:
         job.kill(task, signal.SIGUSR1)
@@ -58,7 +57,7 @@ def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., 
     assert int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step")) > 5
 
 
-def test_who_is_told_ends_where_the_chief_is_gone(start: Callable[..., ForkedJob]) -> None:
+def test_who_is_told_ends_where_the_chief_is_gone(start: Callable[..., PausableJob]) -> None:
     job = start(OPTIONS='{"sigterm_secs": 3600}')
     job.lose("chief:0")
     for task in MEMBERS:
@@ -66,7 +65,7 @@ def test_who_is_told_ends_where_the_chief_is_gone(start: Callable[..., ForkedJob
     assert job.wait() == dict.fromkeys(MEMBERS, TERMINATED), job.logs()
 
 
-def test_a_worker_that_is_told_alone_says_goodbye_and_the_job_goes_on(start: Callable[..., ForkedJob]) -> None:
+def test_a_worker_that_is_told_alone_says_goodbye_and_the_job_goes_on(start: Callable[..., PausableJob]) -> None:
     job = start(OPTIONS='{"sigterm_secs": 0.2}')
     job.kill("worker:0", signal.SIGTERM)
     assert job.processes.pop("worker:0").wait() == TERMINATED, job.log("worker:0")

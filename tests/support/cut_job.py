@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any
@@ -16,16 +15,15 @@ import tensorflow as tf
 from tests.support.job import Job, leave
 
 SCRIPT = "cut.py"
-DEADLINE_SECS = 5.0
-# Beyond the deadline nobody stands still any longer than this.
-SLACK_SECS = 1.0
+# Whoever waits for the end of a limit instead of what it should wait for is still waiting when the test gives up.
+FOR_EVER_SECS = 3600.0
 
 _numbers = count()
 
 
 @dataclass
 class CutJob(Job):
-    """A running job of ``tests/jobs/cut.py``. Moments are ``time.monotonic()``, the same in all processes."""
+    """A running job of ``tests/support/jobs/cut.py``. Moments are ``time.monotonic()``, the same in all processes."""
 
     environ: dict[str, str] = field(default_factory=dict)
     behind: dict[str, Sequence[str]] = field(default_factory=dict)
@@ -43,15 +41,7 @@ class CutJob(Job):
         for task in map(str, self.cluster.tasks):
             if task not in without and task not in self.processes:
                 self.begin(task)
-        now = time.monotonic()
-        for task in self.trainers:
-            self.wait_until(lambda task=task: self.steps(task)[-1:] > [now], f"step of {task}")
-
-    def lose(self, task: str) -> None:
-        """Kill a task, which :meth:`train` starts again."""
-        process = self.processes.pop(task)
-        process.kill()
-        process.wait()
+        self.wait_for_steps()
 
     def hold(self, task: str) -> int:
         """Have a task enter a step and stay there. How many steps it has done since its process began."""
@@ -62,23 +52,35 @@ class CutJob(Job):
     def let_go(self, task: str) -> None:
         (self.results / f"hold-{task}.json").unlink(missing_ok=True)
 
-    def interrupt(self, task: str) -> float:
-        """Ctrl-C. When that was."""
-        now = time.monotonic()
-        self.kill(task, signal.SIGINT)
-        return now
+    def export(
+        self,
+        *,
+        halt: str | None = None,
+        thread: bool = False,
+        saver: int = 0,
+        lease_secs: float = FOR_EVER_SECS,
+        **options: Any,
+    ) -> AskedExport:
+        """Ask the chief for an export; it halts ``before staging``, ``after staging`` or while ``streaming``.
 
-    def export(self, *, halt: str | None = None, thread: bool = False, saver: int = 0, **options: Any) -> AskedExport:
-        """Ask the chief for an export; it halts ``before staging``, ``after staging`` or while ``streaming``."""
+        Unless the limits are given, nobody who is parked goes on before the chief says so.
+        """
         name = f"{next(_numbers)}"
-        options = {"cut_timeout_secs": DEADLINE_SECS, **options}
-        request = {"halt": halt, "thread": thread, "saver": saver, "options": options}
+        options = {"cut_timeout_secs": FOR_EVER_SECS, **options}
+        request = {"halt": halt, "thread": thread, "saver": saver, "lease_secs": lease_secs, "options": options}
         leave(self.results, f"export-{name}", request)
         return AskedExport(self, name)
 
     def steps(self, task: str) -> list[float]:
         """When each step of a task was done."""
         return [line[0] for line in self._numbers_in(f"steps-{task}")]
+
+    def wait_for_steps(self, *, without: Sequence[str] = ()) -> None:
+        """Return when every task has trained after this was called."""
+        now = time.monotonic()
+        for task in self.trainers:
+            if task not in without:
+                self.wait_until(lambda task=task: self.steps(task)[-1:] > [now], f"step of {task}")
 
     def longest_pause(self, task: str, since: float) -> float:
         """The longest time without a step of a task, from a moment on until it trains now."""
@@ -91,13 +93,9 @@ class CutJob(Job):
         noted = self._numbers_in(f"standstills-{task}")
         return bool(noted) and noted[-1][0] > since and bool(noted[-1][1])
 
-    def longest_standstill(self, task: str, since: float) -> float:
-        """The longest time that a task's gate was closed, from a moment on."""
-        noted = pairwise(self._numbers_in(f"standstills-{task}"))
-        return max((end - begin for (begin, closed), (end, _) in noted if closed and end >= since), default=0.0)
-
-    def wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float = 60) -> None:
-        self._wait_until(holds, what, timeout_secs)
+    def has_stood_still(self, task: str, since: float) -> bool:
+        """Whether a task's gate was closed after a moment."""
+        return any(closed and begin >= since for begin, closed in self._numbers_in(f"standstills-{task}"))
 
     def wait_for_another_log(self, task: str, text: str, seen: int) -> None:
         """Wait until a task has said something more often than it had when it was looked at."""

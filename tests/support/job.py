@@ -1,6 +1,6 @@
 """Real jobs for tests: one process per task, real gRPC between them, results in files, nobody left behind.
 
-A script under ``tests/jobs/`` is run by every task with its ``TF_CONFIG`` and the results directory as its only
+A module of ``tests/support/jobs/`` is run by every task with its ``TF_CONFIG`` and the results directory as its only
 argument. It leaves what it has seen as JSON (:func:`leave`), for the test to read.
 """
 
@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autodist_saved.cluster import Cluster
+from autodist_saved.cluster import Cluster, Task
+from tests.support.fork_server import ForkServer
+from tests.support.forked_process import ForkedProcess
+from tests.support.places import JOBS, ROOT
 
-JOBS = Path(__file__).parent / "jobs"
-ROOT = Path(__file__).parents[2]
+PATIENCE_SECS = 120.0
+LOOK_SECS = 0.02
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Job:
 
     cluster: Cluster
     results: Path
-    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[str] | ForkedProcess] = field(default_factory=dict)
 
     def start(self, script: str, environ: Mapping[str, str] | None = None, *, without: tuple[str, ...] = ()) -> None:
         """Start every task but those in ``without``."""
@@ -40,36 +43,32 @@ class Job:
     def start_task(
         self, task: str, script: str, environ: Mapping[str, str] | None = None, *, behind: Sequence[str] = ()
     ) -> None:
-        """Start one task, the command perhaps behind another one that runs it."""
-        from autodist_saved.cluster import Task
+        """Start one task: forked, or, in an interpreter of its own, behind another command that runs it."""
+        environment = {
+            **os.environ,
+            "TF_CONFIG": self.cluster.tf_config(Task.parse(task)),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "CUDA_VISIBLE_DEVICES": "-1",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            **(environ or {}),
+        }
+        log = self.results / f"{task}.log"
+        if behind:
+            command = [*behind, sys.executable, str(JOBS / script), str(self.results)]
+            self.processes[task] = _start(command, log, environment)
+        else:
+            server = ForkServer.of_this_process()
+            self.processes[task] = server.fork(Path(script).stem, self.results, log, environment)
 
-        with (self.results / f"{task}.log").open("a") as log:
-            self.processes[task] = subprocess.Popen(
-                [*behind, sys.executable, str(JOBS / script), str(self.results)],
-                env={
-                    **os.environ,
-                    "TF_CONFIG": self.cluster.tf_config(Task.parse(task)),
-                    "TF_CPP_MIN_LOG_LEVEL": "2",
-                    "CUDA_VISIBLE_DEVICES": "-1",
-                    "PYTHONPATH": str(ROOT),
-                    "PYTHONUNBUFFERED": "1",
-                    **(environ or {}),
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-
-    def wait(self, timeout_secs: float = 120) -> dict[str, int]:
+    def wait(self, timeout_secs: float = PATIENCE_SECS) -> dict[str, int]:
         """Exit status of every task, once all have ended. Shows their output when they do not."""
         try:
             return {task: process.wait(timeout_secs) for task, process in self.processes.items()}
         except subprocess.TimeoutExpired as error:
             raise AssertionError(f"still running after {timeout_secs} s\n{self.logs()}") from error
 
-    def succeed(self, timeout_secs: float = 120) -> None:
+    def succeed(self, timeout_secs: float = PATIENCE_SECS) -> None:
         """Wait until every task has ended with 0."""
         statuses = self.wait(timeout_secs)
         assert not any(statuses.values()), f"{statuses}\n{self.logs()}"
@@ -86,47 +85,54 @@ class Job:
         assert path.exists(), f"no task has left {name!r}\n{self.logs()}"
         return json.loads(path.read_text())
 
-    def wait_for(self, name: str, timeout_secs: float = 60) -> Any:
+    def wait_for(self, name: str, timeout_secs: float = PATIENCE_SECS) -> Any:
         """Wait until a task has left ``name``, or any task has ended with an error."""
-        self._wait_until((self.results / f"{name}.json").exists, name, timeout_secs)
+        self.wait_until((self.results / f"{name}.json").exists, name, timeout_secs)
         return self.found(name)
 
-    def wait_for_checkpoint(self, of_step: int, timeout_secs: float = 60) -> None:
+    def wait_for_checkpoint(self, of_step: int) -> None:
         """Wait until a checkpoint of this step or a later one is complete."""
 
         def is_there() -> bool:
             found = self.results.glob("checkpoints/*.meta")
             return any(int(path.stem.rpartition("-")[2]) >= of_step for path in found)
 
-        self._wait_until(is_there, f"checkpoint of step {of_step}", timeout_secs)
+        self.wait_until(is_there, f"checkpoint of step {of_step}")
 
     def wait_for_version(self, above: int) -> int:
         """Wait until a greater version is published in ``base``; its number."""
         latest = self.results / "base" / "latest"
-        self._wait_until(lambda: latest.is_symlink() and int(str(latest.readlink())) > above, "version", 60)
+        self.wait_until(lambda: latest.is_symlink() and int(str(latest.readlink())) > above, "version")
         return int(str(latest.readlink()))
 
-    def wait_for_log(self, task: str, text: str, timeout_secs: float = 60) -> str:
+    def wait_for_log(self, task: str, text: str) -> str:
         """Wait until a task has said ``text``; the line with it."""
-        self._wait_until(lambda: text in self.log(task), text, timeout_secs)
+        self.wait_until(lambda: text in self.log(task), text)
         return next(line for line in self.log(task).splitlines() if text in line)
 
-    def _wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float) -> None:
+    def wait_until(self, holds: Callable[[], bool], what: str, timeout_secs: float = PATIENCE_SECS) -> None:
+        """Wait until something holds, or any task has ended with an error."""
         deadline = time.monotonic() + timeout_secs
         while not holds():
             failed = {task: p.returncode for task, p in self.processes.items() if p.poll()}
             assert not failed, f"{failed} while waiting for {what!r}\n{self.logs()}"
             assert time.monotonic() < deadline, f"no {what!r} after {timeout_secs} s\n{self.logs()}"
-            time.sleep(0.02)  # files have no event to wait for that works everywhere
+            time.sleep(LOOK_SECS)  # files have no event to wait for that works everywhere
 
     def kill(self, task: str, number: int = signal.SIGKILL) -> None:
         self.processes[task].send_signal(number)
 
+    def lose(self, task: str) -> None:
+        """Kill a task with SIGKILL, and forget it: it may be started again."""
+        process = self.processes.pop(task)
+        process.kill()
+        process.wait()
+
     def end(self) -> None:
         """Leave nothing behind."""
         for process in self.processes.values():
-            if process.poll() is None:
-                process.kill()
+            process.kill()
+        for process in self.processes.values():
             process.wait()
 
 
@@ -136,3 +142,16 @@ def leave(results: str | Path, name: str, value: Any) -> None:
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(value))
     temporary.rename(path)
+
+
+def _start(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> subprocess.Popen[str]:
+    with log.open("a") as output:
+        return subprocess.Popen(
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )

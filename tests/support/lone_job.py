@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from autodist_saved.cluster import Cluster
-from tests.support.forked_job import ForkedJob
 from tests.support.job import leave
-from tests.support.nursery import Nursery
+from tests.support.pausable_job import PausableJob
 
 
-class LoneJob(ForkedJob):
+class LoneJob(PausableJob):
     """It publishes in a directory, and trains until it is told to stop."""
 
-    def __init__(
-        self, nursery: Nursery, results: Path, base: Path, *, become: int | None = None, **schedule: Any
-    ) -> None:
+    def __init__(self, results: Path, base: Path, *, become: int | None = None, **schedule: Any) -> None:
         results.mkdir(exist_ok=True)
         super().__init__(Cluster.single().with_free_ports(), results)
         self.base = base
         environ = {"SCHEDULE": json.dumps(schedule), "BASE": str(base)}
-        self.begin(nursery, "worker:0", environ if become is None else {**environ, "BECOME": str(become)})
+        self.begin("worker:0", environ if become is None else {**environ, "BECOME": str(become)})
 
     @property
     def pid(self) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,7 +15,7 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 from tests.support.job import leave
 
-OPTIONS = ads.SessionOptions(chief_timeout_secs=3, worker_timeout_secs=20)
+WORK_SECS = 0.01  # the rest of a step: four processes share what there is of processors
 
 
 class ReadBeside(v1.train.SessionRunHook):  # type: ignore[misc]
@@ -34,12 +35,14 @@ class ReadBeside(v1.train.SessionRunHook):  # type: ignore[misc]
 
 
 def main(results: Path) -> None:
+    patience_secs = float(os.environ.get("WORKER_TIMEOUT_SECS", "60"))
+    options = ads.SessionOptions(chief_timeout_secs=3, worker_timeout_secs=patience_secs)
     v1.disable_eager_execution()
     cluster = ads.Cluster.from_tf_config()
     task = str(cluster.task)
     if task.startswith("ps"):
         leave(results, f"pid-{task}", os.getpid())
-        ads.serve(cluster, options=OPTIONS)
+        ads.serve(cluster, options=options)
         return
     with tf.Graph().as_default(), cluster.device_scope():
         step = v1.train.get_or_create_global_step()
@@ -57,7 +60,7 @@ def main(results: Path) -> None:
             save_checkpoint_steps=50,
             hooks=[hook] if "PUBLISH" in os.environ else [],
             chief_only_hooks=[ReadBeside()] if "READ" in os.environ else [],
-            options=OPTIONS,
+            options=options,
         ) as sess:
             steps = 0
             if os.environ.get("BLOCK") == task:
@@ -65,6 +68,7 @@ def main(results: Path) -> None:
                 sess.run(never)
             while not sess.should_stop() and not (results / f"stop-{task}.json").exists():
                 sess.run(train_op)
+                time.sleep(WORK_SECS)
                 steps += 1
                 if steps == 5:
                     leave(results, f"pid-{task}", os.getpid())
