@@ -24,7 +24,7 @@ from autodist_saved.cli.report import report
 from autodist_saved.cli.status import status
 from autodist_saved.cli.verify import verify
 from autodist_saved.errors import AutodistSavedError, ProblemsError
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -88,7 +88,7 @@ def main() -> None:
         if _wants_json(sys.argv[1:]):
             typer.echo(json.dumps(_as_dict(error), indent=2))
         else:
-            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), visible(str(error))), soft_wrap=True)
+            Console(stderr=True).print(Text.assemble(("error: ", "bold red"), escape(str(error))), soft_wrap=True)
         sys.exit(exit_status(error))
 
 

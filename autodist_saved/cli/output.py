@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +26,11 @@ def warn(message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True)
+    Console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), escape(message)), soft_wrap=True)
 
 
 def plain(name: str, style: str = "") -> Text:
     """Text of users, in which brackets are brackets and nothing is obeyed; folded, never cut."""
     from rich.text import Text
 
-    return Text(visible(name), style, overflow="fold")
+    return Text(escape(name), style, overflow="fold")

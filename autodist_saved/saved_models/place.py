@@ -8,7 +8,7 @@ from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.version import versions_in
 from autodist_saved.system.error_translation import reading
-from autodist_saved.system.paths import absence, exists, is_dir
+from autodist_saved.system.paths import absence_message, exists, is_dir
 
 _NAMED = 5
 
@@ -21,7 +21,7 @@ def find_model(path: Path) -> SavedModelFiles:
         ModelError: there is a part of a model.
     """
     if not exists(path):
-        raise UsageError(f"{absence(path)}; name the directory of a SavedModel")
+        raise UsageError(f"{absence_message(path)}; name the directory of a SavedModel")
     if not is_dir(path):
         raise UsageError(f"{path} is a file; name the directory of a SavedModel, which holds saved_model.pb")
     files = SavedModelFiles(path)

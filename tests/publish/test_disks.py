@@ -159,7 +159,7 @@ def test_a_place_that_is_mounted_from_the_same_disk_is_told(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     subprocess.run(["mount", "--bind", tmp_path / "volume", tmp_path / "model"], check=True)
     try:
-        with pytest.raises(AutodistSavedError, match="perhaps as a place where a file system is mounted; choose"):
+        with pytest.raises(AutodistSavedError, match="perhaps because a file system is mounted there; choose"):
             export(LocalTarget(tmp_path / "model"))
     finally:
         subprocess.run(["umount", tmp_path / "model"], check=True)

@@ -59,13 +59,13 @@ def test_a_parameter_server_gives_way_with_copies_alone(
     tmp_path: Path, staging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, noted, array = niceness(), [], _bytes(100_000)
-    send = server_connection._Holder._send
+    send = server_connection._ServerConnection._send
 
     def noting(self: object, data: object) -> int:
         noted.append(niceness())
         return send(self, data)
 
-    monkeypatch.setattr(server_connection._Holder, "_send", noting)
+    monkeypatch.setattr(server_connection._ServerConnection, "_send", noting)
     with _staged(array, staging=staging) as line:
         path = _file(tmp_path / "file", array.nbytes)
         list(line.receive([StagedSpan(0, 0, array.nbytes, 0)], path))

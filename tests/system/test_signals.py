@@ -11,19 +11,22 @@ from contextlib import contextmanager
 
 import pytest
 
-from autodist_saved.system.signals import Exporter, ExportSignals
+from autodist_saved.system.signals import ExportSignals, SignalListener
 
 Process = subprocess.Popen[str]
 TRAINING = """
 import ctypes, os, signal, sys, time
-from autodist_saved.system import signals
-from autodist_saved.system.signals import EXPORT_SIGNALS as signals, Exporter
+from autodist_saved.system import signals as export_signals
+from autodist_saved.system.signals import EXPORT_SIGNALS as signals, SignalListener
 
 def say(*words):
     print(*words, flush=True)
 
 def exporter(name="", is_done=lambda: True, is_over=lambda: False):
-    return Exporter(lambda signal: say(f"{{name}}asked", signal), is_done, lambda: say("told"), {limit}, is_over)
+    def ask(signal):
+        say(f"{{name}}asked", signal)
+
+    return SignalListener(ask, is_done, lambda: say("told"), {limit}, is_over)
 
 one = exporter()
 {before}
@@ -107,7 +110,7 @@ def test_an_export_that_does_not_end_is_given_up_at_the_limit() -> None:
 
 
 def test_a_second_sigterm_is_impatient() -> None:
-    with _training(NEVER_DONE + "; signals.SAME_SIGTERM_SECS = 0") as process:
+    with _training(NEVER_DONE + "; export_signals.SAME_SIGTERM_SECS = 0") as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "asked SIGTERM"
         process.send_signal(signal.SIGTERM)
@@ -119,7 +122,7 @@ def test_signals_to_the_group_and_from_the_parent_are_one_and_sigusr1_is_late() 
     done += (
         "; one.is_done = lambda: bool(done) and (done.append(1) or len(done) > 100)"  # impatience would come first
     )
-    with _training(f"{done}; signals.SAME_SIGTERM_SECS = 99") as process:
+    with _training(f"{done}; export_signals.SAME_SIGTERM_SECS = 99") as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "asked SIGTERM"
         process.send_signal(signal.SIGTERM)
@@ -138,7 +141,7 @@ def test_without_steps_the_process_ends_in_good_order_once_the_export_is_done() 
 
 @pytest.mark.parametrize("is_done", [True, False])
 def test_a_training_that_does_not_come_back_from_cpp_exports_and_ends(is_done: bool) -> None:
-    soon = "export_signals.NO_STEP_SECS = signals.LAST_RESORT_SECS = signals.IMPATIENT_SECS = 0.05"
+    soon = "export_signals.NO_STEP_SECS = export_signals.LAST_RESORT_SECS = export_signals.IMPATIENT_SECS = 0.05"
     with _training(
         soon if is_done else f"{soon}; {NEVER_DONE}", limit=60 if is_done else 0.05, between=BLOCKED
     ) as process:
@@ -204,7 +207,7 @@ if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGTERM:
 @pytest.mark.parametrize("comes", ["before", "after"])
 def test_others_that_listen_to_signals_hear_of_them_and_so_do_we(comes: str) -> None:
     other = "import socket; mine, theirs = socket.socketpair(); mine.setblocking(False)"
-    other += "; signal.set_wakeup_fd(mine.fileno()); signals.NO_STEP_SECS = 0.05"
+    other += "; signal.set_wakeup_fd(mine.fileno()); export_signals.NO_STEP_SECS = 0.05"
     hear = "say('heard', theirs.recv(1)[0])"
     with _training(**{"before" if comes == "before" else "then": other}, between=hear) as process:
         process.send_signal(signal.SIGTERM)
@@ -215,11 +218,11 @@ def test_others_that_listen_to_signals_hear_of_them_and_so_do_we(comes: str) -> 
 def test_in_another_thread_nothing_is_installed() -> None:
     before = signal.getsignal(signal.SIGTERM)
     signals = ExportSignals()
-    exporter = Exporter(print, lambda: True, lambda: None, 1, lambda: False)
-    thread = threading.Thread(target=signals.add, args=(exporter,))
+    listener = SignalListener(print, lambda: True, lambda: None, 1, lambda: False)
+    thread = threading.Thread(target=signals.add, args=(listener,))
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is before
-    signals.remove(exporter)
+    signals.remove(listener)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not signals.is_stopping
