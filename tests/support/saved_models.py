@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.graph.meta_graph_builder import GraphDescription
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
@@ -24,10 +25,10 @@ def write_ours(place: Path, w: float = 1.0, words: str = "a\nb\n", **arrays: np.
         signatures = _v1_graph()
         saver = v1.train.Saver()
         assets = [tf.constant(str(_words_beside(place, words)))]
-        asked = request(graph, saver=saver, signatures=signatures, assets_collection=assets)
+        described = GraphDescription(request(graph, saver=saver, signatures=signatures, assets_collection=assets))
     values = {"w": np.full([2, 1], w, np.float32), **arrays}
     export = Export("chief:0", LocalTarget(place), ExportOptions())
-    export.capture(asked, ArraySource(values, parts=2, global_step=7), RecordingCut())
+    export.capture(described, ArraySource(values, parts=2, global_step=7), RecordingCut())
     export.publish()
     return place
 

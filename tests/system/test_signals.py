@@ -16,19 +16,17 @@ from autodist_saved.system.signals import ExportSignals, SignalListener
 Process = subprocess.Popen[str]
 TRAINING = """
 import ctypes, os, signal, sys, time
-from autodist_saved.system import signals as export_signals
+from autodist_saved.system import signals as limits
 from autodist_saved.system.signals import EXPORT_SIGNALS as signals, SignalListener
 
 def say(*words):
     print(*words, flush=True)
 
-def exporter(name="", is_done=lambda: True, is_over=lambda: False):
-    def ask(signal):
-        say(f"{{name}}asked", signal)
+def listener(name="", is_done=lambda: True, is_over=lambda: False):
+    asked = lambda signal: say(f"{{name}}asked", signal)
+    return SignalListener(asked, is_done, lambda: say("told"), {limit}, is_over)
 
-    return SignalListener(ask, is_done, lambda: say("told"), {limit}, is_over)
-
-one = exporter()
+one = listener()
 {before}
 signals.add(one)
 {then}
@@ -110,7 +108,7 @@ def test_an_export_that_does_not_end_is_given_up_at_the_limit() -> None:
 
 
 def test_a_second_sigterm_is_impatient() -> None:
-    with _training(NEVER_DONE + "; export_signals.SAME_SIGTERM_SECS = 0") as process:
+    with _training(NEVER_DONE + "; limits.SAME_SIGTERM_SECS = 0") as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "asked SIGTERM"
         process.send_signal(signal.SIGTERM)
@@ -122,7 +120,7 @@ def test_signals_to_the_group_and_from_the_parent_are_one_and_sigusr1_is_late() 
     done += (
         "; one.is_done = lambda: bool(done) and (done.append(1) or len(done) > 100)"  # impatience would come first
     )
-    with _training(f"{done}; export_signals.SAME_SIGTERM_SECS = 99") as process:
+    with _training(f"{done}; limits.SAME_SIGTERM_SECS = 99") as process:
         process.send_signal(signal.SIGTERM)
         assert _line(process) == "asked SIGTERM"
         process.send_signal(signal.SIGTERM)
@@ -133,7 +131,7 @@ def test_signals_to_the_group_and_from_the_parent_are_one_and_sigusr1_is_late() 
 
 
 def test_without_steps_the_process_ends_in_good_order_once_the_export_is_done() -> None:
-    with _training("export_signals.NO_STEP_SECS = 0.05", steps=False) as process:
+    with _training("limits.NO_STEP_SECS = 0.05", steps=False) as process:
         process.send_signal(signal.SIGTERM)
         assert [_line(process), _line(process)] == ["asked SIGTERM", "told"]
         assert process.wait(60) == 128 + signal.SIGTERM
@@ -141,7 +139,7 @@ def test_without_steps_the_process_ends_in_good_order_once_the_export_is_done() 
 
 @pytest.mark.parametrize("is_done", [True, False])
 def test_a_training_that_does_not_come_back_from_cpp_exports_and_ends(is_done: bool) -> None:
-    soon = "export_signals.NO_STEP_SECS = export_signals.LAST_RESORT_SECS = export_signals.IMPATIENT_SECS = 0.05"
+    soon = "limits.NO_STEP_SECS = limits.LAST_RESORT_SECS = limits.IMPATIENT_SECS = 0.05"
     with _training(
         soon if is_done else f"{soon}; {NEVER_DONE}", limit=60 if is_done else 0.05, between=BLOCKED
     ) as process:
@@ -153,7 +151,7 @@ def test_a_training_that_does_not_come_back_from_cpp_exports_and_ends(is_done: b
 def test_two_are_asked_and_the_process_ends_when_both_are_done() -> None:
     two = "done = []; signal.signal(signal.SIGUSR2, lambda *_: done.append(say('done')))"
     two += "; looked = []; look = lambda: looked or looked.append(say('not yet'))"
-    add = "signals.add(exporter('two ', lambda: bool(done or (look() and False))))"
+    add = "signals.add(listener('two ', lambda: bool(done or (look() and False))))"
     with _training(two, add) as process:
         for name in (signal.SIGUSR1, signal.SIGTERM):
             process.send_signal(name)
@@ -180,7 +178,7 @@ def test_signals_do_what_they_did_before_when_the_training_is_over() -> None:
 
 
 def test_those_of_a_training_that_failed_are_out_of_the_way() -> None:
-    with _training(then="one.is_over = lambda: True; signals.add(exporter('again '))") as process:
+    with _training(then="one.is_over = lambda: True; signals.add(listener('again '))") as process:
         process.send_signal(signal.SIGTERM)
         assert [_line(process), _line(process)] == ["again asked SIGTERM", "told"]
         assert process.wait(60) == 128 + signal.SIGTERM
@@ -207,7 +205,7 @@ if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGTERM:
 @pytest.mark.parametrize("comes", ["before", "after"])
 def test_others_that_listen_to_signals_hear_of_them_and_so_do_we(comes: str) -> None:
     other = "import socket; mine, theirs = socket.socketpair(); mine.setblocking(False)"
-    other += "; signal.set_wakeup_fd(mine.fileno()); export_signals.NO_STEP_SECS = 0.05"
+    other += "; signal.set_wakeup_fd(mine.fileno()); limits.NO_STEP_SECS = 0.05"
     hear = "say('heard', theirs.recv(1)[0])"
     with _training(**{"before" if comes == "before" else "then": other}, between=hear) as process:
         process.send_signal(signal.SIGTERM)
