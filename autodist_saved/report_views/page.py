@@ -78,7 +78,7 @@ def render(model: SavedModel) -> bytes:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("autodist_saved", "report_page"),
+        loader=PackageLoader("autodist_saved", "report_views"),
         autoescape=True,
         finalize=lambda value: escape(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,

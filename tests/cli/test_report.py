@@ -150,4 +150,4 @@ def test_the_wheel_has_what_the_page_is_made_of(tmp_path: Path) -> None:
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
-    assert {"autodist_saved/report_page/page.html.j2", "autodist_saved/report_page/style.css"} <= set(inside)
+    assert {"autodist_saved/report_views/page.html.j2", "autodist_saved/report_views/style.css"} <= set(inside)
