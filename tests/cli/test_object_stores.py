@@ -58,7 +58,7 @@ def test_a_damaged_byte_is_found(base: Path) -> None:
     contents = bytearray(data.read_bytes())
     contents[2] ^= 1
     data.write_bytes(bytes(contents))
-    with pytest.raises(ModelError, match="the checksum of .* does not fit its bytes"):
+    with pytest.raises(ModelError, match="the checksum of .* does not match its bytes"):
         CliRunner().invoke(app, ["verify", f"{base}/1"], catch_exceptions=False)
 
 

@@ -49,7 +49,9 @@ def export(target: Target, nbytes: int = 64) -> str:
 def test_a_disk_that_is_full_while_variables_are_written(disk: Path) -> None:
     target = VersionedTarget(disk)
     export(target)
-    with pytest.raises(TargetUnwritableError, match=r"\(No space left on device\); make room, or choose") as caught:
+    with pytest.raises(
+        TargetUnwritableError, match=r"\(No space left on device\); free some space, or choose"
+    ) as caught:
         export(target, 2 * MIB)
     assert caught.value.phase == "stream"
     assert numbers(disk) == [1]
