@@ -132,7 +132,7 @@ def _shared_bytes(a: bytes, b: bytes) -> int:
 
 
 def _decode_handle(data: bytes, position: int) -> tuple[int, int, int]:
-    """Decode a handle. Returns offset and size of the block, without its trailer, and the position after the handle."""
+    """Decode a handle. Returns the block's offset and size without trailer, and the position after the handle."""
     offset, position = varint.decode(data, position)
     size, position = varint.decode(data, position)
     return offset, size, position
