@@ -4,15 +4,15 @@
 :class:`UsageError`       change the program: a call is wrong or in the wrong place
 :class:`ConfigError`      change the configuration: a cluster file, ``TF_CONFIG``, options
 :class:`TargetError`      change the place a model is written to
-:class:`JobError`         look at the job: a task is gone, silent or failed
-:class:`ExportError`      nothing became visible; the export may be tried again
-:class:`BundleError`      files of variables are damaged or are no tensor bundle
-:class:`ModelError`       files of a SavedModel are missing, damaged or another model's
-:class:`UnreadableError`  look at permissions, the disk and the network: what is there could not be read
+:class:`JobError`         look at the job: a task has ended, does not answer, or has failed
+:class:`ExportError`      export again: nothing became visible
+:class:`BundleError`      copy the files of the variables again: they are damaged, or are not a tensor bundle
+:class:`ModelError`       copy the SavedModel again: files are missing, damaged, or belong to another model
+:class:`UnreadableError`  check permissions, disk and network: the files could not be read, and may be whole
 ========================  ====================================================
 
-Where a built-in exception describes the same mistake, it is a parent too, so that ``except ValueError``
-written for TensorFlow's own classes goes on working. All errors can be pickled.
+Where a built-in exception describes the same mistake, it is a parent too, so that an ``except ValueError``
+written for TensorFlow's own classes still works. All errors can be pickled, so they can travel between processes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from dataclasses import dataclass
 
 
 class AutodistSavedError(Exception):
-    """Parent of all errors raised by this package.
+    """Parent of all errors that this package raises.
+
+    ``str(error)`` is the message, followed by those of the attributes below that the message does not contain.
 
     Attributes:
         message: what happened and what to do next.
-        task: the task it happened on or is about, such as ``ps:1``; None when it is about no single task.
+        task: the task that the error is about, such as ``ps:1``; None if it concerns no single task.
         phase: the phase of the export, such as ``stream``; None outside an export.
-        variable: full name of the variable it is about, or None.
-        path: the file or directory it is about, or None.
+        variable: full name of the variable that the error is about, or None.
+        path: the file or directory that the error is about, or None.
     """
 
     def __init__(
@@ -59,7 +61,13 @@ class AutodistSavedError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a piece of input: where, what, and how to mend it."""
+    """One thing that is wrong with an input.
+
+    Attributes:
+        place: where it is, such as ``variable 'w'``, an option's name or a path.
+        what: what is wrong.
+        fix: what to do about it.
+    """
 
     place: str
     what: str
@@ -67,12 +75,15 @@ class Problem:
 
     @classmethod
     def of(cls, error: AutodistSavedError, place: str, fix: str = "") -> Problem:
-        """An error among others. Its message may begin with its path, and says what to do after a semicolon.
+        """Turn an error into one problem of a list.
+
+        In our messages the part after the first semicolon says what to do; it becomes the fix. A path at the
+        beginning of the message is removed, because the place names it.
 
         Args:
-            error: what was raised.
-            place: where, for people who see all problems.
-            fix: what to do, where that is not what the message says.
+            error: the error.
+            place: where it happened.
+            fix: what to do, if not what the message says.
         """
         what, _, advice = error.message.removeprefix(f"{error.path}: ").partition("; ")
         return cls(place, what, fix or advice)
@@ -82,14 +93,18 @@ class Problem:
 
 
 def numbered(message: str, problems: Sequence[Problem]) -> str:
-    """A message, and all problems below it."""
+    """The message, with the number of problems, and the numbered problems below it."""
     count = len(problems)
     head = f"{message} ({count} problem{'s' if count != 1 else ''})" if count else message
     return "\n".join([head, *(f"  {number}. {problem}" for number, problem in enumerate(problems, 1))])
 
 
 class ProblemsError(AutodistSavedError):
-    """Parent of errors that report all problems of one input at once, in :attr:`problems`."""
+    """Parent of errors that report all problems of one input at once.
+
+    Attributes:
+        problems: the problems, each with its place and its fix.
+    """
 
     def __init__(self, message: str, *, problems: Iterable[Problem] = (), path: str | None = None) -> None:
         super().__init__(message, path=path)
@@ -100,50 +115,55 @@ class ProblemsError(AutodistSavedError):
 
 
 class UsageError(AutodistSavedError):
-    """The program calls something wrongly, or in the wrong order or place."""
+    """The program makes a wrong call, or makes a call in the wrong order or in the wrong place."""
 
 
 MISTAKES = (UsageError, TypeError, KeyError, AssertionError)
-"""What is raised where the program is wrong: to try again is no use."""
+"""Exceptions that mean that the program is wrong, so that trying again cannot help."""
 
 
 class SaverRequiredError(UsageError, ValueError):
-    """``SavedModelBuilder`` was given no ``autodist_saved.Saver``."""
+    """``SavedModelBuilder`` needs an ``autodist_saved.Saver`` and got none."""
 
 
 class SaverTooLateError(UsageError, RuntimeError):
-    """A ``Saver`` was made after its graph was finalized, that is, after the session exists."""
+    """A ``Saver`` was made after its graph was finalized. Make it before the session: it adds ops to the graph."""
 
 
 class NoVariablesError(UsageError, ValueError):
-    """There is nothing to save: the graph, or the given list, holds no variables."""
+    """There is nothing to save: the graph, or the ``var_list`` of the ``Saver``, contains no variables."""
 
 
 class ImageFormatError(UsageError, RuntimeError):
-    """A model was to be written in chunks, for which TensorFlow lacks a part. Its own builder raises the same."""
+    """The program asked for a model in chunks, and TensorFlow's distributions lack the code that writes them.
+
+    TensorFlow's ``tf.compat.v1.saved_model.Builder.save(experimental_image_format=True)`` raises ``RuntimeError``
+    for the same reason.
+    """
 
 
 class SignatureError(ProblemsError, UsageError, ValueError, TypeError):
-    """Signatures, assets or ops that were handed to the builder do not fit the graph, or each other.
+    """Signatures, assets or ops given to the builder do not fit the graph, or do not fit each other.
 
-    TensorFlow's builder raises ``TypeError`` or ``ValueError``, as the case may be.
+    TensorFlow's ``tf.compat.v1.saved_model.Builder`` raises ``TypeError`` for some of these mistakes and
+    ``ValueError`` for others, so both are parents.
     """
 
 
 class GraphError(ProblemsError, UsageError, ValueError):
-    """The graph cannot be the model of one machine: no plain TensorFlow could load it, or run it."""
+    """The graph cannot become a model for one machine: a plain TensorFlow could not load it, or could not run it."""
 
 
 class BindingError(ProblemsError, UsageError, ValueError):
-    """A meta graph restores variables that were not captured, or were captured with other shapes or types."""
+    """A meta graph restores variables that the export did not capture, or captured with other shapes or dtypes."""
 
 
 class WrongTaskError(UsageError):
-    """The call belongs to another kind of task, such as a session on a parameter server."""
+    """The task must not make this call: a parameter server, for example, must not open a session."""
 
 
 class ConfigError(ProblemsError, ValueError):
-    """Parent of errors in configuration; :attr:`problems` holds all of them."""
+    """Parent of errors in the configuration. :attr:`problems` lists all of them."""
 
 
 class ClusterConfigError(ConfigError):
@@ -151,50 +171,50 @@ class ClusterConfigError(ConfigError):
 
 
 class OptionsError(ConfigError):
-    """Options are wrong."""
+    """Options have wrong values, unknown names, or contradict each other."""
 
 
 class LaunchError(ConfigError):
-    """A job cannot be started as it was asked for."""
+    """The launcher cannot start the job as requested."""
 
 
 class TargetError(AutodistSavedError, OSError):
-    """The place of the export cannot take it."""
+    """The export cannot be written to its target."""
 
 
 class TargetExistsError(TargetError, FileExistsError, AssertionError):
-    """The target already holds something. Nothing is ever overwritten.
+    """The target already exists. An export never overwrites anything.
 
-    ``AssertionError`` is among the parents because TensorFlow's builder raises it in this case.
+    ``AssertionError`` is a parent because ``tf.compat.v1.saved_model.Builder`` raises it in this case.
     """
 
 
 class TargetUnwritableError(TargetError, PermissionError):
-    """The target cannot be written: missing permission, read-only, no space, a file in the way."""
+    """The target is not writable: no permission, a read-only file system, no space left, or a file in the way."""
 
 
 class LeaseLostError(TargetError):
-    """Another process publishes to the same base directory; the message names it. Nothing was made visible."""
+    """Another process publishes to the same base directory; the message names it. The export is not visible."""
 
 
 class PreflightError(ProblemsError, TargetError):
-    """A base directory will not take the models of a job; :attr:`problems` holds all reasons."""
+    """Publishing to a base directory would fail; :attr:`problems` lists all reasons."""
 
 
 class RemovalError(ProblemsError, TargetError):
-    """Versions that have expired could not be removed; :attr:`problems` holds all of them."""
+    """Expired versions could not be removed; :attr:`problems` lists all of them."""
 
 
 class JobError(AutodistSavedError):
-    """The distributed job is not in a state in which the call can work."""
+    """The call cannot work in the present state of the distributed job."""
 
 
 class TaskUnreachableError(JobError, TimeoutError):
-    """Tasks could not be reached within the time allowed; the message names each."""
+    """Tasks could not be reached within the time limit; the message names each of them."""
 
 
 class ChiefLostError(JobError, ConnectionError):
-    """The chief has gone without ending the job."""
+    """The chief has disappeared without ending the job."""
 
 
 class JobFailedError(JobError):
@@ -202,11 +222,14 @@ class JobFailedError(JobError):
 
 
 class CutTimeoutError(JobError, TimeoutError):
-    """Tasks did not stop between two steps, or staging did not end, within ``cut_timeout_secs``. All train on."""
+    """Tasks did not stop between two steps, or staging did not end, within ``cut_timeout_secs``.
+
+    All tasks continue to train.
+    """
 
 
 class ExportError(AutodistSavedError):
-    """The export was given up. Nothing of it is visible and nothing is left behind."""
+    """The export failed. Nothing of it is visible and it leaves no files behind."""
 
 
 class PlanError(ProblemsError, ExportError):
@@ -214,18 +237,19 @@ class PlanError(ProblemsError, ExportError):
 
 
 class InconsistentError(ExportError):
-    """Somebody may have changed variables while they were staged. Nothing of such an export becomes visible."""
+    """A task may have changed variables while they were staged. The export does not become visible."""
 
 
 class VerifyError(ProblemsError, ExportError):
-    """What was written does not read back, or does not answer as the job does. It was not made visible."""
+    """The written model cannot be read back, or its answers differ from the job's. It did not become visible."""
 
 
 class RestoreError(ProblemsError, UsageError, ValueError):
-    """A checkpoint does not fit the graph: variables are missing in it, or have other shapes or types.
+    """A checkpoint does not fit the graph: variables are missing in it, or have other shapes or dtypes.
 
-    Nothing of the job was changed. What ``Saver.restore`` raises is TensorFlow's error for it, too:
-    ``tf.errors.NotFoundError`` where variables are missing, else ``tf.errors.InvalidArgumentError``.
+    The variables of the job are unchanged. ``Saver.restore`` raises a subclass that is also TensorFlow's own error
+    for the same mistake: ``tf.errors.NotFoundError`` if variables are missing, else
+    ``tf.errors.InvalidArgumentError``.
 
     Attributes:
         missing: names of the variables that are not in the checkpoint.
@@ -244,7 +268,7 @@ class RestoreError(ProblemsError, UsageError, ValueError):
 
 
 class BundleError(AutodistSavedError, ValueError):
-    """A tensor bundle (``variables.index`` and its data files) is damaged, truncated or foreign."""
+    """A tensor bundle (``variables.index`` and its data files) is damaged or truncated, or is not a tensor bundle."""
 
 
 class ModelError(ProblemsError, ValueError):
@@ -252,8 +276,8 @@ class ModelError(ProblemsError, ValueError):
 
 
 class OtherModelError(ModelError):
-    """A SavedModel is whole, but not the model that it was compared with."""
+    """A SavedModel is whole, but it is another model than the one it was compared with."""
 
 
 class UnreadableError(AutodistSavedError, OSError):
-    """A model or a checkpoint may be whole, but nobody could look: its store or disk cannot be reached, or read."""
+    """A model or a checkpoint could not be read, because its store or disk cannot be reached. It may be whole."""

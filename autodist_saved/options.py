@@ -1,4 +1,4 @@
-"""Options of exports, their schedule and sessions: frozen, validated when made, all problems reported at once."""
+"""Options of exports, schedules and sessions: frozen, validated when made, with all problems reported at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OnError = Literal["warn", "retry", "fail"]
 
 
 class Options(BaseModel):
-    """Parent of the option classes. Raises :class:`OptionsError`, naming every wrong field."""
+    """Parent of the option classes. The constructor raises :class:`OptionsError`, which names every wrong field."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -42,37 +42,39 @@ class ExportOptions(Options):
     """How an export works.
 
     Attributes:
-        memory_budget_bytes: how much of the variables the chief holds at the most, in reads under way and between
-            reading and writing. What parameter servers carry themselves, it does not hold.
-        chunk_bytes: how much of a variable the chief reads from a task in one go; less where the budget is small.
-        transport: how whole variables, and partitions of the first dimension, leave the parameter servers; the chief
-            reads all others. ``stream``: over the network, to the chief, who writes them. ``shared``: each parameter
-            server writes its own into the export directory, which it has to see under the same path. ``auto``: shared
-            where a parameter server sees that directory, else streamed.
-        staging: what parameter servers do with their variables while the job is stopped. ``memory``: copy them in
-            their own memory, and the job goes on while the copies are brought away. ``parked``: copy nothing; the job
-            goes on when all is brought away. ``auto``: memory where workers are training and the copies fit into what
-            a parameter server has free, else parked.
-        keep_staging_memory: parameter servers keep the memory of their copies for the next export, which is faster,
-            instead of freeing it.
-        consistency: ``step`` stops all workers between two training steps while the variables are staged, so that
-            the model is one moment in time, and gives up where that cannot be had. ``none`` stops nobody: the model
-            may hold values of several steps; its witness says what is known.
-        cut_timeout_secs: how long training may stand still for an export; a worker that has not come to the end of
-            its step by then fails the export, not the training. Where nothing is copied (``parked``), streaming comes
-            on top, without a limit. With ``verify="full"`` also how long the job may take for each answer: a
-            signature that takes longer is not checked.
-        when_busy: what to do while another export of the same saver, or another cut of the job, is under way:
-            ``refuse`` or ``wait``. A checkpoint always waits.
-        custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have, and
-            that all who load the model have because they load a library first. Any others are refused.
-        verify: ``checksums`` reads back every file before it is made visible and compares names, dtypes, shapes
-            and checksums with the plan; ``none`` trusts the disk. ``full`` also loads the model in a fresh process
-            on the chief's CPU, where it needs as much memory as the variables, and calls every signature with the
-            builder's ``examples``. The job answers the same while training is stopped, which lasts longer by that.
-            Answers that differ by more than arithmetic explains are refused, and so are targets in object stores.
-        verify_timeout_secs: how long loading and calling the model may take, with ``verify="full"``. The job's own
-            answers have ``cut_timeout_secs``, because training stands still for them.
+        memory_budget_bytes: the most bytes of variables that the chief holds at one time: in reads under way, and
+            between reading and writing. Bytes that parameter servers transfer directly do not count.
+        chunk_bytes: the most bytes of a variable that the chief reads from a task at once. A small budget lowers it.
+        transport: how whole variables, and partitions of the first dimension, leave the parameter servers. The chief
+            reads all other variables. ``stream``: parameter servers send them over the network to the chief, which
+            writes them. ``shared``: each parameter server writes its own variables into the export directory, which
+            it must see under the same path. ``auto``: ``shared`` for each parameter server that sees the directory,
+            ``stream`` for the others.
+        staging: what parameter servers do with their variables while the job is stopped. ``memory``: they copy the
+            variables in their own memory; the job continues while the copies are transferred. ``parked``: they copy
+            nothing; the job continues when all variables are transferred. ``auto``: ``memory`` if workers are
+            training and the copies fit into the free memory of the parameter servers, else ``parked``.
+        keep_staging_memory: parameter servers do not free the memory of their copies, so that the next export is
+            faster.
+        consistency: ``step`` stops all workers between two training steps while the variables are staged. The model
+            is then one moment in time; if that is not possible, the export fails. ``none`` stops no worker: the
+            model may contain values of several steps, and its witness says what is known about them.
+        cut_timeout_secs: how long training may stand still for an export. If a worker has not finished its step by
+            then, the export fails and training continues. With ``parked``, the time for streaming is added, without
+            a limit. With ``verify="full"`` this is also how long the job may take for each answer; a signature that
+            takes longer is not checked.
+        when_busy: what to do during another export of the same saver, or another cut of the job: ``refuse`` raises
+            an error, ``wait`` waits for its end. A checkpoint always waits.
+        custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have. Name
+            those that every loader of the model gets from a library. The export refuses all other unknown ops.
+        verify: ``checksums`` reads back every file before the model becomes visible, and compares names, dtypes,
+            shapes and checksums with the plan. ``none`` trusts the disk. ``full`` does as ``checksums``; it also
+            loads the model in a fresh process on the chief's CPU, which needs as much memory as the variables, and
+            calls every signature with the builder's ``examples``. The job answers the same examples while training
+            is stopped, so the stop takes longer. The export fails if the answers differ by more than rounding
+            explains, and if the target is in an object store.
+        verify_timeout_secs: how long it may take to load and call the model, with ``verify="full"``. For the job's
+            own answers ``cut_timeout_secs`` is the limit, because training stands still for them.
     """
 
     memory_budget_bytes: int = Field(default=256 * MIB, ge=1)
@@ -90,7 +92,9 @@ class ExportOptions(Options):
     @model_validator(mode="after")
     def _check(self) -> ExportOptions:
         if self.verify == "full" and self.consistency == "none":
-            raise ValueError("verify='full' compares answers of one moment, and consistency='none' captures none")
+            raise ValueError(
+                "verify='full' compares answers from one moment, and consistency='none' does not capture one"
+            )
         if self.verify == "full" and self.custom_ops:
             raise ValueError("verify='full' loads the model with a plain TensorFlow, which has no custom_ops")
         return self
@@ -101,17 +105,18 @@ class ExportSchedule(Options):
 
     Attributes:
         every_steps: global steps between two exports.
-        every_secs: seconds from the beginning of one export to that of the next, whether there are steps meanwhile or
-            not.
-        at_end: export the last state when the training ends well, unless the last version is that. Workers that still
-            train are waited for, as long as ``SessionOptions.worker_timeout_secs``.
-        on_error: what a failed export does. ``warn``: it is told in the log, at the next step and at the end.
-            ``retry``: it is tried again, ``attempts`` times in all, and told then; where the last export has failed,
-            the training ends with its error. ``fail``: any ends the training. What is wrong with the program is not
-            tried again.
-        attempts: for ``retry``.
-        retry_secs: seconds before the second attempt; the time doubles with each.
-        last_export_secs: how long the last export may take, at the end or after SIGTERM, with all its attempts.
+        every_secs: seconds from the beginning of one export to the beginning of the next. A version is due even if
+            there was no training step meanwhile.
+        at_end: export the last state when training ends without an error, unless the last version already has that
+            state. The export waits for workers that still train, at most ``SessionOptions.worker_timeout_secs``.
+        on_error: what happens after a failed export. ``warn``: the hook logs the error, at the next step or at the
+            end of the training. ``retry``: the hook first tries the export again, ``attempts`` times in all, and
+            then logs the error. If the most recent export has failed when training ends, the training ends with
+            its error. ``fail``: the training ends with the error of any export that fails. An export that fails
+            because of a mistake in the program is not tried again.
+        attempts: how often an export is tried in all, with ``on_error="retry"``.
+        retry_secs: seconds before the second attempt. The time doubles with each further attempt, up to 60 s.
+        last_export_secs: the most seconds for the last export, at the end or after SIGTERM, with all its attempts.
         signals: export on SIGUSR1; on SIGTERM export once more, then end the job.
     """
 
@@ -132,15 +137,16 @@ class ExportSchedule(Options):
 
 
 class SessionOptions(Options):
-    """How a task waits for the other tasks of its job.
+    """How long a task waits for the other tasks of its job.
 
     Attributes:
-        start_timeout_secs: how long a task waits at the start until the tasks that it needs can be reached.
-        chief_timeout_secs: how long a task goes on without a word from the chief before it gives the chief up.
-        worker_timeout_secs: how long the chief, when it ends, waits for workers that are still training.
-        sigterm_secs: how long a worker or parameter server goes on after SIGTERM, unless the chief has ended the job
-            before, or is gone: as long as the chief may need for its last export, where all are told at once. It
-            should be somewhat shorter than what comes before SIGKILL, such as Kubernetes' 30 s.
+        start_timeout_secs: how long a task waits at its start until it can reach the tasks that it needs.
+        chief_timeout_secs: how long a task continues without a message from the chief. Then it assumes that the
+            chief is lost.
+        worker_timeout_secs: how long the chief, when it ends, waits for workers that still train.
+        sigterm_secs: how long a worker or parameter server continues after SIGTERM, if the chief neither ends the
+            job before nor is lost. All tasks often get SIGTERM at the same time, and the chief needs the others for
+            its last export. Choose a little less than the time before SIGKILL, which is 30 s in Kubernetes.
     """
 
     start_timeout_secs: float = Field(default=300.0, gt=0)

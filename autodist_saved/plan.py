@@ -1,7 +1,7 @@
-"""The export plan: which logical variables exist, which pieces hold them, and where. Plain data.
+"""The export plan: which logical variables exist, which pieces they consist of, and which task holds each piece.
 
-A logical variable is what its user named: one whole tensor. Its pieces are what the job holds: one for an
-unpartitioned variable, several for a partitioned one, each on its task. Nothing here touches a session.
+A logical variable is what the user created: one whole tensor. The job holds it in pieces, each on one task: one piece
+for an unpartitioned variable, several for a partitioned one. A plan is plain data; nothing here touches a session.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ class Piece:
     """A rectangular part of a logical variable, held by one task.
 
     Attributes:
-        index: position of the piece in its source; the source's key for it.
+        index: position of the piece in its source, which identifies it there.
         task: ``ps:0``, ``worker:1``, ...; ``local`` in a process without a cluster.
-        offset: where the piece begins in the logical variable, one number per dimension.
-        shape: extent of the piece, one number per dimension.
-        pack: pieces of one pack lie side by side in their source, so that neighbours can be read together; None for
-            a piece that is read by itself. A piece in a pack is a whole variable.
-        packed_at: where its elements begin in the pack.
+        offset: where the piece begins in the logical variable, in elements, one number per dimension.
+        shape: extent of the piece in elements, one number per dimension.
+        pack: number of the pack that contains the piece; None for a piece that is read by itself. The pieces of a
+            pack lie one after the other in one flat copy, so that neighbours can be read together. A piece in a
+            pack is always a whole variable.
+        packed_at: where the piece begins in its pack, in elements.
     """
 
     index: int
@@ -47,9 +48,10 @@ class LogicalVariable:
     Attributes:
         name: checkpoint key, such as ``emb/tailnum`` or ``emb/tailnum/Adam``.
         dtype: name of the element type, such as ``float32`` or ``string``.
-        shape: full shape; ``None`` as long as only the running job knows it (tables).
-        pieces: what the job holds of it, ordered by offset.
-        value_of: name of the job's variable that these pieces are of, where its value is written under another key.
+        shape: full shape in elements; None for a table, whose shape is known only after staging.
+        pieces: its pieces, ordered by offset. Together they cover the shape.
+        value_of: name of the job's variable that holds these pieces, if its value is written under another name (a
+            moving average, for example); else None.
     """
 
     name: str
@@ -60,31 +62,35 @@ class LogicalVariable:
 
     @property
     def value(self) -> str:
-        """Name of the job's variable whose value this is; its own, but for an average."""
+        """Name of the job's variable whose value this is: ``value_of``, or else the variable's own name."""
         return self.value_of or self.name
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the whole variable; 0 where they are not known beforehand (strings, unknown shapes)."""
+        """Bytes of the whole variable; 0 if they are not known in advance (strings, unknown shapes)."""
         if self.shape is None:
             return 0
         return math.prod(self.shape) * (item_bytes(self.dtype) or 0)
 
     def band_nbytes(self, band: Band) -> int:
-        """Bytes of one band; 0 where they are not known beforehand."""
+        """Bytes of one band; 0 if they are not known in advance."""
         return self.nbytes * (band.stop - band.start) // max(1, *(self.shape or (1,))[:1])
 
     def with_shape(self, shape: Shape) -> LogicalVariable:
-        """The same variable once the job has told its shape. Only for variables of a single piece."""
+        """The same variable with the shape that was found when it was staged. Only for variables of one piece."""
         (piece,) = self.pieces
         piece = replace(piece, offset=(0,) * len(shape), shape=shape)
         return replace(self, shape=shape, pieces=(piece,))
 
     def bands(self, chunk_bytes: int) -> Iterator[Band]:
-        """Cut the variable into bands of whole rows that are read and written one after the other.
+        """Split the variable into bands of whole rows, to be read and written one after the other.
 
-        A row is everything under one index of the first dimension. A band holds as many rows as fit into
-        ``chunk_bytes``, and at least one. Bands come in row-major order and cover the variable exactly.
+        A row is all elements with the same index in the first dimension. A band has as many rows as fit into
+        ``chunk_bytes``, and at least one. Bands come in row-major order and cover the variable exactly. A scalar is
+        one band with one row.
+
+        Raises:
+            PlanError: the shape is not known yet.
         """
         if self.shape is None:
             raise PlanError(f"{self.name!r} has no shape yet; stage it first")
@@ -114,7 +120,7 @@ class PieceRows:
     stop: int
 
     def window(self, band: Band) -> tuple[slice, ...]:
-        """Where these rows are in an array of the band."""
+        """The slices that select these rows in an array with the band's shape."""
         if not self.piece.shape:
             return ()
         first = self.piece.offset[0] + self.start - band.start
@@ -124,7 +130,7 @@ class PieceRows:
 
 @dataclass(frozen=True)
 class Band:
-    """Rows ``start`` to ``stop`` of a logical variable and the parts of pieces that make them up."""
+    """Rows ``start`` to ``stop`` of a logical variable, and the rows of its pieces that they consist of."""
 
     start: int
     stop: int
@@ -139,22 +145,23 @@ class ExportPlan:
 
     @cached_property
     def by_place(self) -> tuple[LogicalVariable, ...]:
-        """The variables in the order in which their source holds them: by task, and in packs one after the other."""
+        """The variables as their source holds them: ordered by task, then by pack and by place in the pack."""
         return tuple(sorted(self.variables, key=_place_of))
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of all variables whose size is known beforehand."""
+        """Bytes of all variables whose size is known in advance."""
         return sum(variable.nbytes for variable in self.variables)
 
     def unpacked(self) -> tuple[LogicalVariable, ...]:
-        """The variables that are read by themselves."""
+        """The variables that are in no pack and are read by themselves."""
         return tuple(variable for variable in self.variables if _pack_of(variable) is None)
 
     def batches(self, chunk_bytes: int) -> Iterator[tuple[LogicalVariable, ...]]:
-        """The variables in packs, in batches that are read together: neighbours, and at most ``chunk_bytes``.
+        """The variables that are in packs, in batches that are read together.
 
-        Every batch holds one variable at least.
+        The variables of a batch are neighbours in one pack and have at most ``chunk_bytes`` together. A larger
+        variable is a batch of its own.
         """
         packed = [variable for variable in self.by_place if _pack_of(variable) is not None]
         batch: list[LogicalVariable] = []
@@ -192,7 +199,8 @@ def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
     """Check the variables against each other and order them by name.
 
     Raises:
-        PlanError: names used twice, pieces that overlap, leave a gap or lie outside; all of them at once.
+        PlanError: two variables have the same name; or pieces overlap, leave a gap or lie outside the variable's
+            shape; or a dtype cannot be stored. It lists all problems.
     """
     ordered = tuple(
         replace(variable, pieces=tuple(sorted(variable.pieces, key=lambda piece: piece.offset)))
@@ -210,7 +218,8 @@ def make_plan(variables: Iterable[LogicalVariable]) -> ExportPlan:
 def _problems_of(variable: LogicalVariable) -> Iterator[Problem]:
     place = f"variable {variable.name!r}"
     if variable.name[:1] in {"", "\0"}:
-        yield Problem(place, "a name is never empty and never begins with NUL", "rename it")
+        # In a tensor bundle the empty key is the header's, and keys of slices begin with NUL.
+        yield Problem(place, "its name is empty or begins with NUL", "rename it")
     fix = "give the Saver all pieces of the variable, each once, as its partitioner made them"
     if item_bytes(variable.dtype) is None and variable.dtype != "string":
         yield Problem(place, f"its dtype {variable.dtype} cannot be stored", "leave it out of the Saver's var_list")
@@ -241,7 +250,7 @@ def _problems_of(variable: LogicalVariable) -> Iterator[Problem]:
 
 
 def _overlapping(pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, Piece]]:
-    """Pairs of pieces that share an element. ``pieces`` is ordered by offset."""
+    """Pairs of pieces that have an element in common. ``pieces`` must be ordered by offset."""
     for position, first in enumerate(pieces):
         for second in pieces[position + 1 :]:
             if first.offset and second.offset[0] >= first.offset[0] + first.shape[0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autodist_saved.system.memory import highest_bytes, resident_bytes
+from autodist_saved.system.memory import peak_bytes, resident_bytes
 
 MIB = 2**20
 
@@ -18,4 +18,4 @@ class PeakGrowth:
 
     def mib(self) -> float:
         """MiB from where it was to its peak."""
-        return max(0, (highest_bytes() or 0) - self._held) / MIB
+        return max(0, (peak_bytes() or 0) - self._held) / MIB

@@ -1,4 +1,4 @@
-"""CRC32C as tensor bundles use it: masked where it is stored, and combined from ranges."""
+"""CRC32C as tensor bundles use it: stored in masked form, and combined from the checksums of ranges."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ _ONE = 1 << 31
 
 
 def extend(crc: int, data: bytes | NDArray[np.uint8]) -> int:
-    """The checksum of what ``crc`` stands for followed by ``data``. The checksum of nothing is 0."""
+    """The checksum of some bytes followed by ``data``.
+
+    Args:
+        crc: the checksum of the bytes before, unmasked; 0 if there are none.
+        data: the bytes that follow.
+    """
     return int(google_crc32c.extend(crc, data))
 
 
 def mask(crc: int) -> int:
-    """The form in which checksums are stored, so that a checksum over stored checksums keeps its strength."""
+    """The form in which a checksum is stored, as LevelDB defines it.
+
+    A checksum over bytes that contain their own unmasked checksum would detect fewer errors.
+    """
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
@@ -32,11 +40,16 @@ def unmask(masked: int) -> int:
 
 
 def combine(crc_a: int, crc_b: int, length_b: int) -> int:
-    """The checksum of A followed by B, from the checksums of both and the bytes of B.
+    """The checksum of A followed by B, computed from the checksums of both.
 
-    Ranges of one tensor can so be checksummed in any order and by several writers. CRC32C is linear:
-    appending ``length_b`` zero bytes multiplies by x to the power of ``8 * length_b``, which takes about
-    2 log2(length_b) multiplications.
+    With it, several writers can checksum ranges of one tensor in any order. CRC32C is linear: appending
+    ``length_b`` zero bytes multiplies by x to the power of ``8 * length_b``, which takes about 2 log2(length_b)
+    multiplications.
+
+    Args:
+        crc_a: checksum of A, unmasked.
+        crc_b: checksum of B, unmasked.
+        length_b: number of bytes of B.
     """
     power, square = _ONE, _ONE >> 8  # x**0 and x**8
     while length_b:

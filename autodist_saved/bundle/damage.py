@@ -1,4 +1,4 @@
-"""What is wrong with the files of a bundle, and the one place where it becomes an error for users."""
+"""Damage in the files of a bundle, and how it becomes an error for users."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _RESTORE = "copy it again from where it was written, or use another one"
 
 
 class Damage(Exception):  # noqa: N818 - it never leaves this package: reporting() turns it into a BundleError
-    """Bytes that are not what the format asks for.
+    """The bytes of a file do not follow the format.
 
     Attributes:
         what: what is wrong, without the path.
-        fix: what its user can do.
+        fix: what the user can do.
     """
 
     def __init__(self, what: str, fix: str = _RESTORE) -> None:
@@ -33,9 +33,11 @@ class Damage(Exception):  # noqa: N818 - it never leaves this package: reporting
 
 @contextmanager
 def reporting(path: Path, variable: str | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong while ``path`` is read into a :class:`BundleError` that names it.
+    """Translate errors that the block raises while it reads ``path``. The new error names the path.
 
-    Where it is there and cannot be read, that is an :class:`UnreadableError`.
+    Raises:
+        BundleError: the file is missing or damaged.
+        UnreadableError: the file exists and cannot be read.
     """
     try:
         yield
@@ -54,7 +56,9 @@ def reporting_unwritable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         fix = (
-            "make room, or choose another place" if error.errno in _FULL else "choose another place, or mend this one"
+            "free some space, or choose another place"
+            if error.errno in _FULL
+            else "choose another place, or repair this one"
         )
         raise TargetUnwritableError(f"{path}: cannot be written ({_reason(error)}); {fix}", path=str(path)) from error
 
@@ -69,7 +73,7 @@ def _explain(error: Exception) -> tuple[str, str]:
         case OSError():
             return f"it cannot be read ({_reason(error)})", "check the path"
         case _:
-            return f"it holds a message that cannot be decoded ({error})", _RESTORE
+            return f"it contains a message that cannot be decoded ({error})", _RESTORE
 
 
 def _reason(error: OSError) -> str:

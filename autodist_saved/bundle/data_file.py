@@ -1,4 +1,4 @@
-"""A data file of a bundle that is being written."""
+"""A data file of a bundle, while it is written."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class DataFile(ABC):
-    """Bytes that are not seen under the name of the file before it is wanted.
+    """A data file whose bytes do not appear under its final name before :meth:`finish`.
 
     Attributes:
-        path: where the bytes are now, for messages and for those who write there themselves.
-        nbytes: so many of it are given away.
-        lock: for whoever takes note of what was written.
+        path: where the bytes are now: a temporary name, for messages and for processes that write there themselves.
+        nbytes: number of bytes that have been assigned to tensors, from the beginning of the file.
+        lock: protects the records of ranges that several threads have written.
     """
 
     path: Path
@@ -34,41 +34,45 @@ class DataFile(ABC):
 
     @abstractmethod
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
-        """Put bytes at a place. Raises ``OSError``."""
+        """Write the bytes of a contiguous array at ``offset``, in bytes. Raises ``OSError``."""
 
     @abstractmethod
     def extend(self) -> None:
-        """Have all of it that is given away. Raises ``OSError``."""
+        """Give the file the size of all bytes that have been assigned to tensors. Raises ``OSError``."""
 
     @abstractmethod
     def finish(self) -> None:
-        """No more bytes come. One on a disk gets its name. Raises ``OSError``."""
+        """The file is complete. A file on a disk gets its final name. Raises ``OSError``."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Let go of it, and take it away if it is on a disk and not finished. Raises nothing; may be called again."""
+        """Close the file, and remove it if it is on a disk and not finished. Raises nothing; may be called again."""
 
 
 OpenDataFile = Callable[[Path], DataFile]
-"""Makes the data file that is to be at a path. Raises ``OSError``."""
+"""Makes the data file whose final name is the path. Raises ``OSError``."""
 
 
 class DataFiles(Protocol):
-    """Where data files go that are not to be beside the index."""
+    """Makes data files that do not lie beside the index, such as uploads to an object store."""
 
     @property
     def directory(self) -> Path:
-        """Of all of them."""
+        """The directory of all data files."""
 
     def open(self, path: Path, nbytes: int) -> DataFile:
-        """Begin the one that has the name of ``path``, and about so many bytes. Raises ``OSError``."""
+        """Begin the data file with the name of ``path`` and about ``nbytes`` bytes. Raises ``OSError``."""
 
 
 class DiskFile(DataFile):
-    """Grows beside its place, in any order, and is renamed."""
+    """A file on a disk. It takes bytes in any order, under a temporary name in the same directory."""
 
     def __init__(self, place: Path) -> None:
-        """Create it, under a temporary name. Raises ``OSError``."""
+        """Create the file under a temporary name. Raises ``OSError``.
+
+        Args:
+            place: its final path.
+        """
         super().__init__()
         self._place = place
         self.path = place.with_name(f"{place.name}.tmp-{uuid.uuid4().hex}")

@@ -35,7 +35,7 @@ _NUMBER_AND_BYTES: dict[str, tuple[int, int | None]] = {
     "float8_e4m3fnuz": (26, 1),
     "float8_e4m3b11fnuz": (27, 1),
     "float8_e5m2fnuz": (28, 1),
-    # Types under eight bits take a whole byte each.
+    # An element of fewer than eight bits takes a whole byte.
     "int4": (29, 1),
     "uint4": (30, 1),
     "int2": (31, 1),
@@ -47,24 +47,24 @@ _NAME = {number: name for name, (number, _) in _NUMBER_AND_BYTES.items()}
 
 
 def item_bytes(name: str) -> int | None:
-    """Bytes of one element in a bundle; None for strings and for types a bundle cannot hold."""
+    """Bytes of one element in a bundle; None for strings and for types that a bundle cannot hold."""
     return _NUMBER_AND_BYTES.get(name, (0, None))[1]
 
 
 def number_of(name: str) -> int | None:
-    """The number of the type ``name`` in a bundle; None if a bundle knows no such type."""
+    """TensorFlow's number for an element type; None if a bundle cannot hold this type."""
     return _NUMBER_AND_BYTES.get(name, (None, None))[0]
 
 
 def name_of(number: int) -> str | None:
-    """The name of the type with this number; None if a bundle knows no such type."""
+    """The name of the element type with this number; None if there is none in a bundle."""
     return _NAME.get(number)
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's type for an element type; strings are objects of type ``bytes``.
+    """NumPy's dtype for an element type; for strings ``object``, whose elements are ``bytes``.
 
-    Quantized types become the integers they are stored as (``qint8`` is ``int8``), as in
+    A quantized type becomes the integer type that stores it (``qint8`` becomes ``int8``), as in
     ``tf.train.load_checkpoint``. Types that NumPy lacks come from ``ml_dtypes``, which TensorFlow installs.
     """
     import numpy as np
@@ -74,7 +74,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     plain = name.removeprefix("q")
     if plain in np.sctypeDict:
         return np.dtype(plain)
-    import ml_dtypes  # only here: most bundles need none of its types
+    import ml_dtypes  # imported here because most bundles need none of its types
 
     dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, plain))
     return dtype

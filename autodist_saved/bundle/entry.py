@@ -1,4 +1,4 @@
-"""One tensor of a bundle: name, type, shape, and which bytes of which data file hold it. Plain data."""
+"""One tensor of a bundle: its name, dtype and shape, and where its bytes are. Plain data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from autodist_saved.bundle.dtypes import item_bytes, name_of, number_of
 
 Shape = tuple[int, ...]
 
-_MAX_DIMENSIONS = 64  # NumPy's limit; TensorFlow's kernels end far below
+_MAX_DIMENSIONS = 64  # NumPy's limit; that of TensorFlow's kernels is far lower
 _MAX_BYTES = 2**63 - 1
 
 
 class Part(NamedTuple):
-    """A rectangular part of a tensor, stored in one piece, row-major.
+    """A rectangular part of a tensor, whose bytes lie together in one data file, row-major.
 
     Attributes:
-        start: where the part begins in the tensor, one number per dimension.
-        shape: its extent, one number per dimension.
-        data_file: number of the data file that holds it.
-        offset: where it begins there, in bytes.
-        nbytes: what it takes there.
-        crc32c: its checksum, unmasked.
+        start: where the part begins in the tensor, in elements, one number per dimension.
+        shape: extent of the part in elements, one number per dimension.
+        data_file: number of the data file that holds the part.
+        offset: where the part begins in that file, in bytes.
+        nbytes: size of the part in that file, in bytes.
+        crc32c: checksum of the part, unmasked.
     """
 
     start: Shape
@@ -41,10 +41,10 @@ class Entry(NamedTuple):
     """A whole tensor as the index lists it.
 
     Attributes:
-        name: its key.
+        name: key of the tensor.
         dtype: name of the element type, such as ``float32`` or ``string``.
         shape: full shape.
-        parts: one that is all of it, or the slices that TensorFlow stored of a partitioned variable.
+        parts: one part that is the whole tensor; or the slices in which TensorFlow has stored a partitioned variable.
     """
 
     name: str
@@ -54,24 +54,25 @@ class Entry(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tensor in the data files; for strings with their lengths."""
+        """Bytes of the tensor in the data files. For strings, the encoded lengths are included."""
         return sum(part.nbytes for part in self.parts)
 
     @property
     def data_files(self) -> tuple[int, ...]:
-        """Numbers of the data files that hold it."""
+        """Numbers of the data files that hold the tensor, sorted."""
         return tuple(sorted({part.data_file for part in self.parts}))
 
     @property
     def is_sliced(self) -> bool:
-        """Whether it is stored in slices rather than in one piece."""
+        """Whether the tensor is stored in slices, and not in one part."""
         return len(self.parts) != 1 or self.parts[0].shape != self.shape
 
 
 def is_storable(dtype: str, shape: Shape) -> bool:
-    """Whether a tensor can have this shape: few dimensions, none negative, bytes that can be counted.
+    """Whether a tensor can have this shape: at most 64 dimensions, none negative, and less than 2**63 bytes.
 
-    Dimensions of extent 0 do not make up for others that are too large: NumPy and TensorFlow see it so, too.
+    A dimension of extent 0 does not count in the product of the others: NumPy and TensorFlow also refuse such a
+    shape if the other dimensions alone are too large.
     """
     if len(shape) > _MAX_DIMENSIONS or any(extent < 0 for extent in shape):
         return False
@@ -79,10 +80,10 @@ def is_storable(dtype: str, shape: Shape) -> bool:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The value under the key of an entry that is stored in one piece."""
+    """The index's value for an entry that is stored in one part."""
     (part,) = entry.parts
     place = BundleEntryProto(shard_id=part.data_file, offset=part.offset, size=part.nbytes, crc32c=mask(part.crc32c))
-    # Messages one after the other are one message.
+    # Serialized messages that follow each other decode as one message, so the head can be cached by dtype and shape.
     return _encode_head(entry.dtype, entry.shape) + place.SerializeToString(deterministic=True)
 
 
@@ -96,15 +97,15 @@ def _encode_head(dtype: str, shape: Shape) -> bytes:
 
 
 def decode_head(name: str, message: BundleEntryProto) -> tuple[str, Shape]:
-    """The type and the shape in an entry.
+    """Decode dtype and shape of an entry.
 
     Raises:
-        Damage: there is no such type, or the shape is none.
+        Damage: the dtype is unknown, or the shape is not valid.
     """
     dtype = name_of(message.dtype)
     if dtype is None:
         raise Damage(
-            f"{name!r} is of a type unknown to this package (number {message.dtype})",
+            f"{name!r} has a dtype that this package does not know (number {message.dtype})",
             "upgrade autodist-saved, or load the checkpoint with the TensorFlow that wrote it",
         )
     shape = tuple(dim.size for dim in message.shape.dim)
@@ -114,19 +115,25 @@ def decode_head(name: str, message: BundleEntryProto) -> tuple[str, Shape]:
 
 
 def decode_part(name: str, message: BundleEntryProto, start: Shape, data_files: int) -> Part:
-    """Where the bytes of an entry are.
+    """Decode where the bytes of an entry are.
+
+    Args:
+        name: of the tensor.
+        message: the entry of the tensor or of one of its slices.
+        start: where the part begins in the tensor.
+        data_files: number of data files of the bundle.
 
     Raises:
-        Damage: they do not fit its type and shape, or lie in no data file of the bundle.
+        Damage: the number of bytes does not fit dtype and shape, or the bundle has no such data file.
     """
     dtype, shape = decode_head(name, message)
     if not 0 <= message.shard_id < data_files:
         raise Damage(f"{name!r} lies in data file {message.shard_id} of {data_files}")
     if message.offset < 0 or message.size < 0:
-        raise Damage(f"{name!r} lies at a negative place or has a negative size")
+        raise Damage(f"{name!r} has a negative offset or a negative size")
     elements, item = math.prod(shape), item_bytes(dtype)
     if item is not None and message.size != elements * item:
-        raise Damage(f"{name!r} has {message.size:,} bytes, but its type and shape take {elements * item:,}")
+        raise Damage(f"{name!r} has {message.size:,} bytes, but its dtype and shape need {elements * item:,}")
     if item is None and message.size < elements:
         raise Damage(f"{name!r} has {message.size:,} bytes, too few for {elements:,} elements")
     return Part(start, shape, message.shard_id, message.offset, message.size, unmask(message.crc32c))

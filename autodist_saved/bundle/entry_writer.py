@@ -1,6 +1,6 @@
-"""The place of one tensor in a data file, while it is filled.
+"""Writes one tensor into its place in a data file.
 
-Ranges come from this process, or are put into the data file by others, which then tell their checksums.
+This process writes ranges of it; or another process writes them into the data file, and reports their checksums.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 
 class EntryWriter:
-    """The place of one tensor in its data file; made by ``BundleWriter.begin``.
+    """Writes one tensor into its place in a data file. ``BundleWriter.begin`` makes it.
 
     Attributes:
         name, dtype, shape: of the tensor.
-        offset: where the tensor begins in it, in bytes.
-        nbytes: what it takes there.
-        crc32c_of_strings: in place of the checksum of its bytes; strings have another one, see docs/format.md.
+        offset: where the tensor begins in the data file, in bytes.
+        nbytes: size of the tensor in the data file, in bytes.
+        crc32c_of_strings: for strings, the checksum to store, unmasked. It is not the checksum of the written bytes,
+            see docs/format.md.
     """
 
     __slots__ = (
@@ -46,7 +47,7 @@ class EntryWriter:
     )
 
     def __init__(self, name: str, dtype: str, shape: Shape, file: DataFile, data_file: int, nbytes: int) -> None:
-        """Take the next ``nbytes`` of the file, which has the number ``data_file``."""
+        """Reserve the next ``nbytes`` bytes of ``file``, which has the number ``data_file`` in the bundle."""
         self.name = name
         self.dtype = dtype
         self.shape = shape
@@ -55,30 +56,30 @@ class EntryWriter:
         self.crc32c_of_strings: int | None = None
         self._file = file
         self._data_file = data_file
-        self._stop = self._crc32c = 0  # of what is there without a gap
+        self._stop = self._crc32c = 0  # end and checksum of the bytes that are written without a gap
         self._later: list[_Range] | None = None
         file.nbytes += nbytes
 
     @property
     def path(self) -> Path:
-        """Its data file, under its temporary name."""
+        """The data file, under its temporary name."""
         return self._file.path
 
     def append(self, buffer: Bytes) -> None:
-        """Write the bytes that follow those written last, little-endian and row-major. Any number of them.
+        """Write the next bytes of the tensor, any number of them, little-endian and row-major.
 
         Args:
-            buffer: contiguous bytes, or a C-contiguous NumPy array or scalar of any type and shape.
+            buffer: contiguous bytes, or a C-contiguous NumPy array or scalar of any dtype and shape.
 
         Raises:
-            BundleError: more bytes than the tensor has, or a buffer that is not contiguous.
+            BundleError: the tensor has fewer bytes, or the buffer is not contiguous.
             TargetUnwritableError: the data file cannot be written.
         """
         data = _flat(self.name, buffer)
         if self._stop + data.nbytes > self.nbytes:
             raise BundleError(
                 f"{self.name!r} has {self.nbytes} bytes, and {self._stop + data.nbytes} were appended; "
-                "check the dtype and shape it was begun with",
+                "check the dtype and shape that begin() got",
                 variable=self.name,
             )
         with reporting_unwritable(self.path):
@@ -87,12 +88,12 @@ class EntryWriter:
         self._stop += data.nbytes
 
     def written(self, at: int, nbytes: int, crc: int) -> None:
-        """Take note of a range that somebody else has put into the data file. May be called from any thread.
+        """Record a range that another process or thread has written into the data file. Any thread may call it.
 
         Args:
-            at: its first byte, counted from the tensor's own first one.
-            nbytes: its length.
-            crc: its CRC32C, unmasked.
+            at: where the range begins in the tensor, in bytes.
+            nbytes: length of the range, in bytes.
+            crc: CRC32C of the range, unmasked.
         """
         with self._file.lock:
             if at == self._stop:
@@ -102,14 +103,18 @@ class EntryWriter:
                 self._later = [*(self._later or ()), _Range(at, at + nbytes, crc)]
 
     def finished(self) -> Entry:
-        """The entry for the index. Raises ``BundleError`` where bytes are missing, or were written twice."""
+        """The entry for the index.
+
+        Raises:
+            BundleError: bytes are missing, or were written twice.
+        """
         later, self._later = sorted(self._later or ()), None
         for part in later:
             self.written(part.start, part.stop - part.start, part.crc32c)
         if self._later or self._stop != self.nbytes:
             raise BundleError(
-                f"{self.name!r} has {self.nbytes} bytes, and not each of them was written, once: the first "
-                f"{self._stop} were; write all of it inside the 'with' block",
+                f"{self.name!r} has {self.nbytes} bytes, and not each of them was written exactly once: only the "
+                f"first {self._stop} were; write the whole tensor inside the 'with' block",
                 variable=self.name,
             )
         crc = self._crc32c if self.crc32c_of_strings is None else self.crc32c_of_strings
@@ -126,19 +131,19 @@ class _Range(NamedTuple):
 
 
 def _flat(name: str, buffer: Bytes) -> NDArray[np.uint8]:
-    """The bytes of ``buffer``, without a copy."""
+    """The bytes of ``buffer`` as a flat array that shares its memory."""
     import numpy as np
 
     if isinstance(buffer, np.ndarray | np.generic):
         buffer = np.asarray(buffer)
         if not buffer.flags.c_contiguous or buffer.dtype.hasobject or not buffer.dtype.isnative:
             raise BundleError(
-                f"{name!r} was given an array that does not lie in memory as it is stored; "
+                f"{name!r} got an array whose memory is not laid out as the file is; "
                 "pass numpy.ascontiguousarray(...) of a native numeric type",
                 variable=name,
             )
         return buffer.reshape(-1).view(np.uint8)
     view = memoryview(buffer)
     if not view.c_contiguous:
-        raise BundleError(f"{name!r} was given a buffer with gaps; pass contiguous bytes", variable=name)
+        raise BundleError(f"{name!r} got a buffer with gaps; pass contiguous bytes", variable=name)
     return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)

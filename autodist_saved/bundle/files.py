@@ -1,4 +1,4 @@
-"""The files of a bundle: their names, and how bytes are put into one."""
+"""The files of a bundle: their names, and how bytes are written to one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def index_path(prefix: str | Path) -> Path:
-    """The file that lists the tensors."""
+    """Path of the index, the file that lists the tensors of the bundle at ``prefix``."""
     return _beside(prefix, ".index")
 
 
 def data_path(prefix: str | Path, data_file: int, data_files: int) -> Path:
-    """The file that holds bytes of tensors, number ``data_file`` of ``data_files``, counted from 0."""
+    """Path of data file number ``data_file`` of ``data_files``, counted from 0."""
     return _beside(prefix, f".data-{data_file:05d}-of-{data_files:05d}")
 
 
@@ -29,13 +29,17 @@ def _beside(prefix: str | Path, ending: str) -> Path:
 
 
 def allocate(descriptor: int, nbytes: int) -> None:
-    """Give an open file its size, and room on the disk where the file system can say so beforehand.
+    """Give an open file its size, and reserve its space on the disk if the file system can.
 
-    Writing gigabytes into room that is there takes half the time. The C library's ``posix_fallocate`` would write to
-    every block where the file system cannot, so it is not called.
+    Writing gigabytes into reserved space takes half the time. This calls Linux's ``fallocate``, and not
+    ``os.posix_fallocate``, because the latter writes to every block if the file system cannot reserve space.
+
+    Args:
+        descriptor: of the open file.
+        nbytes: the size, in bytes.
 
     Raises:
-        OSError: there is no room, or the size is not possible.
+        OSError: the disk has no space left, or the file system does not allow files of this size.
     """
     fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
     if nbytes and fallocate is not None and fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(nbytes)):
@@ -46,7 +50,7 @@ def allocate(descriptor: int, nbytes: int) -> None:
 
 
 def write_all(descriptor: int, data: npt.NDArray[Any], offset: int) -> None:
-    """Put bytes into an open file. Raises ``OSError``."""
+    """Write all bytes of a flat byte array into an open file at ``offset``, in bytes. Raises ``OSError``."""
     while data.nbytes:
         written = os.pwrite(descriptor, data.data, offset)
         data, offset = data[written:], offset + written

@@ -20,19 +20,25 @@ _UPGRADE = "load the checkpoint with the TensorFlow that wrote it"
 
 
 def encode_name(name: str) -> bytes:
-    """The key of a tensor. Names that were no UTF-8 when they were read become what they were.
+    """The key of a tensor. A name that was read from a key that is not UTF-8 becomes the same bytes again.
 
     Raises:
-        BundleError: the name holds half a character.
+        BundleError: the name contains half of a surrogate pair, so it has no encoding.
     """
     try:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise BundleError(f"{name!r} holds half a character; rename it", variable=name) from error
+        raise BundleError(f"{name!r} contains half of a surrogate pair; rename it", variable=name) from error
 
 
 def write_index(file: BinaryIO, data_files: int, entries: Iterable[Entry]) -> None:
-    """Write the index of ``entries`` that are stored in one piece each, in any order."""
+    """Write the index of a bundle.
+
+    Args:
+        file: a new binary file.
+        data_files: number of data files of the bundle.
+        entries: the tensors, each stored in one part, in any order.
+    """
     header = BundleHeaderProto(num_shards=data_files, endianness=BundleHeaderProto.LITTLE)
     header.version.producer = _VERSION
     items = {encode_name(entry.name): encode_entry(entry) for entry in entries}
@@ -41,20 +47,23 @@ def write_index(file: BinaryIO, data_files: int, entries: Iterable[Entry]) -> No
 
 
 def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
-    """The number of data files, and all tensors by name.
+    """Read and check an index.
+
+    Returns:
+        the number of data files, and all tensors by name, ordered by name.
 
     Raises:
-        Damage: anything is wrong with the index.
+        Damage, DecodeError: anything is wrong with the index.
     """
     values = dict(read_table(path.read_bytes()))
     if _HEADER_KEY not in values:
-        raise Damage("it has no header, so it is no index of a tensor bundle")
+        raise Damage("it has no header, so it is not the index of a tensor bundle")
     data_files = _data_files(values.pop(_HEADER_KEY))
     messages = {key: BundleEntryProto.FromString(value) for key, value in values.items()}
     slices = {key: messages.pop(key) for key in [key for key in messages if key.startswith(KEY_START)]}
     entries = [_entry(key, message, slices, data_files) for key, message in messages.items()]
     if slices:
-        raise Damage(f"it holds slices that belong to no tensor ({len(slices)})")
+        raise Damage(f"it contains slices that belong to no tensor ({len(slices)})")
     _check_apart(entries)
     return data_files, {entry.name: entry for entry in entries}
 
@@ -64,14 +73,14 @@ def _data_files(value: bytes) -> int:
     if header.endianness != BundleHeaderProto.LITTLE:
         raise Damage("it was written on a big-endian machine", _UPGRADE)
     if header.version.min_consumer > _VERSION or _VERSION in header.version.bad_consumers:
-        raise Damage(f"it asks for readers of version {header.version.min_consumer} or later", _UPGRADE)
+        raise Damage(f"it requires readers of version {header.version.min_consumer} or later", _UPGRADE)
     if header.num_shards < 1:
         raise Damage(f"it names {header.num_shards} data files")
     return header.num_shards
 
 
 def _entry(key: bytes, message: BundleEntryProto, slices: dict[bytes, BundleEntryProto], data_files: int) -> Entry:
-    """The tensor under ``key``; takes its slices out of ``slices``."""
+    """The tensor under ``key``. Removes its slices from ``slices``, so that slices without a tensor are left."""
     name = key.decode("utf-8", "surrogateescape")
     dtype, shape = decode_head(name, message)
     if not message.slices:
@@ -83,14 +92,17 @@ def _entry(key: bytes, message: BundleEntryProto, slices: dict[bytes, BundleEntr
         if stored is None:
             raise Damage(f"the slice of {name!r} at {list(start)} is missing, or listed twice")
         if decode_head(name, stored) != (dtype, slice_shape):
-            raise Damage(f"the slice of {name!r} at {list(start)} has another type or shape than it should")
+            raise Damage(f"the slice of {name!r} at {list(start)} has the wrong dtype or shape")
         parts.append(decode_part(name, stored, start, data_files))
     check_cover(name, shape, parts)
     return Entry(name, dtype, shape, tuple(sorted(parts, key=lambda part: part.start)))
 
 
 def _check_apart(entries: Iterable[Entry]) -> None:
-    """Check that no two parts share bytes, so that all tensors together are never larger than their files."""
+    """Check that no two parts share bytes.
+
+    A small file with such parts could make a reader of all tensors allocate any amount of memory.
+    """
     places = sorted(
         (part.data_file, part.offset, part.nbytes, entry.name)
         for entry in entries

@@ -1,4 +1,4 @@
-"""Reading a bundle, whoever wrote it: ours, or a checkpoint of TensorFlow."""
+"""Reads bundles of this package and of TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ _CHUNK_BYTES = 8 * 2**20
 
 
 class BundleReader:
-    """The tensors under a prefix. Thread-safe: it keeps no file open and never changes.
+    """The tensors under a prefix, as ``tf.train.load_checkpoint`` reads them, without TensorFlow.
 
-    Opening reads and checks the whole index, and that every data file is there and long enough. The bytes of
-    tensors are read when they are asked for. No number in a file makes it allocate more than the files hold.
+    Opening reads and checks the whole index. It also checks that every data file exists and is long enough. The
+    methods read the bytes of tensors. No number in a file makes the reader allocate more memory than the files have
+    bytes. The reader is thread-safe: it keeps no file open and never changes.
     """
 
     def __init__(self, prefix: str | os.PathLike[str], data_prefix: Path | None = None) -> None:
-        """Open the bundle at ``prefix``, the path or URL before ``.index``.
+        """Open a bundle.
 
         Args:
-            prefix: of the index and, if nothing else is said, of the data files.
-            data_prefix: the same of data files that are elsewhere.
+            prefix: path or URL of the index, without ``.index``.
+            data_prefix: the same for the data files, if they are in another place.
 
         Raises:
-            BundleError: it is missing, damaged, cut short or no tensor bundle.
-            UnreadableError: it cannot be read.
+            BundleError: the bundle is missing, damaged or truncated, or is not a tensor bundle.
+            UnreadableError: the bundle cannot be read.
         """
         self.prefix = os.fspath(prefix)
         self._data_prefix = data_prefix or self.prefix
@@ -60,40 +61,53 @@ class BundleReader:
         return MappingProxyType(self._entries)
 
     def read(self, name: str) -> NDArray[Any]:
-        """The whole tensor, its checksum compared. Strings come as an array of ``bytes`` objects.
+        """Read a whole tensor and compare its checksum.
+
+        Returns:
+            an array with the tensor's shape and with the dtype of ``numpy_dtype``: for strings, ``object`` with
+            elements of type ``bytes``.
 
         Raises:
             BundleError: there is no such tensor, or its bytes are damaged.
+            UnreadableError: its data file cannot be read.
         """
         entry = self._entry(name)
         return self._assemble(entry, 0, entry.shape[0] if entry.shape else 1, check=True)
 
     def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows ``start`` to ``stop`` of the tensor, along its first dimension. A scalar is one row.
+        """Read rows ``start`` to ``stop`` of a tensor, along its first dimension. A scalar is one row.
 
-        Only the bytes of these rows are read, so no checksum is compared: checksums in a bundle are of whole
-        tensors, and :meth:`verify` compares them. Strings are read and checked as a whole.
+        This reads the bytes of these rows only, and so compares no checksum: a checksum in a bundle covers a whole
+        tensor. :meth:`verify` compares checksums. Tensors of strings are read and checked as a whole.
+
+        Returns:
+            an array of shape ``(stop - start, *shape[1:])``; for a scalar, of shape ``()``.
 
         Raises:
-            BundleError: there is no such tensor, it has no such rows, or they cannot be read.
+            BundleError: there is no such tensor, it has no such rows, or the data file is too short.
+            UnreadableError: its data file cannot be read.
         """
         entry = self._entry(name)
         rows = entry.shape[0] if entry.shape else 1
         if not 0 <= start <= stop <= rows or (start == stop and not entry.shape):
             raise BundleError(
-                f"{name!r} has {rows} rows, so it has no rows {start} to {stop}; ask for rows that it has",
+                f"{name!r} has {rows} rows and no rows {start} to {stop}; ask for rows that it has",
                 variable=name,
                 path=self.prefix,
             )
         return self._assemble(entry, start, stop, check=False)
 
     def verify(self, name: str, chunk_bytes: int = _CHUNK_BYTES) -> None:
-        """Compare the checksum of a tensor, holding ``chunk_bytes`` of it at a time.
+        """Compare the checksum of a tensor with its bytes.
 
-        For strings their lengths are held as well, eight bytes each.
+        Args:
+            name: of the tensor.
+            chunk_bytes: how much of the tensor is in memory at one time. For strings, eight bytes for the length of
+                each come on top.
 
         Raises:
             BundleError: there is no such tensor, or its bytes are damaged.
+            UnreadableError: its data file cannot be read.
         """
         entry = self._entry(name)
         for part in entry.parts:
@@ -101,15 +115,18 @@ class BundleReader:
                 _verify(file, entry, part, chunk_bytes)
 
     def verify_all(self, chunk_bytes: int = _CHUNK_BYTES) -> None:
-        """Compare the checksums of all tensors, in the order of the names. Raises as :meth:`verify` does."""
+        """Compare the checksums of all tensors, in the order of their names. Raises as :meth:`verify` does."""
         for name in self._entries:
             self.verify(name, chunk_bytes)
 
     def damaged(self, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[str, BundleError]]:
-        """Compare the checksums of all tensors, reading each data file once, from its beginning to its end.
+        """Compare the checksums of all tensors. Reads each data file once, from its beginning to its end.
 
         Yields:
-            the name of a tensor and what is wrong with it, once for each of its parts with which something is.
+            for each damaged part of a tensor, the tensor's name and the error.
+
+        Raises:
+            UnreadableError: a data file cannot be read.
         """
         places = sorted(
             (
@@ -137,7 +154,7 @@ class BundleReader:
             return self._entries[name]
         except KeyError:
             raise BundleError(
-                f"there is no tensor {name!r} in the bundle; its names are in BundleReader.entries",
+                f"there is no tensor {name!r} in the bundle; BundleReader.entries lists its tensors",
                 variable=name,
                 path=self.prefix,
             ) from None
@@ -152,10 +169,10 @@ class BundleReader:
             with reporting(path):
                 nbytes = path.stat().st_size
                 if nbytes < end:
-                    raise Damage(f"it has {nbytes:,} bytes, but the index lists tensors up to byte {end:,} of it")
+                    raise Damage(f"it has {nbytes:,} bytes, but the index lists tensors up to its byte {end:,}")
 
     def _assemble(self, entry: Entry, start: int, stop: int, *, check: bool) -> NDArray[Any]:
-        """Rows ``start`` to ``stop`` of the tensor from the parts that hold them."""
+        """Rows ``start`` to ``stop`` of the tensor, read from the parts that contain them."""
         import numpy as np
 
         shape = (stop - start, *entry.shape[1:]) if entry.shape else ()
@@ -172,7 +189,7 @@ class BundleReader:
         return result
 
     def _read_part(self, entry: Entry, part: Part, start: int, stop: int, *, check: bool) -> NDArray[Any]:
-        """Rows ``start`` to ``stop`` of a part, counted from its own first row."""
+        """Rows ``start`` to ``stop`` of a part, counted from the first row of the part."""
         rows = part.shape[0] if part.shape else 1
         row_shape = part.shape[1:]
         with self._open(entry, part) as file:
@@ -187,7 +204,7 @@ class BundleReader:
 
     @contextmanager
     def _open(self, entry: Entry, part: Part) -> Iterator[BufferedReader]:
-        """The data file of a part, at the part. What goes wrong inside becomes a :class:`BundleError`."""
+        """Open the data file of a part at the part's first byte. Errors of the block become errors of ours."""
         path = self._data_path(part.data_file)
         with reporting(path, entry.name):
             _check_form(entry)
@@ -201,11 +218,11 @@ class BundleReader:
 
 def _check_form(entry: Entry) -> None:
     if entry.dtype == "variant":
-        raise Damage(f"{entry.name!r} is of type variant", "read it with TensorFlow, which alone knows its form")
+        raise Damage(f"{entry.name!r} has the dtype variant", "read it with TensorFlow, which alone can decode it")
 
 
 def _verify(file: BufferedReader, entry: Entry, part: Part, chunk_bytes: int) -> None:
-    """Compare the checksum of a part, at which ``file`` is. Raises ``Damage``."""
+    """Compare the checksum of a part. ``file`` must be at its first byte. Raises ``Damage``."""
     _check_form(entry)
     crc, left = 0, part.nbytes
     if entry.dtype == "string":
@@ -223,7 +240,7 @@ def _read_exactly(file: BufferedReader, nbytes: int) -> NDArray[np.uint8]:
 
     data = np.empty(nbytes, np.uint8)
     if file.readinto(data.data) != nbytes:
-        raise Damage("it ends before its last tensor does")
+        raise Damage("it ends before the end of its last tensor")
     return data
 
 
@@ -241,4 +258,4 @@ def _read_strings(file: BufferedReader, part: Part, name: str) -> NDArray[Any]:
 
 def _compare(crc: int, part: Part, name: str) -> None:
     if crc != part.crc32c:
-        raise Damage(f"the checksum of {name!r} does not fit its bytes")
+        raise Damage(f"the checksum of {name!r} does not match its bytes")

@@ -1,6 +1,7 @@
-"""The slices of a partitioned tensor as TensorFlow stores them: one key each, in its ordered code.
+"""Decodes the slices in which TensorFlow stores partitioned tensors, so that partitioned checkpoints can be read.
 
-We write whole tensors only; this is what reading partitioned checkpoints needs.
+Each slice has a key in TensorFlow's ordered code (``tensorflow/core/lib/strings/ordered_code.h``). This package
+writes whole tensors only.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from autodist_saved.bundle.bundle_pb2 import TensorSliceProto
 from autodist_saved.bundle.damage import Damage
 from autodist_saved.bundle.entry import Part, Shape
 
-KEY_START = b"\0"  # every key of a slice begins so, and no name of a tensor does
+KEY_START = b"\0"  # the first byte of each key of a slice, and of no name of a tensor
 _EVERYTHING = -1
 
 Extents = Sequence[tuple[int, int]]
-"""A start and a length per dimension; the length -1 stands for everything."""
+"""For each dimension a start and a length, in elements. The length -1 means the whole dimension."""
 
 
 def slice_key(name: bytes, extents: Extents) -> bytes:
@@ -30,10 +31,18 @@ def _escaped(name: bytes) -> bytes:
 
 
 def decode_slice(name: str, message: TensorSliceProto, shape: Shape) -> tuple[Extents, Shape, Shape]:
-    """One slice of a tensor of this shape: its extents as they stand in its key, its start and its shape.
+    """Decode one slice of a tensor.
+
+    Args:
+        name: of the tensor.
+        message: the slice.
+        shape: of the tensor.
+
+    Returns:
+        the extents as they are in the slice's key, the start of the slice in the tensor, and its shape.
 
     Raises:
-        Damage: it does not lie in the shape.
+        Damage: the slice lies outside the shape.
     """
     extents = [
         (extent.start, extent.length if extent.HasField("length") else _EVERYTHING) for extent in message.extent
@@ -53,17 +62,17 @@ def decode_slice(name: str, message: TensorSliceProto, shape: Shape) -> tuple[Ex
 
 
 def check_cover(name: str, shape: Shape, parts: Sequence[Part]) -> None:
-    """Check that parts that lie inside ``shape`` hold every element of it exactly once.
+    """Check that the parts contain every element of ``shape`` exactly once. Each part must lie inside the shape.
 
     Raises:
-        Damage: they overlap or leave a gap.
+        Damage: the parts overlap or leave a gap.
     """
     filled = [part for part in parts if math.prod(part.shape)]
     if sum(math.prod(part.shape) for part in filled) != math.prod(shape):
         raise Damage(f"the slices of {name!r} do not add up to its shape {list(shape)}")
     if len(filled) < 2:
         return
-    # Sweep along the dimension that tells most parts apart, so that a grid takes few comparisons.
+    # Sweep along the dimension in which most parts have different starts: a grid then takes few comparisons.
     axis = max(range(len(shape)), key=lambda axis: len({part.start[axis] for part in filled}))
     filled.sort(key=lambda part: part.start[axis])
     for position, first in enumerate(filled):
@@ -83,15 +92,16 @@ def _overlap(first: Part, second: Part) -> bool:
 
 
 def _ordered_unsigned(number: int) -> bytes:
-    """A byte with the count of bytes that follow, then the number, highest byte first."""
+    """Encode a number: one byte with the count of bytes that follow, then the number, highest byte first."""
     encoded = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return bytes([len(encoded)]) + encoded
 
 
 def _ordered(number: int) -> bytes:
-    """A signed number so that bytes sort as numbers do.
+    """Encode a signed number so that the codes sort as the numbers do.
 
-    It takes n bytes: n bits that are not its sign, its sign, and its lowest 7 n - 1 bits.
+    A code of n bytes consists of n bits that are the inverse of the sign bit, the sign bit, and the lowest 7 n - 1
+    bits of the number.
     """
     magnitude = ~number if number < 0 else number
     count = magnitude.bit_length() // 7 + 1

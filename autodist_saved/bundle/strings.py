@@ -1,4 +1,4 @@
-"""String tensors in a data file: all lengths, a checksum of them, then all bytes."""
+"""Tensors of strings in a data file: the lengths of all strings, a checksum of the lengths, then all bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _CHUNK_BYTES = 64 * 1024
 
 
 def encode_lengths(values: Sequence[bytes]) -> tuple[bytes, int]:
-    """What stands before the bytes of ``values``, and the checksum up to there; the bytes extend it."""
+    """Encode the lengths of strings.
+
+    Returns:
+        the bytes that precede the bytes of the strings in the file; and the tensor's checksum up to there, which
+        the caller extends by the bytes of the strings.
+    """
     lengths = array("Q", map(len, values))
     checksum = _checksum(lengths)
     stored = _CHECKSUM.pack(crc32c.mask(checksum))
@@ -25,13 +30,19 @@ def encode_lengths(values: Sequence[bytes]) -> tuple[bytes, int]:
 
 
 def read_lengths(file: BinaryIO, count: int, nbytes: int) -> tuple[array[int], int]:
-    """Read what stands before the bytes of ``count`` strings that take ``nbytes`` in all. ``file`` is at it.
+    """Read the lengths of the strings of a tensor.
+
+    Args:
+        file: at the first byte of the tensor. It is at the first byte of the first string afterwards.
+        count: number of strings.
+        nbytes: bytes of the whole tensor in the file.
 
     Returns:
-        The lengths, which are sure to fill ``nbytes`` exactly, and the checksum up to here.
+        the lengths, in bytes, with which the strings fill ``nbytes`` exactly; and the tensor's checksum up to the
+        first string.
 
     Raises:
-        Damage: the lengths fail their checksum or do not fill ``nbytes``.
+        Damage: the lengths do not match their checksum, or do not fill ``nbytes``.
     """
     lengths, left = array("Q"), nbytes - _CHECKSUM.size
     data, position = b"", 0
@@ -48,12 +59,12 @@ def read_lengths(file: BinaryIO, count: int, nbytes: int) -> tuple[array[int], i
     stored = file.read(_CHECKSUM.size)
     checksum = _checksum(lengths)
     if left != 0 or len(stored) < _CHECKSUM.size or crc32c.unmask(_CHECKSUM.unpack(stored)[0]) != checksum:
-        raise Damage("the lengths of its strings do not fit their checksum or their place")
+        raise Damage("the lengths of its strings do not match their checksum or the size of the tensor")
     return lengths, crc32c.extend(checksum, stored)
 
 
 def _checksum(lengths: array[int]) -> int:
-    """The checksum over lengths as TensorFlow takes it: four bytes each, eight for those that need them."""
+    """TensorFlow's checksum of lengths: of each as four bytes, or as eight if it needs them."""
     if not lengths or max(lengths) <= _UINT32_MAX:
         import numpy as np
 

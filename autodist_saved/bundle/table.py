@@ -1,6 +1,7 @@
-"""The sorted string table that a bundle's index is: blocks of keys and values, an index of blocks, a footer.
+"""The sorted string table that stores the index of a bundle: blocks of keys and values, an index of blocks, a footer.
 
-TensorFlow has it from LevelDB. docs/format.md describes every byte.
+The format is LevelDB's, which TensorFlow adopted (``tensorflow/core/lib/io/table.h``). docs/format.md describes every
+byte.
 """
 
 from __future__ import annotations
@@ -15,18 +16,25 @@ from autodist_saved.bundle.damage import Damage
 _MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 _HANDLES_BYTES = 40
 _FOOTER_BYTES = _HANDLES_BYTES + len(_MAGIC)
-_TRAILER = struct.Struct("<BI")  # compression, masked checksum of block and compression
+_TRAILER = struct.Struct("<BI")  # the compression, and the masked checksum of the block and the compression
 _NO_COMPRESSION, _SNAPPY = 0, 1
 _BLOCK_BYTES = 256 * 1024  # TensorFlow's default
-_KEYS_PER_RESTART = 16  # TensorFlow's default, and the greatest factor by which sharing can stretch keys
+# TensorFlow's default. As many keys at most share bytes with each other, so keys take no more memory than this times
+# the size of the file.
+_KEYS_PER_RESTART = 16
 
 
 def write_table(file: BinaryIO, items: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write ``items``, whose keys ascend bytewise, as an uncompressed table. ``file`` is at its start."""
+    """Write keys and values as an uncompressed table.
+
+    Args:
+        file: a new binary file.
+        items: keys and values, sorted by the bytes of the keys.
+    """
     position = 0
 
     def write_block(block: bytes) -> bytes:
-        """Append one block; returns its handle."""
+        """Append one block. Returns its handle: where it begins, and its size."""
         nonlocal position
         handle = varint.encode(position) + varint.encode(len(block))
         checksum = crc32c.extend(crc32c.extend(0, block), bytes([_NO_COMPRESSION]))
@@ -47,42 +55,45 @@ def write_table(file: BinaryIO, items: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """All keys and values of a table, in order.
+    """Decode a table.
 
-    Every byte is checked: the footer, the checksum of every block, and that keys strictly ascend. Nothing is
-    allocated on the word of a number in the data that the data do not bear out.
+    This checks every byte: the footer, the checksum of every block, and that keys strictly ascend. No number in the
+    data makes it allocate more memory than a small multiple of the data.
+
+    Yields:
+        all keys and values, in order of the keys.
 
     Raises:
-        Damage: what is wrong, on the way or at the end.
+        Damage: the table is damaged. The error may come after some of the items.
     """
     if len(data) < _FOOTER_BYTES or not data.endswith(_MAGIC):
-        raise Damage("it does not end as the index of a tensor bundle does: it is another file or was cut short")
+        raise Damage("it does not end as the index of a tensor bundle does: it is another file, or is truncated")
     footer = len(data) - _FOOTER_BYTES
     handles = data[footer : footer + _HANDLES_BYTES]
     meta_offset, meta_size, end = _decode_handle(handles, 0)
     index_offset, index_size, end = _decode_handle(handles, end)
     if any(handles[end:]):
-        raise Damage("its footer holds more than it should")
+        raise Damage("its footer contains more than it should")
     for _ in _items(_block(data, meta_offset, meta_size, footer)):
-        raise Damage("it holds metadata that tensor bundles do not have")
+        raise Damage("it contains metadata, which tensor bundles do not have")
     last_key, last_end, key_bytes = None, 0, 0
     for bound, handle in _items(_block(data, index_offset, index_size, footer)):
         offset, size, end = _decode_handle(handle, 0)
         if end != len(handle) or offset < last_end:
-            raise Damage("its list of blocks names a block twice, out of order or wrongly")
+            raise Damage("its index of blocks lists a block twice, out of order, or at a wrong place")
         last_end = offset + size
         for key, value in _items(_block(data, offset, size, footer)):
             if (last_key is not None and key <= last_key) or key > bound:
-                raise Damage(f"the key {key!r} is there twice or out of order")
+                raise Damage(f"the key {key!r} appears twice or out of order")
             last_key = key
             key_bytes += len(key)
             if key_bytes > _KEYS_PER_RESTART * len(data):
-                raise Damage("its keys share so much that they would not fit into memory")
+                raise Damage("its keys are far longer than the file, because they repeat bytes of each other")
             yield key, value
 
 
 class _BlockBuilder:
-    """One block in the making. Each key is stored without what it shares with the one before."""
+    """Builds one block. Each key is stored without the bytes that it shares with the key before it."""
 
     def __init__(self, keys_per_restart: int) -> None:
         self.last_key = b""
@@ -121,34 +132,34 @@ def _shared_bytes(a: bytes, b: bytes) -> int:
 
 
 def _decode_handle(data: bytes, position: int) -> tuple[int, int, int]:
-    """Where a block begins, its bytes without trailer, and the position after the handle."""
+    """Decode a handle. Returns the block's offset and size without trailer, and the position after the handle."""
     offset, position = varint.decode(data, position)
     size, position = varint.decode(data, position)
     return offset, size, position
 
 
 def _block(data: bytes, offset: int, size: int, limit: int) -> bytes:
-    """The block at ``offset``, its checksum compared. Blocks and their trailers end before ``limit``."""
+    """The block at ``offset``, after comparing its checksum. The block and its trailer must end before ``limit``."""
     end = offset + size
     if end + _TRAILER.size > limit:
         raise Damage(f"a block at byte {offset} would reach beyond the end of the file")
     compression, masked = _TRAILER.unpack_from(data, end)
     if crc32c.extend(0, data[offset : end + 1]) != crc32c.unmask(masked):
-        raise Damage(f"the checksum of the block at byte {offset} does not fit its bytes")
+        raise Damage(f"the checksum of the block at byte {offset} does not match its bytes")
     if compression == _SNAPPY:
         raise Damage(
             f"the block at byte {offset} is compressed with Snappy, which this package does not read",
-            "load the checkpoint with TensorFlow and save it again, which writes it uncompressed",
+            "load the checkpoint with TensorFlow and save it again: it writes the index without compression",
         )
     if compression != _NO_COMPRESSION:
-        raise Damage(f"the block at byte {offset} is compressed in an unknown way ({compression})")
+        raise Damage(f"the block at byte {offset} has an unknown compression ({compression})")
     return data[offset:end]
 
 
 def _items(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of one block."""
     if len(block) < 4:
-        raise Damage("a block is too short to be one")
+        raise Damage("a block is shorter than any block can be")
     (restarts,) = struct.unpack_from("<I", block, len(block) - 4)
     end = len(block) - 4 * (restarts + 1)
     if end < 0:

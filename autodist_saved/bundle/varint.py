@@ -1,4 +1,4 @@
-"""Variable-length integers: seven bits a byte, the lowest first, the top bit set on all but the last."""
+"""Variable-length integers: seven bits in each byte, lowest first; all bytes but the last have the top bit set."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _ONE_BYTE = tuple(bytes([number]) for number in range(0x80))
 
 
 def encode(number: int) -> bytes:
-    """The bytes of ``number``, which is not negative."""
+    """Encode a number, which must not be negative."""
     if number < len(_ONE_BYTE):
-        return _ONE_BYTE[number]  # nearly all are so small
+        return _ONE_BYTE[number]  # nearly all numbers are this small
     encoded = bytearray()
     while number >= 0x80:
         encoded.append(number & 0x7F | 0x80)
@@ -21,14 +21,17 @@ def encode(number: int) -> bytes:
 
 
 def decode(data: bytes, position: int) -> tuple[int, int]:
-    """The number at ``position`` and the position after it.
+    """Decode the number at ``position``.
+
+    Returns:
+        the number, and the position after it.
 
     Raises:
-        Damage: the data end inside it, it has more than 64 bits, or more bytes than it needs. No writer makes
-            such; a flipped bit does.
+        Damage: the data end inside the number, or it has more than 64 bits, or more bytes than it needs. No writer
+            produces such numbers, but a flipped bit can.
     """
     if position < len(data) and data[position] < 0x80:
-        return data[position], position + 1  # nearly all are so small
+        return data[position], position + 1  # nearly all numbers are this small
     number = 0
     for count, byte in enumerate(data[position : position + MAX_BYTES]):
         number |= (byte & 0x7F) << 7 * count
@@ -36,4 +39,4 @@ def decode(data: bytes, position: int) -> tuple[int, int]:
             if number >> 64 or (count and not byte):
                 break
             return number, position + count + 1
-    raise Damage("it holds a length that is no valid number")
+    raise Damage("it contains a length that is not a valid number")

@@ -1,4 +1,4 @@
-"""Writing a bundle in memory that does not grow: every tensor has its place, which is filled range by range."""
+"""Writes a bundle in constant memory: each tensor gets its place in a data file, and is written range by range."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from autodist_saved.bundle.slices import KEY_START
 from autodist_saved.bundle.strings import encode_lengths
 from autodist_saved.errors import BundleError
 
-_STRINGS_AT_ONCE = 1024  # one by one they would take ten times as long
+_STRINGS_AT_ONCE = 1024  # writing one string at a time takes ten times as long
 
 
 class BundleWriter:
-    """Writes the data files of a bundle and the index of what is in them.
+    """Writes the data files and the index of a bundle.
 
-    Use it as a context manager. All files grow under temporary names. When the block ends well, they are renamed, the
-    index last: where there is an index, the bundle is complete. When the block ends by an exception, nothing of it
-    stays behind, and a bundle that was there before is untouched. Nothing is flushed to the disk: whoever publishes
-    the bundle does that.
+    Use it as a context manager. All files grow under temporary names. When the block ends, they are renamed, the
+    index last: a bundle that has an index is complete. If the block raises, all new files are removed, and a bundle
+    that existed before stays as it was. The writer does not flush files to the disk; publishing does that.
 
-    A writer belongs to one thread, but for :meth:`EntryWriter.written`.
+    All methods must be called in one thread. Only :meth:`EntryWriter.written` may be called in any.
     """
 
     def __init__(
         self, prefix: str | os.PathLike[str], data_files: int = 1, *, open_data_file: OpenDataFile = DiskFile
     ) -> None:
-        """Prepare to write; nothing is touched yet.
+        """Creates no files yet.
 
         Args:
-            prefix: path of the bundle without ``.index``, such as ``.../variables/variables``. Its directory
-                exists.
-            data_files: how many data files the bundle has. Several can be written at once faster than one.
-            open_data_file: makes a data file; by default on the disk, beside the index. One that has to be written
-                from its beginning to its end is, if tensors are begun and appended to one after the other.
+            prefix: path of the bundle without ``.index``, such as ``.../variables/variables``. Its directory must
+                exist.
+            data_files: number of data files. Several writers write faster into several files than into one.
+            open_data_file: makes a data file; by default on the disk, beside the index. The writer writes a data file
+                from beginning to end if the caller begins each tensor after it has appended all bytes of the one
+                before.
         """
         self.prefix = os.fspath(prefix)
         self._data_paths = [data_path(self.prefix, number, data_files) for number in range(data_files)]
@@ -60,7 +60,7 @@ class BundleWriter:
         """Create the data files.
 
         Raises:
-            TargetUnwritableError: they cannot be created.
+            TargetUnwritableError: a data file cannot be created.
         """
         try:
             for path in self._data_paths:
@@ -74,10 +74,10 @@ class BundleWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make the bundle visible or, after an exception, take away what there is of it.
+        """Write the index and rename all files; after an exception, remove them.
 
         Raises:
-            BundleError: a tensor was begun and not written to its end.
+            BundleError: a tensor was begun and not written completely.
             TargetUnwritableError: the files cannot be written.
         """
         try:
@@ -88,42 +88,47 @@ class BundleWriter:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors so far."""
+        """Bytes of all tensors that were begun so far."""
         return sum(file.nbytes for file in self._files)
 
     def begin(self, name: str, dtype: str, shape: Sequence[int], data_file: int = 0) -> EntryWriter:
-        """Give a tensor its place. It is filled before the block ends.
+        """Reserve the place of a tensor. All its bytes must be written before the block ends.
 
         Args:
-            name: its key: not empty, not used before, not beginning with NUL.
-            dtype: name of a type of fixed size, such as ``float32``; strings go to :meth:`add_strings`.
-            shape: its full shape.
-            data_file: which of the data files holds it, counted from 0.
+            name: key of the tensor. It must not be empty, begin with NUL, or be in the bundle already.
+            dtype: name of an element type of fixed size, such as ``float32``. For strings use :meth:`add_strings`.
+            shape: full shape of the tensor.
+            data_file: number of the data file for the tensor, counted from 0.
 
         Raises:
-            BundleError: the tensor cannot be stored so.
+            BundleError: the bundle cannot store this tensor; or the call is outside the ``with`` block.
         """
         item = item_bytes(dtype)
         if item is None:
             raise BundleError(
                 f"{name!r} has dtype {dtype}, whose elements have no fixed size; "
-                "give strings to add_strings() and leave other such tensors out",
+                "pass strings to add_strings(), and leave other such tensors out",
                 variable=name,
             )
         whole = tuple(map(int, shape))  # NumPy's integers would overflow in a product
         return self._begin(name, dtype, whole, math.prod(whole) * item, data_file)
 
     def add_strings(self, name: str, shape: Sequence[int], values: Sequence[bytes]) -> None:
-        """Write a tensor of strings, given in row-major order.
+        """Write a tensor of strings to the first data file.
+
+        Args:
+            name: key of the tensor, as for :meth:`begin`.
+            shape: full shape of the tensor.
+            values: its elements in row-major order.
 
         Raises:
-            BundleError: their number is not the shape's, or the tensor cannot be stored so.
+            BundleError: the shape needs another number of values, or the bundle cannot store this tensor.
             TargetUnwritableError: the data file cannot be written.
         """
         if len(values) != math.prod(shape):
             raise BundleError(
-                f"{name!r} has shape {list(shape)} and so {math.prod(shape)} strings, not {len(values)}; "
-                "give one for each element",
+                f"{name!r} has shape {list(shape)}, which takes {math.prod(shape)} strings, not {len(values)}; "
+                "pass one string for each element",
                 variable=name,
             )
         head, crc = encode_lengths(values)
@@ -136,13 +141,13 @@ class BundleWriter:
         entry.crc32c_of_strings = crc
 
     def extend_files(self) -> None:
-        """Give the data files the size of all that has its place by now, before others write into them.
+        """Give each data file the size of the tensors that were begun, before other processes write into it.
 
-        Where two machines write to one file, neither should take what is not there yet for nothing but zeros. And
-        a full disk is told before the first byte moves.
+        If two machines write to one file, it must have its size first, so that neither of them takes bytes that it
+        does not see yet for zeros. And an error about a full disk comes before any bytes are moved.
 
         Raises:
-            TargetUnwritableError: a file cannot be extended, for instance because there is no room for it.
+            TargetUnwritableError: a file cannot be extended, for instance because the disk is full.
         """
         for file in self._files:
             with reporting_unwritable(file.path):
@@ -152,13 +157,13 @@ class BundleWriter:
         self._check_open()
         problem = None
         if name in self._entries:
-            problem = "is in the bundle already; give each tensor a name of its own"
+            problem = "is in the bundle already; give each tensor its own name"
         elif encode_name(name)[:1] in (b"", KEY_START):
             problem = "is empty or begins with NUL, which no tensor's name can; rename it"
         elif not is_storable(dtype, shape):
-            problem = f"has the shape {list(shape)}, which no tensor can have; give the extent of every dimension"
+            problem = f"has the shape {list(shape)}, which no tensor can have; pass the extent of every dimension"
         elif not 0 <= data_file < len(self._files):
-            problem = f"cannot be in data file {data_file} among {len(self._files)}; they count from 0"
+            problem = f"cannot be in data file {data_file} of {len(self._files)}; count them from 0"
         if problem is not None:
             raise BundleError(f"{name!r} {problem}", variable=name, path=self.prefix)
         entry = self._entries[name] = EntryWriter(name, dtype, shape, self._files[data_file], data_file, nbytes)
@@ -167,7 +172,7 @@ class BundleWriter:
     def _check_open(self) -> None:
         if not self._files:
             raise BundleError(
-                "a bundle is written inside the 'with' block of its writer only; move the call into it",
+                "a bundle can be written only inside the 'with' block of its writer; move the call into the block",
                 path=self.prefix,
             )
 
@@ -176,7 +181,7 @@ class BundleWriter:
         with reporting_unwritable(self._index_path):
             with self._new_index_path.open("xb") as file:
                 write_index(file, len(self._data_paths), entries)
-            # An index never stands beside another bundle's data, not even for a moment.
+            # Remove the old index first: at no moment may an index lie beside the data files of another bundle.
             self._index_path.unlink(missing_ok=True)
             for data_file in self._files:
                 data_file.finish()

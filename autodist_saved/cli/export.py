@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from autodist_saved.cli.running_job import Authority, Certificate, Job, Key, TokenFile, export_as_dict, visit
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 
 
 def export(
@@ -43,4 +43,4 @@ def export(
     with visit(job, token_file, certificate, key, authority) as visitor, said.status("asking the chief") as line:
         for status in visitor.export(target):
             line.update(plain(f"{status.phase or 'begun'}, {status.seconds:.0f} s"))
-    typer.echo(json.dumps(export_as_dict(status)) if as_json else visible(status.path))
+    typer.echo(json.dumps(export_as_dict(status)) if as_json else escape(status.path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,11 +31,11 @@ def say(kind: str, style: str, message: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text.assemble((kind, style), visible(message)), soft_wrap=True)
+    Console(stderr=True).print(Text.assemble((kind, style), escape(message)), soft_wrap=True)
 
 
 def plain(name: str, style: str = "") -> Text:
     """A user's text: shows brackets and control characters as they are; folds and never cuts it."""
     from rich.text import Text
 
-    return Text(visible(name), style, overflow="fold")
+    return Text(escape(name), style, overflow="fold")

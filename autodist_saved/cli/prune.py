@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from autodist_saved.system.escape import visible
-from autodist_saved.system.paths import absence, exists, is_dir, path_of
+from autodist_saved.system.escape import escape
+from autodist_saved.system.paths import absence_message, exists, is_dir, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def prune(
         raise UsageError("--best-is needs a metric; give --keep-best METRIC, too")
     with reading(base):
         if not is_dir(base):
-            what = f"{base} is no directory" if exists(base) else absence(base)
+            what = f"{base} is no directory" if exists(base) else absence_message(base)
             raise UsageError(f"{what}; name the directory that holds the versions")
         place = base_at(base)
         versions = place.settled()
@@ -104,10 +104,10 @@ def prune(
         typer.echo(json.dumps({**told, "problems": [asdict(problem) for problem in problems]}))
     elif expired:
         for version in removed:
-            typer.echo(visible(f"{'would remove ' if dry_run else ''}{version.path}"))
+            typer.echo(escape(f"{'would remove ' if dry_run else ''}{version.path}"))
     else:
         found = f"all of its {len(versions)} versions stay with --keep {keep}" if versions else "it has no versions"
-        typer.echo(visible(f"nothing to remove from {base}: {found}"))
+        typer.echo(escape(f"nothing to remove from {base}: {found}"))
     if problems:
         error = RemovalError(
             f"not all expired versions in {base} could be removed", problems=problems, path=str(base)

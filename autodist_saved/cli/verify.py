@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 from autodist_saved.system.paths import is_dir, path_of
 
 
@@ -62,4 +62,4 @@ def verify(
     check_model(model, manifest)
     message = f"{model} is whole"
     told = {"path": str(model), "message": message, "problems": []}
-    typer.echo(json.dumps(told, indent=2) if as_json else visible(message))
+    typer.echo(json.dumps(told, indent=2) if as_json else escape(message))

@@ -38,7 +38,7 @@ class MemberSignals:
         self._exporter = SignalListener(
             ask=self._hear,
             is_done=lambda: not membership.has_chief or time.monotonic() > self._until,
-            tell=lambda: None,
+            report_failures=lambda: None,
             limit_secs=sigterm_secs + NO_STEP_SECS,
             is_over=lambda: False,
             signals=(signal.SIGTERM, signal.SIGUSR1) if is_free else (signal.SIGTERM,),

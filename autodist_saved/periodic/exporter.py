@@ -172,7 +172,7 @@ class PeriodicExporter:
         return SignalListener(
             ask=ask,
             is_done=lambda: self._thread is None or self._thread.wait(),
-            tell=lambda: None if self._thread is None else self._report_failures(self._thread),
+            report_failures=lambda: None if self._thread is None else self._report_failures(self._thread),
             limit_secs=self._schedule.last_export_secs,
             is_over=lambda: False,
         )

@@ -16,7 +16,7 @@ from rich.text import Text
 from autodist_saved.plan import ExportPlan
 from autodist_saved.report.timeline import Interval
 from autodist_saved.report.witness import Witness
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 from autodist_saved.system.memory import TaskMemory
 
 Mode = Literal["max", "min"]
@@ -251,5 +251,5 @@ def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
     """Facts and their names, as they are: brackets are brackets, nothing is obeyed, and nothing is cut off."""
     table = Table(show_header=False, box=None)
     for name, value in facts:
-        table.add_row(Text(visible(name), "bold", overflow="fold"), Text(visible(value), overflow="fold"))
+        table.add_row(Text(escape(name), "bold", overflow="fold"), Text(escape(value), overflow="fold"))
     return table

@@ -7,7 +7,7 @@ from typing import Any
 
 from autodist_saved.report.report import Destination, ExportReport, Mode
 from autodist_saved.report.timeline import Stopwatch
-from autodist_saved.system.memory import Growth
+from autodist_saved.system.memory import MemoryGrowth
 
 
 class ReportBuilder:
@@ -26,7 +26,7 @@ class ReportBuilder:
         self.task = task
         self.stopwatch = Stopwatch()
         self.path: str | None = None
-        self._growth = Growth()
+        self._growth = MemoryGrowth()
         self._known: dict[str, Any] = {
             "target": target,
             "metrics": dict(metrics),
@@ -40,7 +40,7 @@ class ReportBuilder:
 
     def note_memory(self) -> None:
         """Add how much memory this process has taken so far, besides what other tasks have told."""
-        self.note(memory={self.task: self._growth.so_far(), **self._known.get("memory", {})})
+        self.note(memory={self.task: self._growth.measure(), **self._known.get("memory", {})})
 
     @property
     def report(self) -> ExportReport:

@@ -16,7 +16,7 @@ from autodist_saved.report_views.shares import Largest, percent
 from autodist_saved.report_views.timeline_chart import TimelineChart
 from autodist_saved.saved_models.saved_model import SavedModel
 from autodist_saved.saved_models.writer import writer_of
-from autodist_saved.system.escape import visible
+from autodist_saved.system.escape import escape
 
 _SHOWN = 100
 # They have a place of their own on the page.
@@ -80,7 +80,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("autodist_saved", "report_views"),
         autoescape=True,
-        finalize=lambda value: visible(value) if isinstance(value, str) else value,
+        finalize=lambda value: escape(value) if isinstance(value, str) else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,3 +1,1 @@
-"""SavedModels on disk, whoever wrote them, read without loading TensorFlow: what is in them, whether it is whole,
-what tells two of them apart.
-"""
+"""Reads SavedModels of any program without loading TensorFlow; shows, checks and compares models."""

@@ -1,4 +1,4 @@
-"""What tells two sets of named things apart."""
+"""The differences between two sets of named things."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Changes:
-    """Names that only one of two models has, and names under which they have different things; all sorted."""
+    """The names that differ between two models A and B, sorted.
+
+    Attributes:
+        only_a: names that only A has.
+        only_b: names that only B has.
+        changed: names that both have, for different things.
+    """
 
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
@@ -20,7 +26,7 @@ class Changes:
 
     @classmethod
     def between(cls, a: Mapping[str, Any], b: Mapping[str, Any]) -> Self:
-        """Compare what is under each name."""
+        """Compare two mappings from names to things."""
         return cls(
             tuple(sorted(a.keys() - b.keys())),
             tuple(sorted(b.keys() - a.keys())),

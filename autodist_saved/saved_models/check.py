@@ -1,4 +1,4 @@
-"""Whether a model is whole: every file read, every checksum compared, every problem told at once."""
+"""Checks whether a model is whole: reads every file, compares every checksum, reports all problems at once."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _OTHER = "copy that model again, or name the manifest of this one"
 
 
 def check_model(path: Path, against: ExportReport | None = None) -> None:
-    """Read all of a model, in bounded memory, and raise what is wrong with it.
+    """Read a whole model, in bounded memory, and raise an error that lists all problems.
 
-    Checked are the graphs and the assets that they name, the structure of the bundle and the checksum of each
-    variable, ``fingerprint.pb`` where there is one, and, for a model of ours, sizes and checksums of files and the
-    variables that were planned.
+    This checks the graphs, the assets that they name, the structure of the bundle, the checksum of each variable, and
+    ``fingerprint.pb`` if there is one. In a model of this package it also compares sizes and checksums of the files,
+    and the variables, with the manifest.
 
     Args:
         path: the model's directory.
-        against: the manifest of the place that the model was copied from.
+        against: the manifest of the place from which the model was copied. The model must be that one.
 
     Raises:
-        UsageError: there is no model.
+        UsageError: the directory contains no model, or ``against`` contains no checksums.
         ModelError: files are missing or damaged.
-        UnreadableError: a file cannot be read, so that nothing is known.
-        OtherModelError: no file is, but the model is not the one of ``against``.
+        UnreadableError: a file cannot be read, so that nothing is known about the model.
+        OtherModelError: the model is whole, but is another one than that of ``against``.
     """
     if against is not None and not against.files:
-        raise UsageError("the manifest to compare with has no checksums; name one that stands in an exported model")
+        raise UsageError("the manifest to compare with has no checksums; name the manifest in an exported model")
     with reading(path):
         files = find_model(path)
         damage = list(_damage(files))
@@ -75,13 +75,14 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
         yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)
         yield from _missing_variables(files, graphs)
     if graphs and (manifest is None or files.fingerprint.name not in manifest.files):
-        yield from fingerprint_problems(files, _COPY)  # it is made of files whose checksums a manifest has
+        # Not needed if the manifest has the fingerprint's checksum: it has those of the files behind it, too.
+        yield from fingerprint_problems(files, _COPY)
 
 
 def _missing_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> Iterator[Problem]:
     try:
         found = BundleReader(files.variables_prefix).entries
     except BundleError:
-        return  # told already
+        return  # variable_problems has reported it
     for name in sorted({name for graph in graphs for name in graph.restored_names} - found.keys()):
         yield Problem(f"variable {name!r}", "a graph restores it, and it is missing", _COPY)

@@ -1,4 +1,4 @@
-"""What tells two models apart."""
+"""Compares two models."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from autodist_saved.system.error_translation import reading
 
 @dataclass(frozen=True)
 class ModelDifference:
-    """What tells two models apart.
+    """The differences between two models. Its truth value is false if there are none.
 
     Attributes:
-        tags: sets of tags under which only one has a graph.
-        graphs: the differences of graphs that have the same tags in both; none for those that are the same.
-        assets: by name; changed where their bytes are.
-        variables: names, types, shapes and values.
+        tags: sets of tags with which only one of the models has a graph.
+        graphs: the differences between graphs with the same tags; graphs that do not differ are left out.
+        assets: names of files; changed if their bytes differ.
+        variables: differences of names, dtypes, shapes and values.
     """
 
     tags: Changes
@@ -35,11 +35,11 @@ class ModelDifference:
 
 
 def compare_models(a: SavedModel, b: SavedModel) -> ModelDifference:
-    """Compare two models. What they were written by, and files that no loader reads, make no difference.
+    """Compare two models. The program that wrote them, and files that no loader reads, do not count.
 
     Raises:
         ModelError, BundleError: files are missing or damaged.
-        UnreadableError: they cannot be read.
+        UnreadableError: files cannot be read.
     """
     in_a, in_b = _by_tags(a), _by_tags(b)
     graphs = [compare_graphs(graph, in_b[tags]) for tags, graph in in_a.items() if tags in in_b]

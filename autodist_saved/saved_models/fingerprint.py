@@ -1,4 +1,4 @@
-"""``fingerprint.pb``: TensorFlow's hashes of the graph, the signatures, the objects and the index of variables."""
+"""``fingerprint.pb``: TensorFlow's hashes of the graph, the signatures, the object graph and the variables' index."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from autodist_saved.tf_internals.start_up_log import start_up_log_hidden
 
 
 def fingerprint_problems(files: SavedModelFiles, fix: str) -> Iterator[Problem]:
-    """Whether ``fingerprint.pb`` is this model's, where there is one.
+    """Check whether ``fingerprint.pb`` belongs to this model, if the file exists.
 
-    TensorFlow is loaded for it: it alone knows how it hashes.
+    This loads TensorFlow, because TensorFlow's hash functions are implemented there only.
+
+    Args:
+        files: of the model.
+        fix: what to do about a problem.
     """
     if not exists(files.fingerprint):
         return

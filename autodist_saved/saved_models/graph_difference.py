@@ -1,4 +1,4 @@
-"""What tells two graphs apart: signatures, ops, functions, collections."""
+"""Compares two graphs: their signatures, ops, functions and collections."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _NUMBER = re.compile(r"_\d+$")
 
 @dataclass(frozen=True)
 class GraphDifference:
-    """What tells two graphs with the same tags apart.
+    """The differences between two graphs A and B with the same tags. Its truth value is false if there are none.
 
     Attributes:
-        tags: of both.
-        signatures: by key; changed where inputs, outputs or the method are.
-        ops: by name, those in functions left out; changed where type, inputs, attributes or device are.
-        functions: by name without the number that each process gives anew; changed where the bodies under it are.
-        collections: by key.
-        op_types: how many ops there are in A and in B, those in functions too, for types of which there are not as
-            many in both.
+        tags: of both graphs, sorted.
+        signatures: keys of signatures; changed if inputs, outputs or the method differ.
+        ops: names of ops outside functions; changed if type, inputs, attributes or device differ.
+        functions: names of functions without the number at their end, which differs from process to process; changed
+            if the bodies of the functions with this name differ.
+        collections: keys of collections; changed if the values differ.
+        op_types: types of ops with different numbers of ops in A and in B, and both numbers. Ops in functions count.
     """
 
     tags: tuple[str, ...]
@@ -82,7 +82,7 @@ def _function(function: FunctionDef) -> bytes:
     plain = FunctionDef()
     plain.CopyFrom(function)
     plain.signature.name = _unnumbered(plain.signature.name)
-    plain.ClearField("arg_attr")  # what arguments were called in the program, or numbers in place of that
+    plain.ClearField("arg_attr")  # names of the arguments in the program, or numbers instead
     for node in plain.node_def:
         for name in _function_names(node):
             name.name = _unnumbered(name.name)

@@ -1,4 +1,4 @@
-"""One of the graphs in ``saved_model.pb``: its tags, signatures, ops and files, as plain data."""
+"""One of the graphs in ``saved_model.pb``: its tags, signatures, ops and assets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from autodist_saved.bundle.dtypes import name_of
 from autodist_saved.saved_models.saved_model_pb2 import AssetFileDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo
 
 _ASSETS_COLLECTION = "saved_model_assets"
-_RESOURCE = 20
+_RESOURCE = 20  # DT_RESOURCE in TensorFlow's types.proto; a bundle cannot hold it
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a signature takes or gives.
+    """An input or an output of a signature.
 
     Attributes:
-        name: of the tensor in the graph, such as ``x:0``; of an op for a train op; empty for what is no dense tensor.
+        name: of the tensor in the graph, such as ``x:0``; for a train op the name of the op; empty if the value is
+            not a dense tensor.
         dtype: name of the element type; empty for an op.
-        shape: None for an extent that is not fixed; None in place of it all where not even the rank is.
+        shape: None if the rank is not fixed. An extent is None if it is not fixed.
     """
 
     name: str
@@ -37,7 +38,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """A function of the model as servers call it: inputs and outputs by key, and the method's name."""
+    """A signature, which servers call.
+
+    Attributes:
+        method: name of its method, such as ``tensorflow/serving/predict``.
+        inputs: its inputs by key, sorted.
+        outputs: its outputs by key, sorted.
+    """
 
     method: str
     inputs: Mapping[str, Tensor]
@@ -45,46 +52,50 @@ class Signature:
 
 
 class MetaGraph:
-    """A graph of a model and what is known of it.
+    """One graph of a model.
 
     Attributes:
-        proto: as it is stored.
-        assets: the files in ``assets/`` that the graph reads, as either of TensorFlow's builders notes them; sorted.
+        proto: the stored message.
+        assets: names of the files in ``assets/`` that the graph reads, sorted. TensorFlow's two builders record them
+            in different places; both are read.
     """
 
     def __init__(self, proto: MetaGraphDef) -> None:
-        """Raises ``DecodeError`` where what the graph says of its assets is damaged."""
+        """Raises ``DecodeError`` if the list of assets is damaged."""
         self.proto = proto
         self.assets = _assets(proto)
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """What loaders ask for, sorted; no other graph of the model has the same."""
+        """The tags by which loaders select the graph, sorted. Each graph of a model has other tags."""
         return tuple(sorted(self.proto.meta_info_def.tags))
 
     @cached_property
     def signatures(self) -> Mapping[str, Signature]:
-        """By key, sorted."""
+        """The signatures by key, sorted."""
         return {key: _signature(signature) for key, signature in sorted(self.proto.signature_def.items())}
 
     @cached_property
     def op_types(self) -> Counter[str]:
-        """How many ops there are of each type, those in functions too."""
+        """The number of ops of each type. Ops in functions count."""
         return Counter(node.op for node in self._nodes())
 
     @property
     def tensorflow_version(self) -> str:
-        """Of the TensorFlow that has written it."""
+        """Version of the TensorFlow that wrote the graph; empty if it is not known."""
         return self.proto.meta_info_def.tensorflow_version
 
     @property
     def restores_variables(self) -> bool:
-        """Whether it has an op that restores variables when the model is loaded."""
+        """Whether the graph has an op that restores variables when the model is loaded."""
         return bool(self.proto.saver_def.restore_op_name)
 
     @cached_property
     def restored_names(self) -> tuple[str, ...]:
-        """The variables that it restores when the model is loaded by name, as graphs of v1 do. Sorted."""
+        """Names of the variables that the graph restores with ``RestoreV2`` ops when the model is loaded. Sorted.
+
+        Graphs of ``tf.compat.v1`` restore variables in this way.
+        """
         prefix = self.proto.saver_def.filename_tensor_name.removesuffix(":0")
         nodes = self.proto.graph_def.node
         lists = {
@@ -94,7 +105,7 @@ class MetaGraph:
         return tuple(sorted({_text(name) for constant in constants for name in constant.string_val}))
 
     def has_collection(self, key: str) -> bool:
-        """Whether there is a collection under ``key``."""
+        """Whether the graph has a collection with this key."""
         return key in self.proto.collection_def
 
     def _nodes(self) -> Iterator[NodeDef]:
@@ -111,7 +122,7 @@ def _assets(proto: MetaGraphDef) -> tuple[str, ...]:
 
 
 def _text(name: bytes) -> str:
-    """A name as readers of bundles decode it."""
+    """Decode a name as the index of a bundle does, so that names can be compared."""
     return name.decode("utf-8", "surrogateescape")
 
 

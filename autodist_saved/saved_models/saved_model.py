@@ -1,4 +1,4 @@
-"""A SavedModel on disk: its graphs, its variables, its files, and the manifest where it is ours."""
+"""A SavedModel on disk: its files, graphs and variables, and the manifest if this package has written it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from autodist_saved.tf_internals.start_up_log import start_up_log_hidden
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model says of itself. Bytes of variables are read when they are asked for.
+    """An opened model. The values of its variables are not in memory; ``variables`` reads them.
 
     Attributes:
-        files: where they are.
-        graphs: in the order in which they were added.
-        variables: None where the model has none.
-        manifest: None where the model is not ours.
-        damage: why what is None could not be read.
+        files: the paths of its files.
+        graphs: its graphs, in the order in which they were added.
+        variables: reader of its variables; None if it has none, or if they are damaged.
+        manifest: None if another program has written the model, or if the manifest is damaged.
+        damage: the errors of the parts that could not be read and are None.
     """
 
     files: SavedModelFiles
@@ -41,23 +41,23 @@ class SavedModel:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file, by path in the model."""
+        """Size of every file in bytes, by relative path."""
         with reading(self.files.root):
             return {name: path.stat().st_size for name, path in self.files.all().items()}
 
 
 def open_model(path: Path, *, partly: bool = False) -> SavedModel:
-    """Read the model in the directory ``path``, without the bytes of its variables. It may have a damaged manifest.
+    """Read a model without the values of its variables. A damaged manifest does not raise; it is in ``damage``.
 
     Args:
-        path: of the model.
-        partly: it may have damaged variables, too.
+        path: the model's directory.
+        partly: damaged variables do not raise either.
 
     Raises:
-        UsageError: there is no model.
-        ModelError: its files are missing or damaged.
-        BundleError: those of its variables are.
-        UnreadableError: they cannot be read.
+        UsageError: the directory contains no model.
+        ModelError: the files of its graphs are missing or damaged.
+        BundleError: the files of its variables are missing or damaged.
+        UnreadableError: a file cannot be read.
     """
     variables: BundleReader | None = None
     manifest: ExportReport | None = None
@@ -79,11 +79,11 @@ def open_model(path: Path, *, partly: bool = False) -> SavedModel:
 
 
 def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
-    """The graphs of a model, one at least.
+    """Read the graphs of a model. There is at least one.
 
     Raises:
-        ModelError: the file that holds them is missing or damaged.
-        UnreadableError: it cannot be read.
+        ModelError: ``saved_model.pb``, or ``saved_model.pbtxt``, is missing or damaged.
+        UnreadableError: the file cannot be read.
     """
     path = files.saved_model if exists(files.saved_model) else files.saved_model_text
     with reading(path):
@@ -92,21 +92,22 @@ def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
         proto = saved_model_pb2.SavedModel.FromString(contents if path == files.saved_model else _of_text(contents))
         graphs = tuple(map(MetaGraph, proto.meta_graphs))
     except (DecodeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: it is damaged or was cut short ({error}); copy it again", path=str(path)
-        ) from error
+        raise ModelError(f"{path}: it is damaged or truncated ({error}); copy it again", path=str(path)) from error
     if not graphs:
-        raise ModelError(f"{path}: it holds no graph, so it was cut short; copy it again", path=str(path))
+        raise ModelError(f"{path}: it contains no graph, so it is truncated; copy it again", path=str(path))
     return graphs
 
 
 def has_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> bool:
-    """Whether there are variables, or should be: TensorFlow loads a model without its variables and says nothing."""
+    """Whether the model has variables, or lacks those that its graphs restore.
+
+    The second matters because TensorFlow loads a model whose variables are missing without an error.
+    """
     return exists(index_path(files.variables_prefix)) or any(graph.restores_variables for graph in graphs)
 
 
 def _of_text(contents: bytes) -> bytes:
-    """TensorFlow is loaded for it: the names of all fields are needed."""
+    """The binary form of a graph in text form. This loads TensorFlow, which has the names of all fields."""
     with start_up_log_hidden():
         from autodist_saved.graph.saved_model import binary_form
 

@@ -1,4 +1,4 @@
-"""What tells the variables of two models apart: names, types, shapes, and how far apart their values are."""
+"""Compares the variables of two models: their names, dtypes and shapes, and how far their values differ."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _ELEMENTS_AT_ONCE = 2**18
 
 @dataclass(frozen=True)
 class ValueChange:
-    """How far apart the values of a variable are.
+    """How far the values of a variable differ between two models A and B.
 
     Attributes:
-        name, dtype, shape: of the variable in both models.
-        elements: how many of its elements differ. NaN is no different from NaN.
-        relative: the L2 norm of B - A, divided by that of A; infinite where A is all zero or a difference is. 0 for
-            strings, which have no distance.
-        largest: the largest absolute difference of two elements, as doubles have it; 0 for strings.
+        name, dtype, shape: of the variable, the same in both models.
+        elements: number of elements that differ. NaN equals NaN.
+        relative: the L2 norm of B - A divided by the L2 norm of A. Infinite if all of A is zero, or if a difference
+            is infinite or NaN. 0 for strings, which have no distance.
+        largest: the largest absolute difference of two elements, computed in float64; 0 for strings.
     """
 
     name: str
@@ -38,11 +38,11 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class VariableDifference:
-    """What tells the variables of two models apart.
+    """The differences between the variables of two models. Its truth value is false if there are none.
 
     Attributes:
-        names: by name; changed where type or shape are.
-        values: of variables with other values, the largest relative changes first.
+        names: names of variables; changed if dtype or shape differ.
+        values: variables whose values differ, the largest relative change first.
     """
 
     names: Changes
@@ -53,13 +53,13 @@ class VariableDifference:
 
 
 def compare_variables(a: BundleReader | None, b: BundleReader | None) -> VariableDifference:
-    """Compare all variables, holding some hundred thousand elements of each side, or one row, at a time.
+    """Compare all variables. Holds one row, or at most 2**18 elements, of one variable of each model at a time.
 
-    Bytes of equal size and equal checksum are taken for the same and are not read.
+    Two variables with equal sizes and equal checksums count as equal and are not read.
 
     Raises:
         BundleError: the bytes of a variable are damaged.
-        UnreadableError: they cannot be read.
+        UnreadableError: a data file cannot be read.
     """
     in_a, in_b = ({} if reader is None else reader.entries for reader in (a, b))
     names = Changes.between(*({name: (one.dtype, one.shape) for name, one in side.items()} for side in (in_a, in_b)))
@@ -74,7 +74,7 @@ def compare_variables(a: BundleReader | None, b: BundleReader | None) -> Variabl
 
 
 def _bytes(entry: Entry) -> list[tuple[Any, ...]]:
-    """What tells the bytes of an entry from others of the same type and shape."""
+    """What differs between entries of the same dtype and shape if their bytes differ."""
     return [(part.start, part.shape, part.nbytes, part.crc32c) for part in entry.parts]
 
 
@@ -82,7 +82,7 @@ def _compare(entry: Entry, a: BundleReader, b: BundleReader) -> ValueChange:
     elements, squares, reference, largest = 0, 0.0, 0.0, 0.0
     for start, stop in _bands(entry):
         ours, theirs = (reader.read_rows(entry.name, start, stop).reshape(-1) for reader in (a, b))
-        differs = (ours != theirs) & ~((ours != ours) & (theirs != theirs))  # NaN alone is not equal to itself
+        differs = (ours != theirs) & ~((ours != ours) & (theirs != theirs))  # only NaN is not equal to itself
         elements += int(np.count_nonzero(differs))
         if entry.dtype == "string":
             continue
@@ -102,7 +102,7 @@ def _ratio(squares: float, reference: float) -> float:
 def _bands(entry: Entry) -> Iterator[tuple[int, int]]:
     rows = entry.shape[0] if entry.shape else 1
     if entry.dtype == "string":
-        yield 0, rows  # they are read as a whole in any case
+        yield 0, rows  # the reader reads all strings of a tensor in any case
         return
     step = max(1, _ELEMENTS_AT_ONCE // max(1, math.prod(entry.shape[1:])))
     for start in range(0, rows, step):
@@ -110,13 +110,13 @@ def _bands(entry: Entry) -> Iterator[tuple[int, int]]:
 
 
 def _absolute(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Absolute values of those that are finite."""
+    """The absolute values of the finite elements."""
     wide: NDArray[np.float64] = np.abs(values.astype(_wide(values))).astype(np.float64)
     return wide[np.isfinite(wide)]
 
 
 def _distances(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
-    """Absolute differences; infinite where one of two is NaN or infinite."""
+    """Absolute differences; infinite if one of two elements is NaN or infinite."""
     wide = _wide(ours)
     with np.errstate(over="ignore", invalid="ignore"):
         far: NDArray[np.float64] = np.abs(theirs.astype(wide) - ours.astype(wide)).astype(np.float64)

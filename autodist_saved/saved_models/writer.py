@@ -1,4 +1,4 @@
-"""Who has written a model, told from what it has left in it."""
+"""Finds out which program has written a model, from the traces that each program leaves in it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from autodist_saved.system.paths import exists
 
 _TRAIN_OP_COLLECTION = "saved_model_train_op"
 _KERAS_2 = "_tf_keras_"
-_KERAS_3 = {"_all_variables", "_misc_assets", "signatures"}  # attributes of keras.export.ExportArchive's object
+_KERAS_3 = {"_all_variables", "_misc_assets", "signatures"}  # attributes of the object that keras.export saves
 
 
 def writer_of(model: SavedModel) -> str:
-    """In words, which program has written it and on which TensorFlow."""
+    """The program that has written the model, with the version of its TensorFlow, as text for people."""
     graph = model.graphs[0]
     version = graph.tensorflow_version
     return f"{_program(model, graph)} (TensorFlow {version})" if version else _program(model, graph)

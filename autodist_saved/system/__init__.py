@@ -1,1 +1,1 @@
-"""What the operating system is asked for."""
+"""The operating system and its parts: memory, signals, paths, priorities, time limits, terminals, its errors."""

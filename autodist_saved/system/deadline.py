@@ -1,4 +1,4 @@
-"""Waiting with signs of life: whoever looks at the output learns for whom, and for how much longer."""
+"""Waiting that logs who waits for whom, and for how much longer, so that a long wait does not look like a hang."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def acquire(lock: threading.Lock, describe: Callable[[], str]) -> None:
-    """Wait for a lock, however long it takes, with signs of life; ``describe`` as in :class:`Deadline`."""
+    """Wait for a lock without a time limit. Log ``describe()`` after 5 s and then every 30 s."""
     wait_secs = FIRST_SIGN_SECS
     while not lock.acquire(timeout=wait_secs):
         log.warning("%s", describe())
@@ -24,7 +24,7 @@ def acquire(lock: threading.Lock, describe: Callable[[], str]) -> None:
 
 @contextmanager
 def turn(lock: threading.Lock, describe: Callable[[], str]) -> Iterator[None]:
-    """``with lock:``, waiting as :func:`acquire` does."""
+    """Hold a lock for the block, as ``with lock:`` does. Waits and logs as :func:`acquire` does."""
     acquire(lock, describe)
     try:
         yield
@@ -33,16 +33,21 @@ def turn(lock: threading.Lock, describe: Callable[[], str]) -> Iterator[None]:
 
 
 class Deadline:
-    """A time limit that says, after 5 s and then every 30 s, who waits for whom and what is left of it."""
+    """A time limit. After 5 s and then every 30 s it logs who waits for whom, and the time that is left."""
 
     def __init__(self, timeout_secs: float, describe: Callable[[], str]) -> None:
-        """``describe`` gives lines such as ``ps:0 waits for chief:0``."""
+        """The time begins now.
+
+        Args:
+            timeout_secs: the limit.
+            describe: returns who waits for whom, such as ``ps:0 waits for chief:0``.
+        """
         self._deadline = time.monotonic() + timeout_secs
         self._next_sign = time.monotonic() + FIRST_SIGN_SECS
         self._describe = describe
 
     def is_over(self) -> bool:
-        """Whether the time has passed; says a line where one is due."""
+        """Whether the time has passed. Logs a message when one is due."""
         now = time.monotonic()
         if now >= self._deadline:
             return True
@@ -52,7 +57,10 @@ class Deadline:
         return False
 
     def wait_for(self, condition: threading.Condition, done: Callable[[], bool]) -> bool:
-        """``condition.wait_for(done)`` within the time, with its lines. The caller holds the condition."""
+        """Wait until ``done()`` is true, as ``condition.wait_for(done)`` does, and log meanwhile.
+
+        The caller holds the condition. Returns false if the time has passed.
+        """
         while not done():
             if self.is_over():
                 return False

@@ -1,6 +1,6 @@
-"""Errors of TensorFlow, gRPC and the operating system, put into this package's terms. The one place for it.
+"""Translates errors of TensorFlow, gRPC, object stores and the operating system into this package's own.
 
-Classes are told by name, so that nothing is imported that is not there already.
+It compares classes by name and imports none of these libraries, because most of its callers work without them.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _Translation = tuple[Callable[..., AutodistSavedError], str]
 
 _GONE = (
     TaskUnreachableError,
-    "a task of the job cannot be reached any more; see its own output, and export again once the job goes on",
+    "a task of the job can no longer be reached; look at its own output, and export again when the job trains again",
 )
-_CANCELLED = (ExportError, "the session was closed or the call was cancelled meanwhile; export again")
+_CANCELLED = (ExportError, "the session was closed or the call was cancelled; export again")
 _MEMORY = (ExportError, "a task has no memory left; free some on it, or spread the variables over more tasks")
 _STATE = (
     ExportError,
-    "a variable is not initialized, or the session is not ready; run the initializers (or restore) before",
+    "a variable is not initialized, or the session is not ready; first run the initializers, or restore",
 )
 _MISFIT = (
     ExportError,
     "the graph and the running job do not fit each other; build the same graph on every task",
 )
-_FILES = (TargetError, "TensorFlow could not read or write a file; look at the path in the message below")
-_BROKEN = (JobError, "the runtime failed; the message below is its own")
+_FILES = (TargetError, "TensorFlow could not read or write a file; look at the path in its message")
+_BROKEN = (JobError, "TensorFlow failed; look at its message")
 
-# How TensorFlow names a task that it has called in vain, and how a session of ours does that has lost one.
+# How a message of TensorFlow names a task that does not answer, and how one of our gated session names a lost task.
 _UNREACHABLE = re.compile(r"remote target /job:(\w+)/replica:\d+/task:(\d+)|^(\w+):(\d+) is lost")
 _UNINITIALIZED = re.compile(r"(?:Could not find variable|Attempting to use uninitialized value) (\S+?)\.?\s")
 _WHERE_MADE = re.compile(r"\A.*^Node: [^\n]*\n", re.DOTALL | re.MULTILINE)
@@ -84,7 +84,7 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
     ),
     errno.EFBIG: (
         TargetUnwritableError,
-        "the file system allows no file of this size; choose another directory",
+        "the file system does not allow files of this size; choose another directory",
     ),
     errno.ENOENT: (
         TargetUnwritableError,
@@ -94,7 +94,7 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
     errno.ENOTDIR: (TargetUnwritableError, "a file is in the way of a directory; choose another directory"),
     errno.EBUSY: (
         TargetUnwritableError,
-        "it is in use, perhaps as a place where a file system is mounted; choose another directory",
+        "it is in use, perhaps because a file system is mounted there; choose another directory",
     ),
     errno.EXDEV: (
         TargetUnwritableError,
@@ -106,31 +106,37 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
     ),
     errno.EEXIST: (
         TargetExistsError,
-        "it is there already and is never overwritten; choose another directory",
+        "it exists already and is never overwritten; choose another directory",
     ),
     errno.ENOTEMPTY: (
         TargetExistsError,
-        "it is there already and is never overwritten; choose another directory",
+        "it exists already and is never overwritten; choose another directory",
     ),
 }
 
 
-# How the libraries of object stores say that they have nothing to identify themselves with.
+# What the libraries of object stores raise when they find no credentials.
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ProfileNotFound"}
 _STORES = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google"}
 
-# Where such a library raises errors of the operating system it gives them no number.
+# The same libraries also raise subclasses of OSError, without an errno.
 _UNNUMBERED: dict[type[OSError], _Translation] = {
     FileExistsError: OPERATING_SYSTEM[errno.EEXIST],
     PermissionError: (
         TargetUnwritableError,
-        "permission denied by the object store; look at the credentials, and at what they may do there",
+        "permission denied by the object store; check the credentials, and what they are allowed to do there",
     ),
 }
 
 
 def translate(error: BaseException) -> AutodistSavedError | None:
-    """The error in this package's terms; None for what is no error of TensorFlow, gRPC or the operating system."""
+    """Translate a foreign error.
+
+    Returns:
+        an error of this package with the foreign message in parentheses, and with task, variable or path where the
+        foreign error names one. An error of this package is returned as it is. None for any other exception, which
+        is a mistake in a program.
+    """
     if isinstance(error, AutodistSavedError):
         return error
     classes = [(kind.__module__.split(".")[0], kind.__name__) for kind in type(error).__mro__]
@@ -149,7 +155,7 @@ def translate(error: BaseException) -> AutodistSavedError | None:
     if isinstance(error, OSError):
         make, what = OPERATING_SYSTEM.get(error.errno or 0) or next(
             (known for kind, known in _UNNUMBERED.items() if error.errno is None and isinstance(error, kind)),
-            (TargetError, "the operating system, or the object store, refused it; look at what it says"),
+            (TargetError, "the operating system or the object store refused the call; look at its message"),
         )
         path = error.filename2 or error.filename
         return make(f"{what} ({error.strerror or error})", path=None if path is None else str(path))
@@ -157,7 +163,7 @@ def translate(error: BaseException) -> AutodistSavedError | None:
 
 
 def _of_store(error: BaseException, classes: list[tuple[str, str]]) -> AutodistSavedError | None:
-    """What the library of an object store says in terms of its own."""
+    """Translate an error that the library of an object store has defined itself."""
     if not any(module in _STORES for module, _ in classes):
         return None
     said = f"({type(error).__name__}: {first_line(str(error))})"
@@ -165,12 +171,12 @@ def _of_store(error: BaseException, classes: list[tuple[str, str]]) -> AutodistS
         return TargetUnwritableError(
             f"there are no credentials for the object store; put them where its own tools look for them {said}"
         )
-    return TargetError(f"the object store cannot be reached; look at the network and its endpoint {said}")
+    return TargetError(f"the object store cannot be reached; check the network and the store's endpoint {said}")
 
 
 @contextmanager
 def translated(phase: str) -> Iterator[None]:
-    """Raise foreign errors of the block as ours, with the phase noted; our own get the phase if they have none."""
+    """Translate foreign errors that the block raises. Every error of ours gets the phase, unless it has one."""
     try:
         yield
     except Exception as error:
@@ -186,9 +192,11 @@ def translated(phase: str) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise what is said while a file of a model is read as an error that names it.
+    """Translate errors that the block raises while it reads a file of a model. The new error names the file.
 
-    A :class:`ModelError` where it is not there, or is no file; an :class:`UnreadableError` for anything else.
+    Raises:
+        ModelError: the file does not exist, or is a directory.
+        UnreadableError: the file could not be read for another reason, so nothing is known about it.
     """
     try:
         yield
@@ -208,7 +216,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Raise what an object store says, or its library, as a :class:`TargetError` that names the object."""
+    """Translate errors of an object store that the block raises into a :class:`TargetError` that names the object."""
     try:
         yield
     except FileNotFoundError as error:
@@ -225,7 +233,10 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def first_line(text: str) -> str:
-    """The first line of what TensorFlow says that is more than a heading, or where in the program a node was made."""
+    """The line of TensorFlow's message that says what is wrong, at most 300 characters.
+
+    TensorFlow puts headings before it, and the lines of the program that made the failing node.
+    """
     text = _WHERE_MADE.sub("", text)
     lines = [line for line in text.splitlines() if line.strip("= ") and not line.rstrip().endswith(":")]
     return lines[0][:300] if lines else "no message"

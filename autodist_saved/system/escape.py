@@ -1,4 +1,6 @@
-"""Characters that terminals obey, made visible: names in files and messages of others may hold any."""
+"""Escapes control characters before text is shown: names in files and foreign messages may contain commands that
+a terminal would obey.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,6 @@ _CONTROL = [*range(0x20), *range(0x7F, 0xA0)]
 _SHOWN = {code: f"\\x{code:02x}" for code in _CONTROL if chr(code) not in "\n\t"}
 
 
-def visible(text: str) -> str:
-    r"""The text with its control characters as ``\x1b``; line breaks and tabs stay. Markup stays markup."""
+def escape(text: str) -> str:
+    r"""Replace each control character by its code, such as ``\x1b``. Line breaks, tabs and HTML stay as they are."""
     return text.translate(_SHOWN)

@@ -1,4 +1,4 @@
-"""The memory of a process: what it takes now, and how far it has grown."""
+"""The memory of this process, now and at its peak, and the memory that is free. Linux only."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class TaskMemory:
-    """What an export took on one task, in bytes; None for what is not known there.
+    """The memory that an export took on one task, in bytes; None for a value that is not known.
 
     Attributes:
-        resident: memory that the process had: the chief when the export began, a parameter server when it had staged.
-        staged: of that, copies of variables; none where they were parked.
-        grown: how far the process grew beyond ``resident`` at its highest. The kernel keeps one peak for a process,
-            so this is not known where it had been higher before.
+        resident: resident memory of the process: of the chief when the export began, of a parameter server when it
+            had staged.
+        staged: the part of it that holds copies of variables; None if the variables were parked.
+        grown: how far the peak was above ``resident``. The kernel keeps one peak for the whole life of a process, so
+            this is not known if the process had been larger before.
     """
 
     resident: int | None
@@ -34,27 +35,30 @@ class TaskMemory:
         return f"{resident}{staged}{grown}"
 
 
-class Growth:
-    """How far this process grows from now on."""
+class MemoryGrowth:
+    """Measures how far this process grows after the object was made."""
 
     def __init__(self) -> None:
-        self._resident, self._highest = resident_bytes(), highest_bytes()
+        self._resident, self._peak = resident_bytes(), peak_bytes()
 
-    def so_far(self) -> TaskMemory:
-        """What it had, and its growth."""
-        highest = highest_bytes()
-        if self._resident is None or self._highest is None or highest is None or highest <= self._highest:
+    def measure(self) -> TaskMemory:
+        """The resident memory at the beginning, and the growth until now."""
+        peak = peak_bytes()
+        if self._resident is None or self._peak is None or peak is None or peak <= self._peak:
             return TaskMemory(self._resident)
-        return TaskMemory(self._resident, grown=highest - self._resident)
+        return TaskMemory(self._resident, grown=peak - self._resident)
 
 
 def resident_bytes() -> int | None:
-    """Memory that this process takes now; None where the system does not tell."""
+    """Resident memory of this process now, in bytes; None if the system does not report it."""
     return _bytes_of("VmRSS:")
 
 
-def highest_bytes() -> int | None:
-    """The most that this process has taken since it began, or since somebody has reset the mark; None likewise."""
+def peak_bytes() -> int | None:
+    """Peak resident memory of this process, in bytes; None if the system does not report it.
+
+    The peak counts from the start of the process, or from the last reset (``/proc/self/clear_refs``).
+    """
     return _bytes_of("VmHWM:")
 
 
@@ -66,13 +70,22 @@ def _bytes_of(field: str) -> int | None:
     return next((int(words[1]) * 1024 for words in lines if words[:1] == [field]), None)
 
 
-# Files of a control group, for each of the two versions: limit, use, and what is used but given up when needed.
+# Files of a control group, for each of the two versions: its limit, its use, and the field of memory.stat that counts
+# the part of the use that the kernel frees when a process needs it.
 _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 _V2 = ("memory.max", "memory.current", "inactive_file")
 
 
 def free_bytes(proc: Path = Path("/proc"), control_groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """What the machine has available, or less, where a control group of this process has a limit. Linux alone."""
+    """Bytes that this process may still allocate: what the machine and the limits of control groups leave it.
+
+    Args:
+        proc: where the kernel's files about processes are.
+        control_groups: where the control groups are mounted.
+
+    Raises:
+        OSError, KeyError: the system is not Linux, or does not report it.
+    """
     available = _fields(proc / "meminfo")["MemAvailable:"] * 1024
     return min([available, *_left_in_groups(proc / "self" / "cgroup", control_groups)])
 
@@ -87,7 +100,7 @@ def _left_in_groups(membership: Path, control_groups: Path) -> Iterator[int]:
         else:
             continue
         for root in roots:
-            # A limit holds for all groups within. In a container the path may be that of the machine outside.
+            # A limit also holds for the groups inside. In a container the path may be the one outside the container.
             group = root / path.lstrip("/")
             for place in (group, *group.parents):
                 yield from _left_in(place, *files)
@@ -96,7 +109,7 @@ def _left_in_groups(membership: Path, control_groups: Path) -> Iterator[int]:
 
 
 def _left_in(group: Path, limit: str, use: str, reclaimable: str) -> Iterator[int]:
-    # There are no such files at a root, nor where the path is that of another machine.
+    # The root group has no such files, and the path does not exist if it is the one outside the container.
     with contextlib.suppress(FileNotFoundError):
         most = (group / limit).read_text().strip()
         if most != "max":

@@ -1,4 +1,4 @@
-"""Whose turn it is on a busy machine: training first."""
+"""The priority of threads on a busy machine: training goes first."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import os
 import threading
 
-# On Linux a thread has a niceness of its own. It cannot be taken back, so threads that end with an export have it.
+# Linux has a niceness for each thread. A process without privileges cannot lower it again, so only threads that end
+# with the export raise it.
 NICENESS = 10
 
 
 def yield_to_training() -> None:
-    """From now on the calling thread works with what training leaves of the processor."""
+    """Raise the niceness of the calling thread for good: it runs when training does not need the processor."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

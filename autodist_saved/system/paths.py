@@ -24,27 +24,27 @@ _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:(?!\d*/)[^@]*@")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
-"""What is raised where there is no such file. Whatever else is raised says nothing of what is there."""
+"""Errors that mean that there is no such file. Any other error says nothing about what is there."""
 
 _READ_AHEAD_BYTES = 8 * 2**20
 
 
 def path_of(place: str | os.PathLike[str] | UPath) -> Path:
-    """What a path, or a URL such as ``s3://bucket/models``, means. Touches no file.
+    """Turn a path, or a URL such as ``s3://bucket/models``, into a path object. Reads no file.
 
-    A path in an object store is a ``UPath`` and has the methods of a ``Path``, but for links and renaming. It never
-    answers from an old listing. Credentials and endpoints are those that the store's own library finds.
+    A path in an object store is a ``UPath``. It has the methods of a ``Path`` except those for links and renaming,
+    and does not cache listings. The store's own library finds credentials and the endpoint.
 
     Raises:
-        UsageError: no library for this kind of store is installed; or there is a password in the URL, which would
-            come into logs and manifests.
+        UsageError: no library for this kind of store is installed; or the URL names no bucket; or it contains a
+            password, which would appear in logs and manifests.
     """
     if isinstance(place, str | bytes | os.PathLike) and not is_url(place):
         return Path(os.fsdecode(place))
     if user_info := _USER_INFO.match(str(place)):
         raise UsageError(
-            f"a URL of {user_info[1]} holds a user and a password; leave them out of the URL: credentials are "
-            "found by the store's own library, see its documentation"
+            f"a URL of {user_info[1]} contains a user and a password; leave them out of the URL: the store's own "
+            "library finds credentials, see its documentation"
         )
     import fsspec
     from upath import UPath
@@ -53,63 +53,66 @@ def path_of(place: str | os.PathLike[str] | UPath) -> Path:
     try:
         fsspec.get_filesystem_class(protocol)
     except ValueError as error:
-        fix = "correct what is before ://, such as s3 or gs; a directory of this machine has no such thing"
+        fix = "correct the part before ://, such as s3 or gs; the path of a local directory has no such part"
         raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
-        fix = f"pip install 'autodist-saved[{extra}]'" if extra else "install what the message names"
+        fix = f"pip install 'autodist-saved[{extra}]'" if extra else "install the library that the message names"
         raise UsageError(f"{place} cannot be opened ({error}); {fix}") from error
     path = UPath(place, use_listings_cache=False)
     if protocol in _EXTRAS and not path.drive:
-        raise UsageError(f"{place} names no bucket; write it as in {protocol}://bucket/models")
+        raise UsageError(f"{place} names no bucket; add one, as in {protocol}://bucket/models")
     return Path(path.path) if protocol in _LOCAL else cast(Path, path)
 
 
 def is_url(place: str | bytes | os.PathLike[str]) -> bool:
-    """Whether it is no path of this machine."""
+    """Whether the place is a URL, and not the path of a file on this machine."""
     return _URL.match(os.fsdecode(place)) is not None
 
 
 def is_remote(path: Path) -> bool:
-    """Whether it is in an object store."""
+    """Whether the path is in an object store."""
     return not isinstance(path, Path)
 
 
 def store_of(path: Path) -> Any:
-    """The ``fsspec.AbstractFileSystem`` of a path in an object store; it takes the path as a string."""
+    """The ``fsspec.AbstractFileSystem`` of a path in an object store. Its methods take the path as a string."""
     return cast("UPath", path).fs
 
 
 def exists(path: Path) -> bool:
-    """Whether anything is there. Raises ``OSError``, and what a store's library does, where that cannot be told."""
+    """Whether there is anything at a path.
+
+    Raises ``OSError``, or an error of the store's library, if the answer cannot be found out.
+    """
     return _kind(path) is not None if is_remote(path) else path.exists()
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there. Raises as :func:`exists` does."""
+    """Whether there is a file at a path. Raises as :func:`exists` does."""
     return _kind(path) == "file" if is_remote(path) else path.is_file()
 
 
 def is_dir(path: Path) -> bool:
-    """Whether a directory is there. Raises as :func:`exists` does."""
+    """Whether there is a directory at a path. Raises as :func:`exists` does."""
     return _kind(path) == "directory" if is_remote(path) else path.is_dir()
 
 
-def absence(path: Path) -> str:
-    """What to say of a place where there is nothing: that it is not there, or not even its bucket.
+def absence_message(path: Path) -> str:
+    """The message for a path where nothing was found: it says whether the path or its whole bucket does not exist.
 
     Raises as :func:`exists` does.
     """
     if is_remote(path) and path.drive:
         bucket = cast("UPath", path).with_segments(path.anchor)
-        with suppress(PermissionError):  # of the whole bucket; the place itself could be asked for
+        with suppress(PermissionError):  # credentials may allow to read this path, but not to ask for the bucket
             if not exists(cast(Path, bucket)):
                 return f"there is no bucket {path.drive}"
     return f"there is no {path}"
 
 
 def _kind(path: Path) -> str | None:
-    """What is at a place of a store. Where the store does not answer this raises; fsspec's own questions say no."""
+    """What is at a path of a store. Raises if the store does not answer, where fsspec's own ``exists()`` says no."""
     try:
         return str(store_of(path).info(str(path))["type"])
     except FileNotFoundError:
@@ -117,16 +120,19 @@ def _kind(path: Path) -> str | None:
 
 
 def open_to_read(path: Path) -> BufferedReader:
-    """Open a file, to read bytes anywhere in it, and little more than them. Raises what the store's library does."""
+    """Open a file to read any bytes of it. From an object store it fetches little more than these.
+
+    Raises ``OSError``, or an error of the store's library.
+    """
     if is_remote(path):
         return cast(BufferedReader, store_of(path).open(str(path), "rb", block_size=_READ_AHEAD_BYTES))
     return path.open("rb")
 
 
 def files_below(directory: Path) -> dict[str, Path]:
-    """Every file in a directory and all below it, by path from there, sorted.
+    """All files in a directory and in the directories below it: relative path to path, sorted.
 
-    Raises ``OSError``, and what the store's library does.
+    Raises ``OSError``, or an error of the store's library.
     """
     if not is_remote(directory):
         paths = [path for path in directory.rglob("*") if path.is_file()]
@@ -137,7 +143,7 @@ def files_below(directory: Path) -> dict[str, Path]:
 
 
 def modified(path: Path) -> float | None:
-    """When it was written, in seconds since the epoch; of a link, the link. None where a store does not tell."""
+    """When a file, or the link itself, was last written, in seconds since 1970. None if a store does not know it."""
     if not is_remote(path):
         return path.lstat().st_mtime
     try:
@@ -147,15 +153,18 @@ def modified(path: Path) -> float | None:
 
 
 def hidden_name(parent: Path, name: str) -> Path:
-    """A new name of ours, at which no server looks.
+    """A new unique path with a hidden name, which model servers ignore.
 
     Args:
         parent: the directory.
-        name: for people who look into it.
+        name: becomes part of the new name, so that people who look into the directory know what it belongs to.
     """
     return parent / f".{os.fsdecode(os.fsencode(name)[:_NAME_BYTES])}{_HIDDEN_MARK}{uuid.uuid4().hex}"
 
 
 def is_hidden_name(name: str) -> bool:
-    """Whether :func:`hidden_name` may have made it. People's own copies of ours have other endings."""
+    """Whether :func:`hidden_name` may have made this name.
+
+    The whole name must match: a copy that a user has made, such as ``NAME.bak``, is not ours to remove.
+    """
     return _HIDDEN.fullmatch(name) is not None

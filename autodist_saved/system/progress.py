@@ -1,4 +1,4 @@
-"""How far something has come that moves bytes: a bar on a terminal, lines in the log elsewhere."""
+"""Progress of work that moves bytes: a bar on a terminal, messages in the log elsewhere."""
 
 from __future__ import annotations
 
@@ -20,49 +20,52 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-# What is over sooner tells nothing, and a log is told no oftener.
+# Work that ends sooner shows no progress, and the log gets messages no more often than this.
 EVERY_SECS = 2.0
 
 log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Bytes moved and to go. Use it as a context manager; :meth:`advance` may be called from any thread."""
+    """Shows how many bytes of how many have been moved.
+
+    Use it as a context manager. Any thread may call :meth:`advance`.
+    """
 
     def __init__(self, what: str, nbytes: int) -> None:
-        """Tells nothing yet.
+        """Shows nothing yet.
 
         Args:
-            what: in a word or two, such as ``streaming``.
-            nbytes: all of it.
+            what: short name of the work, such as ``streaming``.
+            nbytes: bytes of the whole work.
         """
         self._what = what
         self._nbytes = nbytes
         self._moved = 0
         self._lock = threading.Lock()
         self._bar: RichProgress | None = None
-        self._told = 0.0
+        self._last_shown = 0.0
 
     def __enter__(self) -> Self:
-        """Begin to count the time."""
-        self._told = time.monotonic()
+        """The work begins; the first progress is shown ``EVERY_SECS`` later."""
+        self._last_shown = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away."""
+        """The work has ended, or has failed: remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
     def advance(self, nbytes: int) -> None:
-        """So many bytes more have been moved."""
+        """Count ``nbytes`` more bytes as moved, and show the progress if it is due."""
         with self._lock:
             self._moved += nbytes
             if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], completed=self._moved)
-            elif time.monotonic() - self._told >= EVERY_SECS:
-                self._told = time.monotonic()
+            elif time.monotonic() - self._last_shown >= EVERY_SECS:
+                self._last_shown = time.monotonic()
                 if sys.stderr is not None and sys.stderr.isatty():
                     self._show_bar()
                 else:

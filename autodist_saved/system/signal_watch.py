@@ -1,4 +1,4 @@
-"""Hearing of signals while the main thread is in C++, where no Python handler runs."""
+"""Notices signals while the main thread is in C++ code, where no Python handler runs."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ _CLOSED = b"\0"  # no signal has this number
 
 
 class SignalWatch:
-    """A thread that is told the number of every signal with a Python handler, as soon as it comes.
+    """A thread that gets the number of every signal with a Python handler, as soon as the signal arrives.
 
-    There is one such place in a process (``signal.set_wakeup_fd``). Whoever had it before hears of them as well.
+    Python writes these numbers to the wakeup file descriptor (``signal.set_wakeup_fd``), of which a process has one.
+    The watch passes them on to the descriptor that was set before.
     """
 
-    def __init__(self, hear: Callable[[int], None]) -> None:
+    def __init__(self, on_signal: Callable[[int], None]) -> None:
         """Starts the thread. Called in the main thread.
 
         Args:
-            hear: called in that thread with the number.
+            on_signal: the new thread calls it with the number of each signal.
         """
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=self._run, args=(hear,), name="signals", daemon=True).start()
+        threading.Thread(target=self._run, args=(on_signal,), name="signals", daemon=True).start()
 
-    def hears(self) -> bool:
-        """Whether nobody has taken its place since. Called in the main thread, by handlers as well."""
+    def is_installed(self) -> bool:
+        """Whether the wakeup file descriptor is still ours, and no other library has replaced it since.
+
+        Called in the main thread, also by signal handlers.
+        """
         found = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         if found == self._sender.fileno():
             return True
@@ -38,23 +42,26 @@ class SignalWatch:
         return False
 
     def close(self) -> None:
-        """End the thread, and give the place back. Called in the main thread."""
-        self.leave()
+        """End the thread and restore the previous wakeup file descriptor. Called in the main thread."""
+        self.uninstall()
         self._sender.send(_CLOSED)
         self._sender.close()
 
-    def leave(self) -> None:
-        """Give the place back. Called in the main thread, or in a forked child, which has the place and no thread."""
-        if self.hears():
+    def uninstall(self) -> None:
+        """Restore the previous wakeup file descriptor.
+
+        Called in the main thread; also in a forked child, which inherits the descriptor but not the thread.
+        """
+        if self.is_installed():
             signal.set_wakeup_fd(-1)
-            with suppress(OSError, ValueError):  # closed meanwhile
+            with suppress(OSError, ValueError):  # its owner has closed it
                 signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
 
-    def _run(self, hear: Callable[[int], None]) -> None:
+    def _run(self, on_signal: Callable[[int], None]) -> None:
         with self._receiver:
             while (numbers := self._receiver.recv(64)) and _CLOSED not in numbers:
                 for number in numbers:
-                    hear(number)
+                    on_signal(number)
                 if self._before != -1:
                     with suppress(OSError):
                         os.write(self._before, numbers)

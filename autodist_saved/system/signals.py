@@ -1,4 +1,4 @@
-"""What a process of a job does on SIGUSR1 and SIGTERM, as long as it takes part."""
+"""What a process of a job does on SIGUSR1 and SIGTERM while it takes part in the job."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -16,13 +17,14 @@ from autodist_saved.system.signal_watch import SignalWatch
 
 EXIT_STATUS_TERMINATED = 128 + signal.SIGTERM
 SAME_SIGTERM_SECS = 1.0
-"""A second SIGTERM within that time is the same: to the process group, and passed on by the parent."""
+"""A second SIGTERM within this time counts as the first: a process gets two if the sender signals the whole process
+group and the parent passes the signal on."""
 NO_STEP_SECS = 5.0
-"""How long after the last export the training may take to come to a step, where the process ends in good order."""
+"""How long the process waits after the last export for training to reach its next step, at which it ends normally."""
 LAST_RESORT_SECS = 10.0
-"""How long the main thread may take then to come back from TensorFlow, unless the limit comes first."""
+"""How long the main thread may take to return from TensorFlow after that, unless the limit is reached first."""
 IMPATIENT_SECS = 1.0
-"""The same where the time is over, or a second SIGTERM has come."""
+"""The same after the limit, or after a second SIGTERM."""
 
 _POLL_SECS = 0.05
 
@@ -31,20 +33,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SignalListener:
-    """Who exports on signals, or waits for another process that does.
+    """Exports when a signal arrives, or waits for another process that does.
 
     Attributes:
-        ask: called with the name of the signal that has come, in a thread or by its handler; returns at once.
-        is_done: whether all has ended that SIGTERM has asked for.
-        tell: called in the main thread, to raise or log what has gone wrong, right before the process ends.
-        limit_secs: how long after SIGTERM the process goes on at the most.
-        is_over: whether the training has ended in whatever way; signals then do what they did before.
-        signals: that it is told of.
+        ask: called with the name of the signal that has arrived, in a thread or in the signal handler. Must return at
+            once.
+        is_done: whether everything that SIGTERM started has ended.
+        report_failures: called in the main thread right before the process ends, to log or raise what has failed.
+        limit_secs: the most seconds that the process continues after SIGTERM.
+        is_over: whether the training has ended, with or without an error. Signals then do what they did before.
+        signals: the signals that the listener wants.
     """
 
     ask: Callable[[str], None]
     is_done: Callable[[], bool]
-    tell: Callable[[], None]
+    report_failures: Callable[[], None]
     limit_secs: float
     is_over: Callable[[], bool]
     signals: Sequence[signal.Signals] = (signal.SIGUSR1, signal.SIGTERM)
@@ -52,18 +55,22 @@ class SignalListener:
 
 @dataclass(eq=False)
 class _Stopping:
-    """What has become of SIGTERM. Plain values alone: handlers may interrupt whoever holds a lock."""
+    """The state of the process after SIGTERM.
+
+    It has no lock: a handler may interrupt the thread that holds the lock, and would then wait for itself.
+    """
 
     since: float
     is_impatient: bool = False
-    last_word: Callable[[], None] | None = None
+    final_action: Callable[[], None] | None = None
     is_over: bool = False
 
 
 class ExportSignals:
-    """SIGUSR1 asks for an export, and SIGTERM for a last one before the process ends. There is one in a process.
+    """Exports on SIGUSR1; on SIGTERM exports once more, then ends the process.
 
-    Handlers belong to the main thread; what joins in another one is asked by no signal.
+    Signal handlers belong to the process, so a process has one object, which serves all hooks and sessions. Python
+    installs handlers in the main thread only, so listeners that are added in another thread get no signals.
     """
 
     def __init__(self) -> None:
@@ -74,61 +81,73 @@ class ExportSignals:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether SIGTERM has come."""
+        """Whether SIGTERM has arrived."""
         return self._stopping is not None
 
     def is_done(self) -> bool:
-        """Whether SIGTERM has come, and all last exports have ended."""
+        """Whether SIGTERM has arrived and all last exports have ended."""
         return self.is_stopping and all(listener.is_done() for listener in self._listeners)
 
     def add(self, listener: SignalListener) -> None:
-        """Ask it from now on, and no one whose training is over. May be called again, in a session made anew."""
+        """Call the listener when a signal arrives, and drop listeners whose training is over.
+
+        May be called again for the same listener, when its session is made anew. In any but the main thread it only
+        logs a warning.
+        """
         if threading.current_thread() is not threading.main_thread():
-            log.warning("no signals can be handled in a thread: SIGTERM ends this process without a last export")
+            log.warning(
+                "signals can be handled in the main thread only: SIGTERM ends this process without a last export"
+            )
             return
         is_new = listener not in self._listeners
         self._listeners = [one for one in self._listeners if one is not listener and not one.is_over()] + [listener]
         if self._watch is None:
-            self._watch = SignalWatch(lambda number: self._hear(number) if self._handles(number) else None)
+            self._watch = SignalWatch(lambda number: self._on_signal(number) if self._handles(number) else None)
             for number in listener.signals:
                 self._before[number] = signal.signal(number, self._handle)
         elif is_new and self.is_stopping:
             listener.ask(signal.SIGTERM.name)
 
     def remove(self, listener: SignalListener) -> None:
-        """Ask it no more. Where it was the last one, signals do what they did before."""
+        """Call the listener no more. After the last one, signals do what they did before."""
         if listener in self._listeners:
             self._listeners.remove(listener)
             if not self._listeners and threading.current_thread() is threading.main_thread():
                 self.restore()
 
     def restore(self) -> None:
-        """Let signals do what they did before. Called in the main thread."""
+        """Make signals do what they did before. Called in the main thread."""
         watch = self._watch
         self._forget()
         if watch is not None:
             watch.close()
 
-    def leave_to_parent(self) -> None:
-        """In a forked child, which trains nothing: let signals do what they did before."""
+    def reset_in_child(self) -> None:
+        """Make signals do what they did before. Called in a forked child, which does not train.
+
+        The child shares the parent's wakeup socket, and would otherwise report its own SIGTERM to the parent.
+        """
         if self._watch is not None:
-            self._watch.leave()
+            self._watch.uninstall()
         self._forget()
 
     def stop(self) -> None:
-        """After the last exports: end this process as SIGTERM would have. Called in the main thread.
+        """End this process as SIGTERM would have ended it. Called in the main thread after the last exports.
+
+        If the program had a handler for SIGTERM, it is called instead. If the program ignored SIGTERM, nothing
+        happens.
 
         Raises:
-            SystemExit: unless there was a handler for it, which is called instead.
+            SystemExit: with status 143, if SIGTERM had no handler.
         """
         before, listeners = self._before.get(signal.SIGTERM), self._listeners
         self.restore()
         for listener in listeners:
-            listener.tell()
+            listener.report_failures()
         if callable(before):
             before(signal.SIGTERM, None)
         elif before != signal.SIG_IGN:
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # there is nothing left to export, and it would be fatal
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # by default it would kill the process while it ends
             raise SystemExit(EXIT_STATUS_TERMINATED)
 
     def _forget(self) -> None:
@@ -142,20 +161,20 @@ class ExportSignals:
         return not self.is_stopping and all(listener.is_over() for listener in self._listeners)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        """In the main thread, when it comes back from C++."""
-        if self._stopping is not None and self._stopping.last_word is not None:
-            self._stopping.last_word()
+        """The signal handler. Python calls it in the main thread, once that has returned from C++ code."""
+        if self._stopping is not None and self._stopping.final_action is not None:
+            self._stopping.final_action()
         elif self._is_over():
-            self._give_way(number)
-        elif self._watch is not None and not (self._watch.hears() and self._handles(number)):
-            self._hear(number)
+            self._resend_to_previous_handler(number)
+        elif self._watch is not None and not (self._watch.is_installed() and self._handles(number)):
+            self._on_signal(number)
 
     def _handles(self, number: int) -> bool:
-        """Whether no handler was put before this one; that one decides whether it is called."""
+        """Whether our handler is the current one. A handler that has replaced it decides whether to call it."""
         return signal.getsignal(number) == self._handle
 
-    def _hear(self, number: int) -> None:
-        """In the thread that watches; by the handler where another library has taken its place."""
+    def _on_signal(self, number: int) -> None:
+        """Called by the watching thread; by our handler if another library has replaced the wakeup descriptor."""
         if number not in self._before or self._is_over():
             return
         if self._stopping is not None:
@@ -167,10 +186,10 @@ class ExportSignals:
         for listener in self._listeners:
             listener.ask(signal.Signals(number).name)
         if self._stopping is not None:
-            threading.Thread(target=self._end, args=(self._stopping,), name="stopping", daemon=True).start()
+            threading.Thread(target=self._end_in_time, args=(self._stopping,), name="stopping", daemon=True).start()
 
-    def _end(self, stopping: _Stopping) -> None:
-        """For the training that does not come to its next step."""
+    def _end_in_time(self, stopping: _Stopping) -> None:
+        """End the process if training does not reach its next step, at which the main thread would end it."""
         end = stopping.since + max((listener.limit_secs for listener in self._listeners), default=0)
         steps_until: float | None = None
         while not stopping.is_impatient and (now := time.monotonic()) < min(end, steps_until or end):
@@ -179,32 +198,38 @@ class ExportSignals:
             if stopping.is_over:
                 return
         if stopping.is_impatient:
-            log.error("a second SIGTERM: nothing is waited for any more")
+            log.error("a second SIGTERM has arrived: the process ends without waiting for the last export")
         elif steps_until is None:
-            log.error("the last export has not ended %g s after SIGTERM, and is given up", end - stopping.since)
+            log.error(
+                "the last export has not ended %g s after SIGTERM: the process ends without it", end - stopping.since
+            )
         else:
-            log.warning("training does not come to a step: the process ends all the same")
+            log.warning("training does not reach its next step: the process ends without waiting for it")
         if steps_until is None or stopping.is_impatient:
-            self._end_here(stopping, lambda: self._give_way(signal.SIGTERM), IMPATIENT_SECS)
+            action = partial(self._resend_to_previous_handler, signal.SIGTERM)
+            self._end_from_main_thread(stopping, action, IMPATIENT_SECS)
         else:
-            self._end_here(stopping, self.stop, max(IMPATIENT_SECS, min(LAST_RESORT_SECS, end - time.monotonic())))
+            timeout_secs = max(IMPATIENT_SECS, min(LAST_RESORT_SECS, end - time.monotonic()))
+            self._end_from_main_thread(stopping, self.stop, timeout_secs)
 
-    def _end_here(self, stopping: _Stopping, last_word: Callable[[], None], patience_secs: float) -> None:
-        """Let the main thread have the last word, or end this process where it does not hear."""
-        stopping.last_word = last_word
+    def _end_from_main_thread(
+        self, stopping: _Stopping, final_action: Callable[[], None], timeout_secs: float
+    ) -> None:
+        """Make the main thread run ``final_action``. If it does not in time, end the process from here."""
+        stopping.final_action = final_action
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-        until = time.monotonic() + patience_secs
+        until = time.monotonic() + timeout_secs
         while not stopping.is_over:
             if time.monotonic() > until:
-                log.critical("training does not come back from TensorFlow: this process ends itself")
+                log.critical("training does not return from TensorFlow: the process ends with status 143")
                 logging.shutdown()
                 os._exit(EXIT_STATUS_TERMINATED)
             time.sleep(_POLL_SECS)
 
-    def _give_way(self, number: int) -> None:
+    def _resend_to_previous_handler(self, number: int) -> None:
         self.restore()
         os.kill(os.getpid(), number)
 
 
 EXPORT_SIGNALS = ExportSignals()
-os.register_at_fork(after_in_child=EXPORT_SIGNALS.leave_to_parent)
+os.register_at_fork(after_in_child=EXPORT_SIGNALS.reset_in_child)

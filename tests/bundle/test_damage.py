@@ -58,7 +58,7 @@ def test_what_cannot_be_written_names_the_path_and_what_to_do() -> None:
 def test_more_room_is_no_advice_for_a_disk_that_is_read_only() -> None:
     with (
         pytest.raises(
-            TargetUnwritableError, match=r"\(Read-only file system\); choose another place, or mend this one"
+            TargetUnwritableError, match=r"\(Read-only file system\); choose another place, or repair this one"
         ),
         reporting_unwritable(PATH),
     ):

@@ -39,7 +39,7 @@ def test_rows_are_read_alone(prefix: Path) -> None:
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 6)])
 def test_rows_that_are_not_there_are_told(prefix: Path, start: int, stop: int) -> None:
-    with pytest.raises(BundleError, match=f"has 5 rows, so it has no rows {start} to {stop}"):
+    with pytest.raises(BundleError, match=f"has 5 rows and no rows {start} to {stop}"):
         BundleReader(prefix).read_rows("table", start, stop)
 
 
@@ -63,7 +63,7 @@ def test_a_changed_byte_of_a_tensor_is_found_by_read_and_verify(prefix: Path, pl
     data.write_bytes(changed)
     reader = BundleReader(prefix)
     for ask in (reader.read, reader.verify):
-        with pytest.raises(BundleError, match="checksum of 'table' does not fit") as caught:
+        with pytest.raises(BundleError, match="checksum of 'table' does not match") as caught:
             ask("table")
         assert caught.value.path == str(data)
     reader.verify("words")
@@ -99,9 +99,9 @@ def test_data_cut_short_are_found_on_opening_and_on_reading(prefix: Path) -> Non
     data = Path(f"{prefix}.data-00000-of-00001")
     reader = BundleReader(prefix)
     data.write_bytes(data.read_bytes()[:-10])
-    with pytest.raises(BundleError, match="has 499 bytes, but the index lists tensors up to byte 509"):
+    with pytest.raises(BundleError, match="has 499 bytes, but the index lists tensors up to its byte 509"):
         BundleReader(prefix)
-    with pytest.raises(BundleError, match="ends before its last tensor does"):
+    with pytest.raises(BundleError, match="ends before the end of its last tensor"):
         reader.read("step")
 
 

@@ -50,5 +50,5 @@ def test_lengths_beyond_32_bits_count_with_eight_bytes_in_the_checksum() -> None
     ids=str,
 )
 def test_lengths_that_lie_are_found_without_reading_on_their_word(stored: bytes, count: int, nbytes: int) -> None:
-    with pytest.raises(Damage, match=r"lengths of its strings|no valid number"):
+    with pytest.raises(Damage, match=r"lengths of its strings|not a valid number"):
         read_lengths(io.BytesIO(stored), count, nbytes)

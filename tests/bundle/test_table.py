@@ -101,29 +101,29 @@ def test_the_table_made_by_hand_is_right_before_it_is_made_wrong() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     {
-        "nothing": (b"", "another file or was cut short"),
-        "foreign": (b"\x89PNG" * 100, "another file or was cut short"),
-        "cut short": (_assemble(GOOD)[:-1], "another file or was cut short"),
-        "beginning cut off": (_assemble(GOOD)[40:], "beyond the end|does not fit"),
+        "nothing": (b"", "another file, or is truncated"),
+        "foreign": (b"\x89PNG" * 100, "another file, or is truncated"),
+        "cut short": (_assemble(GOOD)[:-1], "another file, or is truncated"),
+        "beginning cut off": (_assemble(GOOD)[40:], "beyond the end|does not match"),
         "wrong checksum": (_assemble(GOOD).replace(b"a1", b"a2", 1), "checksum of the block at byte 0"),
         "snappy": (_assemble(GOOD, compression=1), "compressed with Snappy"),
-        "unknown compression": (_assemble(GOOD, compression=7), r"unknown way \(7\)"),
-        "padding": (_assemble(GOOD, padding=b"\x01"), "footer holds more"),
+        "unknown compression": (_assemble(GOOD, compression=7), r"unknown compression \(7\)"),
+        "padding": (_assemble(GOOD, padding=b"\x01"), "footer contains more"),
         "metadata": (_assemble(GOOD, meta=GOOD), "metadata"),
         "huge block": (_assemble(GOOD, listed=[(b"z", _handle(0, 2**62))]), "beyond the end"),
         "far block": (_assemble(GOOD, listed=[(b"z", _handle(2**62, 1))]), "beyond the end"),
         "loop": (_assemble(GOOD, listed=[(b"x", _handle(0, len(GOOD)))] * 2), "block twice"),
-        "block list with junk": (_assemble(GOOD, listed=[(b"z", _handle(0, len(GOOD)) + b"!")]), "wrongly"),
-        "block list with a bad number": (_assemble(GOOD, listed=[(b"z", b"\xff" * 11)]), "no valid number"),
+        "block list with junk": (_assemble(GOOD, listed=[(b"z", _handle(0, len(GOOD)) + b"!")]), "a wrong place"),
+        "block list with a bad number": (_assemble(GOOD, listed=[(b"z", b"\xff" * 11)]), "not a valid number"),
         "keys beyond the block's bound": (_assemble(GOOD, listed=[(b"a", _handle(0, len(GOOD)))]), "order"),
         "unsorted": (_assemble(_content([(0, b"b", b""), (0, b"a", b"")])), "twice or out of order"),
         "duplicate": (_assemble(_content([(0, b"a", b""), (1, b"", b"")])), "twice or out of order"),
         "unsorted blocks": (_assemble(GOOD, GOOD), "twice or out of order"),
         "shares more than there is": (_assemble(_content([(9, b"a", b"")])), "beyond the end of its block"),
         "huge key": (_assemble(b"\0\xff\xff\xff\xff\x7f\0" + _content([])), "beyond the end of its block"),
-        "bad number": (_assemble(b"\xff" * 11 + _content([])), "no valid number"),
+        "bad number": (_assemble(b"\xff" * 11 + _content([])), "not a valid number"),
         "too many restarts": (_assemble(_content([], restarts=2**31)), "more restarts than bytes"),
-        "tiny block": (_assemble(b"\0"), "too short"),
+        "tiny block": (_assemble(b"\0"), "shorter than any block"),
     }.values(),
 )
 def test_every_kind_of_damage_is_told(table: bytes, message: str) -> None:
@@ -135,6 +135,6 @@ def test_keys_that_would_unfold_beyond_all_memory_are_refused() -> None:
     # Each key takes five bytes here and 100,000 unfolded.
     first = (0, b"k" * 100_000, b"")
     rest = [(100_000, number.to_bytes(2, "big"), b"") for number in range(60_000)]
-    with pytest.raises(Damage, match="would not fit into memory"):
+    with pytest.raises(Damage, match="far longer than the file"):
         for _ in read_table(_assemble(_content([first, *rest]))):
             pass

@@ -20,5 +20,5 @@ def test_numbers_come_back_and_are_written_as_protobuf_does(number: int, before:
     "data", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10 + b"\x01", b"\xff" * 9 + b"\x02", b"\x8e\x00"], ids=repr
 )
 def test_what_is_cut_short_too_large_or_longer_than_need_be_is_refused(data: bytes) -> None:
-    with pytest.raises(Damage, match="no valid number"):
+    with pytest.raises(Damage, match="not a valid number"):
         varint.decode(data, 0)

@@ -87,7 +87,7 @@ def test_a_file_that_is_missing_is_named(models: dict[str, Path], tmp_path: Path
         ("too long a name", "File name too long"),
         ("an empty directory", "is empty"),
         ("a file", "is a file; name the directory"),
-        ("something else", "it holds a.txt, b.txt"),
+        ("something else", "it has no saved_model.pb, and contains a.txt, b.txt"),
     ],
 )
 @pytest.mark.parametrize("command", ["inspect", "verify", "diff"])

@@ -58,7 +58,7 @@ def test_a_damaged_byte_is_found(base: Path) -> None:
     contents = bytearray(data.read_bytes())
     contents[2] ^= 1
     data.write_bytes(bytes(contents))
-    with pytest.raises(ModelError, match="the checksum of .* does not fit its bytes"):
+    with pytest.raises(ModelError, match="the checksum of .* does not match its bytes"):
         CliRunner().invoke(app, ["verify", f"{base}/1"], catch_exceptions=False)
 
 
@@ -81,9 +81,9 @@ def test_where_there_is_no_model_it_is_said(bucket: Path, command: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("s3://", "s3:// names no bucket; write it as in s3://bucket/models"),
-        ("s3:///model", "s3:///model names no bucket; write it as in s3://bucket/models"),
-        ("xx://a/b", "xx://a/b cannot be opened (Protocol not known: xx); correct what is before ://"),
+        ("s3://", "s3:// names no bucket; add one, as in s3://bucket/models"),
+        ("s3:///model", "s3:///model names no bucket; add one, as in s3://bucket/models"),
+        ("xx://a/b", "xx://a/b cannot be opened (Protocol not known: xx); correct the part before ://"),
     ],
 )
 def test_what_is_no_url_of_a_store_is_said(url: str, said: str) -> None:
@@ -94,7 +94,7 @@ def test_what_is_no_url_of_a_store_is_said(url: str, said: str) -> None:
 
 def test_of_keys_that_are_refused_it_is_said_where_to_look(bucket: Path, allow: Callable[..., None]) -> None:
     allow("sts:*")
-    said = "permission denied by the object store; look at the credentials, and at what they may do there"
+    said = "permission denied by the object store; check the credentials, and what they are allowed to do there"
     with pytest.raises(UnreadableError, match=f"{bucket}model: {said}"):
         CliRunner().invoke(app, ["inspect", f"{bucket}model"], catch_exceptions=False)
     with pytest.raises(PreflightError, match=said.partition(";")[0]) as caught:

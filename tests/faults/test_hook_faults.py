@@ -63,7 +63,7 @@ def test_training_goes_on_though_the_disk_is_full(job: LoneJob, disk: Path, phas
         with pytest.raises(OSError, match="No space left"):
             hog.write_bytes(bytes(MIB))
         job.go_on()
-        job.fail_with("make room, or choose another place|free some or choose another directory", said)
+        job.fail_with("free some space, or choose another place|free some or choose another directory", said)
         assert job.newest() == before
     finally:
         hog.unlink()

@@ -49,7 +49,9 @@ def export(target: Target, nbytes: int = 64) -> str:
 def test_a_disk_that_is_full_while_variables_are_written(disk: Path) -> None:
     target = VersionedTarget(disk)
     export(target)
-    with pytest.raises(TargetUnwritableError, match=r"\(No space left on device\); make room, or choose") as caught:
+    with pytest.raises(
+        TargetUnwritableError, match=r"\(No space left on device\); free some space, or choose"
+    ) as caught:
         export(target, 2 * MIB)
     assert caught.value.phase == "stream"
     assert numbers(disk) == [1]
@@ -159,7 +161,7 @@ def test_a_place_that_is_mounted_from_the_same_disk_is_told(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     subprocess.run(["mount", "--bind", tmp_path / "volume", tmp_path / "model"], check=True)
     try:
-        with pytest.raises(AutodistSavedError, match="perhaps as a place where a file system is mounted; choose"):
+        with pytest.raises(AutodistSavedError, match="perhaps because a file system is mounted there; choose"):
             export(LocalTarget(tmp_path / "model"))
     finally:
         subprocess.run(["umount", tmp_path / "model"], check=True)

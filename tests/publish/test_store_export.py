@@ -106,7 +106,7 @@ def test_bytes_that_change_on_their_way_are_found_before_the_model_appears(
 
     monkeypatch.setattr(Uploads, "complete", damaged)
     with session_of_large_variables(1) as (session, saver):
-        with pytest.raises(VerifyError, match="the checksum of 'w.*' does not fit its bytes"):
+        with pytest.raises(VerifyError, match="the checksum of 'w.*' does not match its bytes"):
             export(session, saver, bucket / "model")
         assert keys(bucket) == uploads(bucket) == []
         export(session, saver, bucket / "model", verify="none")

@@ -50,7 +50,7 @@ def clock_ahead(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "there are no credentials for the object store",
             "put them where its own tools look for them",
         ),
-        (no_server, "the object store cannot be reached", "look at the network and its endpoint"),
+        (no_server, "the object store cannot be reached", "check the network and the store's endpoint"),
         (clock_ahead, "the clock of .* seconds apart", "set the clock of this machine"),
     ],
 )

@@ -31,7 +31,7 @@ def test_a_damaged_byte_of_a_variable_is_found(tmp_path: Path, kind: str) -> Non
     write, _ = KINDS[kind]
     (data,) = (write(tmp_path / "1") / "variables").glob("*.data*")
     flip(data, 2)
-    with pytest.raises(ModelError, match="the checksum of .* does not fit its bytes"):
+    with pytest.raises(ModelError, match="the checksum of .* does not match its bytes"):
         check_model(tmp_path / "1")
 
 
@@ -82,7 +82,7 @@ def test_of_a_damaged_variable_the_file_is_named(tmp_path: Path) -> None:
         check_model(place)
     (problem,) = caught.value.problems
     assert problem.place == "variable 'w'"
-    assert problem.what == "the checksum of 'w' does not fit its bytes, in variables.data-00000-of-00001"
+    assert problem.what == "the checksum of 'w' does not match its bytes, in variables.data-00000-of-00001"
 
 
 @pytest.mark.parametrize("write", [write_ours, write_v1])

@@ -18,7 +18,7 @@ def test_a_directory_with_graphs_is_a_model(tmp_path: Path, name: str) -> None:
 
 def test_a_copy_that_is_not_complete_is_a_damaged_model_and_no_other_directory(tmp_path: Path) -> None:
     (tmp_path / "variables").mkdir()
-    with pytest.raises(ModelError, match=r"holds variables and no saved_model.pb: .* copy it again"):
+    with pytest.raises(ModelError, match=r"contains variables and no saved_model.pb: .* copy it again"):
         find_model(tmp_path)
 
 

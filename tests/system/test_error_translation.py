@@ -64,7 +64,7 @@ def test_a_broken_call_of_the_control_service_is_the_jobs_fault() -> None:
 def test_errors_of_object_stores_say_what_to_do() -> None:
     lost = botocore.exceptions.EndpointConnectionError(endpoint_url="http://localhost:1")
     assert isinstance(translate(lost), TargetError)
-    assert "the object store cannot be reached; look at the network" in str(translate(lost))
+    assert "the object store cannot be reached; check the network" in str(translate(lost))
     assert "there are no credentials" in str(translate(botocore.exceptions.NoCredentialsError()))
     assert isinstance(translate(PermissionError("Access Denied")), TargetUnwritableError)
     assert "(Access Denied)" in str(translate(PermissionError("Access Denied")))

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.system import memory
-from autodist_saved.system.memory import Growth, TaskMemory, highest_bytes, resident_bytes
+from autodist_saved.system.memory import MemoryGrowth, TaskMemory, peak_bytes, resident_bytes
 
 # In a process of its own: this one may have been larger before.
 PROGRAM = """
-from autodist_saved.system.memory import Growth
-first = Growth()
+from autodist_saved.system.memory import MemoryGrowth
+first = MemoryGrowth()
 held = bytearray(b"x") * 2**26
 del held
-second = Growth()
-print(first.so_far().grown, second.so_far().grown)
+second = MemoryGrowth()
+print(first.measure().grown, second.measure().grown)
 """
 
 
 def test_a_process_takes_no_more_than_it_has_ever_taken() -> None:
-    resident, highest = resident_bytes(), highest_bytes()
+    resident, highest = resident_bytes(), peak_bytes()
     assert resident is not None
     assert highest is not None
     assert 2**20 < resident <= highest
@@ -44,5 +44,5 @@ def test_where_the_system_does_not_tell_nothing_is_known_and_nothing_fails(
     if contents is not None:
         status.write_text(contents)
     monkeypatch.setattr(memory, "_STATUS", status)
-    assert Growth().so_far() == TaskMemory(None)
+    assert MemoryGrowth().measure() == TaskMemory(None)
     assert str(TaskMemory(None)) == "not known"

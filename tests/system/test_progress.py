@@ -87,7 +87,7 @@ def test_all_threads_advance_the_same(lines: pytest.LogCaptureFixture, monkeypat
 
 def _on_a_terminal(program: str) -> str:
     """What a program draws on a terminal of 100 columns; its output goes elsewhere."""
-    head = "import logging; from autodist_saved import progress; logging.basicConfig(level='INFO'); "
+    head = "import logging; from autodist_saved.system import progress; logging.basicConfig(level='INFO'); "
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", f"{head}\n{program}"],

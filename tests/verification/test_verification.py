@@ -247,7 +247,7 @@ def test_a_graph_that_was_added_later_is_called_and_not_compared(answers: dict[s
 
 
 def test_what_full_verification_cannot_do_is_refused_before(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="consistency='none' captures none"):
+    with pytest.raises(OptionsError, match="consistency='none' does not capture one"):
         ads.ExportOptions(verify="full", consistency="none")
     with pytest.raises(OptionsError, match="a plain TensorFlow, which has no custom_ops"):
         ads.ExportOptions(verify="full", custom_ops=["Horovod"])
