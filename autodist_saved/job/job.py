@@ -183,7 +183,7 @@ class Job:
 
     def steps(self) -> dict[str, int]:
         """How many training steps each task has done, if this one alone can take more; empty otherwise."""
-        workers = () if self._server is None else self._server.roster()
+        workers = () if self._server is None else self._server.members()
         if any(member.trains and member.state is not MemberState.FINISHED for member in workers):
             return {}
         own = {str(self.cluster.task or self.cluster.chief): self.gate.steps}

@@ -1,0 +1,21 @@
+"""For tests of programs that use this package: doubles within the test's own process, and conformance classes."""
+
+from autodist_saved.sources.source import Array
+from autodist_saved.testing.array_source import ArraySource
+from autodist_saved.testing.conformance import (
+    CutConformance,
+    SourceConformance,
+    StoppingCutConformance,
+    TargetConformance,
+)
+from autodist_saved.testing.recording_cut import RecordingCut
+
+__all__ = [
+    "Array",
+    "ArraySource",
+    "CutConformance",
+    "RecordingCut",
+    "SourceConformance",
+    "StoppingCutConformance",
+    "TargetConformance",
+]
