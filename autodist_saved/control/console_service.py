@@ -66,7 +66,7 @@ class ConsoleService(control_pb2_grpc.ConsoleServicer):
             pid=os.getpid(),
         )
         return control_pb2.StatusReply(
-            tasks=[chief, *map(_task_status, self._workers.roster())],
+            tasks=[chief, *map(_task_status, self._workers.members())],
             exports=map(_export_status, self._history.entries()),
         )
 

@@ -17,7 +17,8 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import CHANNEL_OPTIONS, job_digest
 from autodist_saved.control.connection_failure import connection_failure
-from autodist_saved.control.gate import Gate, Standing
+from autodist_saved.control.gate import Gate
+from autodist_saved.control.progress_reports import ProgressReports
 from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -77,8 +78,8 @@ class MemberClient:
         self._credentials = Credentials.read(cluster, serves=False)
         self.tls = self._credentials.for_sockets(serves=False)
         self._gate = gate or Gate()
+        self._reports = ProgressReports(self._gate, lambda message: self._outbox.put(message))
         self._on_failure = on_failure
-        self._parked_for = control_pb2.Park()
         self._on_parameter_server_lost = on_parameter_server_lost
         self._give_copies = give_copies
         self._chief_host = cluster.control_host
@@ -139,7 +140,7 @@ class MemberClient:
         with self._changed:
             self._leaving = True
             self._changed.notify_all()
-        self._outbox.put(self._heartbeat())  # how many steps it has done in all
+        self._reports.heartbeat()  # how many steps it has done in all
         self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye(failed=failed)))
         self._outbox.put(None)
         self._thread.join(GOODBYE_SECS)
@@ -190,7 +191,7 @@ class MemberClient:
                         wanted = message.give_copies
                         self._give_copies((self._chief_host, wanted.port), wanted.token)
                     case "park":
-                        self._park(message.park)
+                        self._reports.park(message.park)
                     case "release":
                         self._gate.release(message.release.epoch)
                     case "job_over":
@@ -219,32 +220,11 @@ class MemberClient:
             try:
                 message = outbox.get(timeout=HEARTBEAT_SECS)
             except queue.Empty:
-                message = self._heartbeat()
+                self._reports.heartbeat()
+                continue
             if message is None:
                 return
             yield message
-
-    def _park(self, park: control_pb2.Park) -> None:
-        self._parked_for = park
-
-        def tell(standing: Standing) -> None:
-            self._outbox.put(self._progress(standing, park))
-
-        self._gate.park(park.epoch, park.lease_secs, tell)
-
-    def _heartbeat(self) -> control_pb2.MemberMessage:
-        standing = self._gate.standing
-        return self._progress(standing, control_pb2.Park() if standing is Standing.TRAINING else self._parked_for)
-
-    def _progress(self, standing: Standing, park: control_pb2.Park) -> control_pb2.MemberMessage:
-        return control_pb2.MemberMessage(
-            progress=control_pb2.Progress(
-                standing=getattr(control_pb2.Progress, standing.name),
-                steps=self._gate.steps,
-                epoch=park.epoch,
-                renewal=park.renewal,
-            )
-        )
 
     def _welcomed(self) -> None:
         with self._changed:

@@ -1,38 +1,41 @@
-"""The cut of a job whose workers pass gates: they park between two steps, told so over the control service."""
+"""The cut of a job whose training steps pass gates: the chief asks all workers to park between two steps."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from autodist_saved.cluster import Cluster, Task
-from autodist_saved.cluster.address import Address
-from autodist_saved.control.gate import DRAIN_SECS, Gate, Standing
+from autodist_saved.cluster import Cluster
+from autodist_saved.control.gate import Gate, Standing
 from autodist_saved.control.membership import Member, MemberState, Workers
 from autodist_saved.cut.cut import Cut, Standstill
 from autodist_saved.errors import CutTimeoutError, ExportError, InconsistentError, UsageError
 from autodist_saved.system import deadline
 
-# A parked worker that hears nothing of its chief for so long goes on by itself.
+# A parked worker that hears nothing of its chief for so long goes on by itself. It is what a job loses at most to a
+# chief that dies in a cut, and what the network may take to deliver a renewal.
 LEASE_SECS = 5.0
-_PROBE_SECS = 1.0
-_REFUSED, _UNKNOWN = "refused", "unknown name"
-_DEAD = "if it is dead, start it again there, or export with ExportOptions(consistency='none')"
+# Renewals in each lease: three may come late, or not at all, before a worker goes on.
+_RENEWALS = 4
+# Nothing tells when a worker that does not talk to the chief has drained, or listens no more: so look now and then.
 _LOOK_SECS = 0.1
+_DEAD = "if it is dead, start it again there, or export with ExportOptions(consistency='none')"
 
 log = logging.getLogger(__name__)
 
 
 class GateCut(Cut):
-    """Parks the chief's own steps and those of every worker. Fails closed: never a cut without one of them.
+    """Parks the chief's own steps and those of every worker. The chief alone makes one and calls it.
 
-    A worker counts unless it is known not to train: it has said goodbye, or nobody listens at its address any more.
-    One that has joined and does not answer counts, and so does one that is merely cut off.
+    It fails closed: there is never a cut without a worker that may train. A worker may, unless it has said that it is
+    parked, has said goodbye, or nobody listens at its address any more. So one that does not answer, or is merely cut
+    off, makes the cut fail. :class:`~autodist_saved.control.member_table.MemberTable` decides who may train.
+
+    Two threads meet here: the one that exports calls :meth:`acquire`, :meth:`extend` and :meth:`release`, and one of
+    the cut's own renews the leases. The gate and the workers have locks of their own.
     """
 
     def __init__(
@@ -62,22 +65,23 @@ class GateCut(Cut):
         self._timeout_secs = timeout_secs
         self._turn = turn or threading.Lock()
         self._wait = wait
+        # Where the chief dies, nobody stands still for much longer than it could have asked for.
         self._lease_secs = min(LEASE_SECS, timeout_secs + 0.5)
         self._epoch = 0
         self._deadline = 0.0
         self._steps = 0
-        self._stood: dict[tuple[Task, str], int] = {}
         self._has_turn = False
         self._acquired = False
         self._extended = False
         self._expired = False
-        self._probes = _Probes(cluster)
         self._over = threading.Event()
+        # Held while leases are renewed, and while all are let go: no renewal may follow a release.
         self._renewing = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="cut", daemon=True)
 
     def acquire(self) -> None:
         if self._gate.is_inside:
+            # It would wait for its own step, and time out.
             raise UsageError(
                 "an export within a training step would hold half of that step; export after the `with gate.step():` "
                 "block"
@@ -93,6 +97,7 @@ class GateCut(Cut):
         try:
             self._park()
         except BaseException:
+            # KeyboardInterrupt too: nobody may stand still because of an export that has failed.
             self._let_go()
             self._give_turn_back()
             raise
@@ -100,9 +105,10 @@ class GateCut(Cut):
 
     def extend(self) -> None:
         self._extended = True
+        # Where the time runs out between these two lines, release() says so.
         if self._expired:
             raise self._too_slow()
-        if self._workers.roster():
+        if self._workers.members():
             log.warning("every task stands still until the variables are streamed: they are not copied beforehand")
 
     def release(self) -> Standstill:
@@ -112,17 +118,12 @@ class GateCut(Cut):
             self._give_turn_back()
 
     def _release(self) -> Standstill:
-        held_until = time.monotonic()
-        roster, steps = self._workers.roster(), self._gate.steps
+        # Before anybody is let go: afterwards nothing distinguishes those that went on by themselves.
+        doubtful = [*self._workers.doubtful(self._epoch)]
+        members, steps = self._workers.members(), self._gate.steps
         own = self._let_go() and steps == self._steps
         if self._expired:
             raise self._too_slow()
-        doubtful = [
-            str(member.task)
-            for member in _counting(roster)
-            if self._stood.get((member.task, member.life), member.steps) != member.steps
-            or (member.parked_until < held_until and not self._is_gone(member, self._probes.ask))
-        ]
         if not own:
             doubtful.append(self._chief)
         if doubtful:
@@ -133,15 +134,16 @@ class GateCut(Cut):
             )
         of_workers = {
             str(member.task): member.steps
-            for member in roster
+            for member in members
             if member.is_parked(self._epoch) or (member.trains and member.state is MemberState.FINISHED)
         }
         ended = {MemberState.LOST, MemberState.FAILED}
-        deaths = sum(member.deaths + (member.state in ended) for member in roster if member.trains)
+        deaths = sum(member.deaths + (member.state in ended) for member in members if member.trains)
         return Standstill((), self._epoch, {self._chief: steps, **of_workers}, deaths)
 
     def _park(self) -> None:
-        # Numbers of one chief grow, and those of a chief that was restarted go on above them.
+        # No two cuts have the same number, and a restarted chief knows nothing of those of the one before it. So the
+        # clock of the machine gives them. Nothing depends on their order.
         self._epoch = time.time_ns()
         self._deadline = time.monotonic() + self._timeout_secs
         self._gate.park(self._epoch, self._lease_secs)
@@ -150,51 +152,25 @@ class GateCut(Cut):
         self._wait_until_parked()
 
     def _wait_until_parked(self) -> None:
-        gone: set[tuple[Task, str]] = set()
         while True:
             self._gate.wait_until_parked(min(_LOOK_SECS, self._left()))
+            lagging = self._workers.wait_until_parked(self._epoch, min(_LOOK_SECS, self._left()))
+            # Asked last: the chief's own steps must stand still at the moment at which the workers' do.
             own = self._gate.standing is Standing.PARKED
-            roster = self._workers.roster()
-            lagging = [member for member in self._lagging(roster) if (member.task, member.life) not in gone]
-            gone |= {(member.task, member.life) for member in lagging if self._is_gone(member, self._probes.last)}
-            lagging = [member for member in lagging if (member.task, member.life) not in gone]
             if own and not lagging:
                 self._steps = self._gate.steps
-                self._stood = {(member.task, member.life): member.steps for member in roster}
                 return
             if self._left() <= 0:
                 raise self._timeout(own=own, lagging=lagging)
-            self._workers.wait_for_news(self._all_parked(gone), min(_LOOK_SECS, self._left()))
-
-    def _all_parked(self, gone: set[tuple[Task, str]]) -> Callable[[tuple[Member, ...]], bool]:
-        return lambda roster: all((member.task, member.life) in gone for member in self._lagging(roster))
-
-    def _lagging(self, roster: Iterable[Member]) -> list[Member]:
-        return [
-            member
-            for member in _counting(roster)
-            if member.state is not MemberState.JOINED or not member.is_parked(self._epoch) or not _has_drained(member)
-        ]
-
-    def _is_gone(self, member: Member, probe: Callable[[Task], str]) -> bool:
-        """Whether a worker that is not in the job is known to have ended, and its last step with it."""
-        match member.state:
-            case MemberState.JOINED:
-                return False
-            case MemberState.FAILED:
-                return _has_drained(member)
-            case MemberState.EXPECTED:
-                return probe(member.task) in {_REFUSED, _UNKNOWN}
-            case _:
-                return probe(member.task) == _REFUSED and _has_drained(member)
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
 
     def _keep(self) -> None:
         """Renew everybody's lease; let all go when the time is over, even if staging hangs at that moment."""
-        while not self._over.wait(min(self._lease_secs / 4, math.inf if self._extended else max(self._left(), 0.1))):
-            # Where it was not acquired in time, that is told by who waits for it, unless that was interrupted.
+        while not self._over.wait(self._until_next_look()):
+            # A cut that is not acquired in time is let go by who waits for it, with the names of those that lag. The
+            # keeper does it only where that thread has been interrupted and does not get there.
             if not self._extended and self._left() <= (0 if self._acquired else -self._lease_secs / 2):
                 self._expired = True
                 self._let_go()
@@ -205,8 +181,11 @@ class GateCut(Cut):
                     self._gate.park(self._epoch, self._lease_secs)
                     self._workers.renew_parking()
 
+    def _until_next_look(self) -> float:
+        return min(self._lease_secs / _RENEWALS, math.inf if self._extended else max(self._left(), 0.1))
+
     def _let_go(self) -> bool:
-        """Whether the chief's own steps had stood still until now."""
+        """Returns whether the chief's own steps have stood still until now."""
         with self._renewing:
             self._over.set()
             own = self._gate.release(self._epoch)
@@ -214,6 +193,7 @@ class GateCut(Cut):
         return own
 
     def _give_turn_back(self) -> None:
+        # Both the keeper and release() come here, and another cut may have the turn already.
         with self._renewing:
             if self._has_turn:
                 self._has_turn = False
@@ -242,51 +222,11 @@ class GateCut(Cut):
         address = self._cluster.address(member.task)
         now = time.monotonic()
         if not member.heard_at:
-            return f"{member.task}: it has not joined, and nothing tells that nobody runs at {address}; {_DEAD}"
+            return f"{member.task}: it has not joined, and a process at {address} may be training; {_DEAD}"
         heard = f"last heard of {now - member.heard_at:.1f} s ago, {member.standing.value} after {member.steps} steps"
         if member.state is MemberState.LOST:
             return (
-                f"{member.task}: its connection broke {now - member.lost_at:.1f} s ago, and nothing tells that its "
-                f"process at {address} has ended; {heard}; {_DEAD}"
+                f"{member.task}: its connection broke {now - member.lost_at:.1f} s ago, and its process at {address} "
+                f"may be training; {heard}; {_DEAD}"
             )
         return f"{member.task} ({address}): {heard}"
-
-
-def _counting(roster: Iterable[Member]) -> list[Member]:
-    return [member for member in roster if member.trains and member.state is not MemberState.FINISHED]
-
-
-def _has_drained(member: Member) -> bool:
-    """Whether parameter servers have applied by now what a process of this task had sent before it ended."""
-    return time.monotonic() >= member.lost_at + DRAIN_SECS
-
-
-class _Probes:
-    """Whether anybody listens at workers' addresses. Who does not answer holds nobody up."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._answers: dict[Task, str] = {}
-        self._asking: set[Task] = set()
-
-    def last(self, task: Task) -> str:
-        """The last answer, empty before the first; and asks again meanwhile."""
-        if task not in self._asking:
-            self._asking.add(task)
-            threading.Thread(target=self._note, args=(task,), name="probe", daemon=True).start()
-        return self._answers.get(task, "")
-
-    def ask(self, task: Task) -> str:
-        """The answer, after a second at most if the name is known."""
-        address = Address.of(self._cluster.address(task))
-        try:
-            with socket.create_connection((address.host.strip("[]"), address.port), _PROBE_SECS):
-                return "listens"
-        except socket.gaierror as error:
-            return _UNKNOWN if error.errno == socket.EAI_NONAME else "silent"
-        except OSError as error:
-            return _REFUSED if error.errno == errno.ECONNREFUSED else "silent"
-
-    def _note(self, task: Task) -> None:
-        self._answers[task] = self.ask(task)
-        self._asking.discard(task)

@@ -194,7 +194,7 @@ class Job(SessionJob):
 
     def steps(self) -> dict[str, int]:
         """See :meth:`SessionJob.steps`."""
-        workers = () if self._server is None else self._server.roster()
+        workers = () if self._server is None else self._server.members()
         if any(member.trains and member.state is not MemberState.FINISHED for member in workers):
             return {}
         own = {str(self.cluster.task or self.cluster.chief): self.gate.steps}

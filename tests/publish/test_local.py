@@ -16,15 +16,21 @@ import pytest
 from autodist_saved.errors import TargetExistsError, TargetUnwritableError
 from autodist_saved.publish.disk import target as local
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.testing import TargetConformance
+from autodist_saved.publish.target import Target
+from autodist_saved.testing import FolderTarget, TargetConformance
 
 
 class TestLocalTarget(TargetConformance):
-    def make(self, place: Path) -> LocalTarget:
+    def make(self, place: Path) -> Target:
         return LocalTarget(place)
 
     def visible(self, place: Path) -> Mapping[str, bytes]:
         return {path.name: path.read_bytes() for path in place.iterdir()} if place.exists() else {}
+
+
+class TestFolderTarget(TestLocalTarget):
+    def make(self, place: Path) -> Target:
+        return FolderTarget(place)
 
 
 def test_a_second_model_at_one_place_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What a member tells the chief of its gate: the answer to each request to park, and heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autodist_saved.control import control_pb2
+from autodist_saved.control.gate import Gate, Standing
+
+_NO_CUT = control_pb2.Park()
+
+
+class ProgressReports:
+    """Between a member's gate and its stream to the chief. Any thread may use it."""
+
+    def __init__(self, gate: Gate, send: Callable[[control_pb2.MemberMessage], None]) -> None:
+        """Sends nothing yet.
+
+        Args:
+            gate: of this process.
+            send: takes each message. It is called with the gate's lock held, so it must not block.
+        """
+        self._gate = gate
+        self._send = send
+
+    def park(self, park: control_pb2.Park) -> None:
+        """The chief asks this process to park, or to stay parked. The answer follows at once and when it changes."""
+        self._gate.park(park.epoch, park.lease_secs, lambda standing: self._report(standing, park))
+
+    def heartbeat(self) -> None:
+        """Say how this process stands, to the last request that it has heard."""
+        if not self._gate.tell_again():
+            self._report(Standing.TRAINING, _NO_CUT)
+
+    def _report(self, standing: Standing, park: control_pb2.Park) -> None:
+        progress = control_pb2.Progress(
+            standing=getattr(control_pb2.Progress, standing.name),
+            steps=self._gate.steps,
+            epoch=park.epoch,
+            # The chief counts the lease from when it sent this one: an answer must never name a request that the
+            # gate has not taken yet.
+            renewal=park.renewal,
+        )
+        self._send(control_pb2.MemberMessage(progress=progress))

@@ -1,0 +1,424 @@
+"""A job without sockets, threads and real time: processes that come, train, are cut off and die; and a chief that cuts.
+
+The processes have real gates and answer the chief as real ones do. What is simulated lies between: the network, the
+moments at which each end notices something, and the clock. The job sees what its chief cannot, and checks the chief's
+table against it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from autodist_saved.cluster import Task
+from autodist_saved.control import control_pb2
+from autodist_saved.control.address_probe import ProbeAnswer
+from autodist_saved.control.gate import DRAIN_SECS, Gate, Standing
+from autodist_saved.control.member_stream import MemberStream
+from autodist_saved.control.member_table import PARAMETER_SERVER_GRACE_SECS, JoinRefusedError, MemberTable
+from autodist_saved.control.membership import MemberState
+from autodist_saved.control.progress_reports import ProgressReports
+
+JOB = "digest"
+LEASE_SECS = 5.0
+
+MakeTable = Callable[..., MemberTable]
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(eq=False)
+class Connection:
+    """One connection of a process to a chief. What was sent before it broke may still arrive."""
+
+    process: Process
+    to_chief: deque[control_pb2.MemberMessage] = field(default_factory=deque)
+    to_member: deque[control_pb2.ChiefMessage] = field(default_factory=deque)
+    stream: MemberStream | None = None
+    is_broken: bool = False
+    released: set[int] = field(default_factory=set)  # the cuts that it was there for when they ended
+    last_progress: control_pb2.Progress | None = None
+
+    def break_off(self, arrive: tuple[int, int] = (2, 2)) -> None:
+        """Nothing is sent over it any more. Of what is under way, so much still arrives: at the chief, at the member."""
+        self.is_broken = True
+        for queue, number in zip((self.to_chief, self.to_member), arrive, strict=True):
+            while len(queue) > number:
+                queue.pop()
+
+
+class Process:
+    """One process of a task, from its start. It listens at the address of the task as long as it lives."""
+
+    def __init__(self, task: Task, life: str, clock: Clock) -> None:
+        self.task = task
+        self.life = life
+        self.gate = Gate(clock)
+        self.reports = ProgressReports(self.gate, self.send)
+        self.connection: Connection | None = None
+        self.is_alive = True
+        self.is_welcome = False
+        self.has_left = False
+        self.is_in_step = False
+        self.writes_until = 0.0  # until then parameter servers apply what a step has sent that did not end well
+        self._clock = clock
+
+    def send(self, message: control_pb2.MemberMessage) -> None:
+        if self.connection is not None and not self.connection.is_broken:
+            self.connection.to_chief.append(message)
+
+    def connect(self) -> Connection:
+        hello = control_pb2.Hello(job=JOB, task=str(self.task), pid=1, life=self.life)
+        self.connection = Connection(self, deque([control_pb2.MemberMessage(hello=hello)]))
+        return self.connection
+
+    def hear(self, message: control_pb2.ChiefMessage) -> None:
+        match message.WhichOneof("kind"):
+            case "park":
+                self.reports.park(message.park)
+            case "release":
+                self.gate.release(message.release.epoch)
+            case "welcome":
+                self.is_welcome = True
+
+    @property
+    def can_begin_step(self) -> bool:
+        """Whether its program may come to a step, and the step would not have to wait."""
+        return (
+            self.task.type != "ps"
+            and self.is_alive
+            and self.is_welcome
+            and not self.has_left
+            and not self.is_in_step
+            and self.gate.standing is Standing.TRAINING
+        )
+
+    @property
+    def can_leave(self) -> bool:
+        return self.connection is not None and not self.is_in_step and not self.has_left
+
+    @property
+    def may_write(self) -> bool:
+        """Whether a variable may change at this moment because of it."""
+        return self.is_in_step or self._clock.now < self.writes_until
+
+    def begin_step(self) -> None:
+        self.gate.step().__enter__()
+        self.is_in_step = True
+
+    def end_step(self, *, raises: bool) -> None:
+        error = ArithmeticError() if raises else None
+        self.gate.step().__exit__(type(error) if error else None, error, None)
+        self.is_in_step = False
+        if raises:
+            self.writes_until = self._clock.now + DRAIN_SECS
+
+    def leave(self, *, failed: bool) -> None:
+        """Say goodbye. One that has not failed waits before until its last step has drained."""
+        self.reports.heartbeat()
+        self.send(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye(failed=failed)))
+        self.has_left = True
+
+    def die(self) -> None:
+        self.is_alive = False
+        if self.is_in_step:
+            self.is_in_step = False
+            self.writes_until = self._clock.now + DRAIN_SECS
+        if self.connection is not None:
+            self.connection.break_off()
+
+
+@dataclass
+class Probe:
+    """A question at a task's address: asked, then answered, then heard of."""
+
+    asked_at: float
+    answer: ProbeAnswer | None = None
+
+
+class Chief:
+    """A chief's process: its table, the cut that it makes, and the probes under way."""
+
+    def __init__(self, tasks: Iterable[Task], clock: Clock, make_table: MakeTable) -> None:
+        self.table = make_table(tasks, JOB, clock)
+        self.epoch = 0  # of the cut that is on; 0 for none
+        self.is_hindered = False  # by a step of its own
+        self.holds = False
+        self.probes: dict[Task, Probe] = {}
+
+
+class SimulatedJob:
+    """All that happens, one thing at a time."""
+
+    def __init__(self, tasks: Iterable[Task], make_table: MakeTable = MemberTable) -> None:
+        self.clock = Clock()
+        self.tasks = tuple(tasks)
+        self.cut_off: set[Task] = set()
+        self.processes: list[Process] = []  # the dead ones too
+        self.connections: list[Connection] = []  # the broken ones too
+        self.chief = Chief(self.tasks, self.clock, make_table)
+        self.trained_in_hold: set[str] = set()
+        self._make_table = make_table
+        self._lives = 0
+        self._epochs = 0
+
+    def pass_time(self, secs: float) -> None:
+        self.clock.now += secs
+        self.chief.table.tick()
+        self.send()
+
+    # ---- processes -------------------------------------------------------------------------------------------
+
+    def process(self, task: Task) -> Process | None:
+        """The one that lives."""
+        return next((each for each in self.processes if each.task == task and each.is_alive), None)
+
+    @property
+    def workers(self) -> list[Process]:
+        return [each for each in self.processes if each.task.type != "ps"]
+
+    def start(self, task: Task) -> None:
+        """Another process. Only one listens at an address, so the one before it has ended."""
+        if (old := self.process(task)) is not None:
+            old.die()
+        self._lives += 1
+        self.processes.append(Process(task, f"life {self._lives}", self.clock))
+
+    def connect(self, task: Task) -> None:
+        """Its process connects, if it knows that it has to and can."""
+        process = self.process(task)
+        if process is None or process.has_left or task in self.cut_off:
+            return
+        if process.connection is None or process.connection.is_broken:
+            self.connections.append(process.connect())
+
+    def begin_step(self, process: Process) -> None:
+        process.begin_step()
+        if self.chief.holds:
+            self.trained_in_hold.add(str(process.task))
+
+    # ---- the network -----------------------------------------------------------------------------------------
+
+    def cut(self, task: Task, arrive: tuple[int, int]) -> None:
+        """The network between a task and the chief is cut. Parameter servers still reach both."""
+        self.cut_off.add(task)
+        process = self.process(task)
+        if process is not None and process.connection is not None:
+            process.connection.break_off(arrive)
+
+    def deliver_to_chief(self, connection: Connection) -> bool:
+        """One message, if there is one. Also what was received of a connection that the chief has given up."""
+        if not connection.to_chief:
+            return False
+        message = connection.to_chief.popleft()
+        if message.WhichOneof("kind") == "hello":
+            if connection.is_broken:
+                return False  # nobody is there any more to be let in
+            try:
+                connection.stream = self.chief.table.join(message.hello)
+            except JoinRefusedError:
+                connection.break_off((0, 0))
+        elif connection.stream is not None:
+            if message.WhichOneof("kind") == "progress":
+                connection.last_progress = message.progress
+                self.chief.table.progress(connection.stream, message.progress)
+            else:
+                self.chief.table.goodbye(connection.stream, failed=message.goodbye.failed)
+        self.send()
+        return True
+
+    def deliver_again(self, connection: Connection) -> None:
+        """A report that has arrived before, once more."""
+        if connection.stream is not None and connection.last_progress is not None:
+            self.chief.table.progress(connection.stream, connection.last_progress)
+            self.send()
+
+    def deliver_to_member(self, connection: Connection) -> bool:
+        """One message, if there is one and somebody who reads it: a process reads one connection at a time."""
+        process = connection.process
+        if not connection.to_member or not process.is_alive or process.connection is not connection:
+            return False
+        process.hear(connection.to_member.popleft())
+        return True
+
+    def exchange(self, *tasks: Task) -> None:
+        """All that is under way between the chief and these tasks arrives, and the answers to it."""
+        connections = [each for each in self.connections if each.process.task in tasks]
+        while any([self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections]):
+            pass
+
+    def chief_notices(self, connection: Connection) -> None:
+        """The chief's end of a connection finds that it is broken."""
+        if connection.stream is not None:
+            self.chief.table.stream_ended(connection.stream)
+            self.send()
+
+    def notice_all(self) -> None:
+        """Both ends of broken connections find out, and who can connects again."""
+        for connection in self.connections:
+            if connection.is_broken:
+                self.chief_notices(connection)
+        for task in self.tasks:
+            self.connect(task)
+        self.exchange(*self.tasks)
+
+    def send(self) -> None:
+        """What the table has put into its streams is on its way."""
+        for connection in self.connections:
+            if connection.stream is None:
+                continue
+            messages = connection.stream.take()
+            if not connection.is_broken:
+                connection.to_member.extend(messages)
+            if not connection.stream.is_open:
+                connection.is_broken = True
+        for task in self.chief.table.take_lost_parameter_servers():
+            self._check_lost(task)
+        self.acquire_if_possible()
+
+    # ---- the chief -------------------------------------------------------------------------------------------
+
+    def restart_chief(self) -> None:
+        """Its process is killed, and another one takes its place."""
+        for connection in self.connections:
+            connection.break_off((0, 2))
+            connection.stream = None
+        self.chief = Chief(self.tasks, self.clock, self._make_table)
+        self.trained_in_hold.clear()
+
+    def probe_absent(self) -> None:
+        """Ask, and hear the answers, with nothing in between."""
+        for task in self.tasks:
+            self.chief.probes.pop(task, None)
+            for _ in range(3):
+                self.go_on_with_probe(task)
+
+    def go_on_with_probe(self, task: Task, never_known: ProbeAnswer = ProbeAnswer.REFUSED) -> None:
+        """The chief asks at an address, or the network answers the question, or the chief hears the answer."""
+        probe = self.chief.probes.get(task)
+        if probe is None:
+            if task in self.chief.table.absent:
+                self.chief.probes[task] = Probe(self.clock.now)
+        elif probe.answer is None:
+            probe.answer = self._answer(task, never_known)
+        else:
+            del self.chief.probes[task]
+            self.chief.table.probed(task, probe.answer, probe.asked_at)
+            self.send()
+
+    def _answer(self, task: Task, never_known: ProbeAnswer) -> ProbeAnswer:
+        if task in self.cut_off:
+            return ProbeAnswer.SILENT
+        if self.process(task) is not None:
+            return ProbeAnswer.LISTENS
+        return ProbeAnswer.REFUSED if any(each.task == task for each in self.processes) else never_known
+
+    def park(self, *, is_hindered: bool = False) -> None:
+        self._epochs += 1
+        self.chief.is_hindered = is_hindered
+        self.chief.epoch = self._epochs
+        self.chief.table.park(self._epochs, LEASE_SECS)
+        self.send()
+
+    def renew(self) -> None:
+        self.chief.table.renew_parking()
+        self.send()
+
+    def acquire_if_possible(self) -> None:
+        """As a chief does that waits for its workers: after each event it looks whether the cut holds."""
+        chief = self.chief
+        if chief.epoch and not chief.holds and not chief.is_hindered and not chief.table.acquire(chief.epoch):
+            chief.holds = True
+            self.trained_in_hold.clear()
+
+    def release(self) -> tuple[str, ...]:
+        """Returns who may have trained while the cut held, as the chief says."""
+        doubtful = self.chief.table.doubtful(self.chief.epoch)
+        self.chief.table.release(self.chief.epoch)
+        for connection in self.connections:
+            if connection.stream is not None:
+                connection.released.add(self.chief.epoch)
+        self.chief.epoch, self.chief.holds, self.chief.is_hindered = 0, False, False
+        self.trained_in_hold.clear()
+        self.send()
+        return doubtful
+
+    # ---- what holds always -----------------------------------------------------------------------------------
+
+    def check_cut(self) -> None:
+        """Where nobody lags, nobody can change a variable; and who has trained while the cut holds is under doubt."""
+        if self.chief.epoch and not self.chief.table.lagging(self.chief.epoch):
+            for process in self.workers:
+                assert not process.may_write, f"a cut could hold, and {process.task} may train"
+        if self.chief.holds:
+            unknown = self.trained_in_hold - set(self.chief.table.doubtful(self.chief.epoch))
+            assert not unknown, f"{unknown} trained while the cut held, and nobody knows"
+
+    def check_beliefs(self) -> None:
+        """Who stands still until when, in the eyes of the chief, does so."""
+        for member in self.chief.table.members:
+            if member.trains and member.parked_until > self.clock.now:
+                process = next(each for each in self.processes if each.life == member.life)
+                assert not process.may_write, f"{member.task} is believed to be parked and may write"
+                assert not process.can_begin_step, f"{member.task} is believed to be parked and may begin a step"
+
+    def check_nobody_is_parked_for_ever(self) -> None:
+        """A process goes on when its lease is over, and as soon as it has heard what the chief sent at the release."""
+        for process in self.workers:
+            parking, connection = process.gate._parking, process.connection
+            if not process.is_alive or parking is None or process.gate.standing is Standing.TRAINING:
+                continue
+            assert parking.lease_ends <= self.clock.now + LEASE_SECS, f"{process.task} is parked beyond its lease"
+            if connection is not None and not connection.is_broken and not connection.to_member:
+                assert parking.epoch not in connection.released, f"{process.task} was released and is parked"
+
+    def _check_lost(self, task: str) -> None:
+        """Another process has taken the place of a parameter server that is called lost, or it was away for long."""
+        (member,) = [each for each in self.chief.table.members if str(each.task) == task]
+        lives = [each.life for each in self.processes if each.task == member.task]
+        is_replaced = member.state is MemberState.JOINED and lives.index(member.life) > 0
+        is_away = self.clock.now >= member.lost_at + PARAMETER_SERVER_GRACE_SECS
+        assert is_replaced or (member.state is MemberState.LOST and is_away), (
+            f"{task} is called lost, and may come back"
+        )
+
+    # ---- calm ------------------------------------------------------------------------------------------------
+
+    def calm_down(self) -> None:
+        """The network is mended, steps end, programs that are done end, and all that live are connected."""
+        self.cut_off.clear()
+        if self.chief.epoch:
+            self.release()
+        for process in self.processes:
+            if process.is_in_step:
+                process.end_step(raises=False)
+            if process.has_left:
+                process.die()
+        self.exchange(*self.tasks)
+        self.notice_all()
+
+    def cut_in_calm(self) -> None:
+        """In a calm job a cut succeeds, without doubts, and everybody goes on afterwards."""
+        self.calm_down()
+        self.park()
+        for _ in range(3):
+            self.exchange(*self.tasks)
+            self.probe_absent()
+            self.pass_time(DRAIN_SECS)
+            self.renew()
+        self.exchange(*self.tasks)
+        assert self.chief.holds, f"not parked: {self.chief.table.lagging(self.chief.epoch)}"
+        assert self.release() == (), "nobody has trained"
+        self.exchange(*self.tasks)
+        for process in self.workers:
+            if process.is_alive and process.is_welcome:
+                assert process.can_begin_step, f"{process.task} does not go on"
