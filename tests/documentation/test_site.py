@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 import autodist_saved as ads
 from autodist_saved.cli.main import app
 from autodist_saved.options import Options
+from autodist_saved.publish.retention import Retention
 from docs.generators import errors
 from tests.documentation.page import ROOT, environment
 
@@ -68,10 +69,9 @@ def test_every_error_is_described(site: Path, kind: type) -> None:
 
 def test_every_option_is_described(site: Path) -> None:
     described = rows((site / "reference" / "options.html").read_text())
-    classes = [
-        found for name in ads.__all__ if isinstance(found := getattr(ads, name), type) and issubclass(found, Options)
-    ]
+    classes = [kind for kind in Options.__subclasses__() if kind.__name__ in ads.__all__]
     assert len(classes) == 4
+    assert Retention in classes
     for options in classes:
         for name, field in options.model_fields.items():
             _, default, meaning = described[name]
