@@ -8,6 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.graph.assets import asset_in
 from autodist_saved.graph.folding.fold import Folded
 from autodist_saved.graph.graph_def.body import Body, renamed
 from autodist_saved.graph.graph_def.variable_defs import mended_defs
@@ -52,14 +53,6 @@ def mend_collections(
     meta_graph.asset_file_def.extend(files)
 
 
-def asset_names(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Names of the files that a graph reads."""
-    files = list(meta_graph.asset_file_def)
-    for collection in meta_graph.collection_def.values():
-        files += filter(None, map(_asset, collection.any_list.value))
-    return {file.filename for file in files}
-
-
 def _nodes(names: Iterable[str], body: Body, folded: Folded) -> Iterator[str]:
     kept = {
         renamed(name, folded.names): None
@@ -70,10 +63,5 @@ def _nodes(names: Iterable[str], body: Body, folded: Folded) -> Iterator[str]:
 
 
 def _is_of(value: AnyProto, body: Body) -> bool:
-    asset = _asset(value)
+    asset = asset_in(value)
     return asset is None or node_of(asset.tensor_info.name) in body.nodes
-
-
-def _asset(value: AnyProto) -> meta_graph_pb2.AssetFileDef | None:
-    asset = meta_graph_pb2.AssetFileDef()
-    return asset if value.Unpack(asset) else None
