@@ -1,4 +1,4 @@
-"""The collections of a graph that was cut: what they name is in the graph."""
+"""The collections of a graph that was cut: they name only what is in the graph."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from autodist_saved.tf_internals.graph_walk import node_of
 def mend_collections(
     meta_graph: meta_graph_pb2.MetaGraphDef, body: Body, folded: Folded, pieces: Mapping[str, str]
 ) -> None:
-    """Leave out of the collections, and of the files, what is not in the graph any more.
+    """Remove from the collections, and from the assets, what is not in the graph any more.
 
-    What belongs to feeding queues and to differentiating loops and branches goes altogether.
+    Collections of queue runners, and of the contexts of loops and branches, are removed as a whole.
 
     Args:
         meta_graph: edited in place.
-        body: of its graph; nodes are added that definitions of variables have to name and that are gone.
-        folded: what has become of the graph.
-        pieces: name of the variable by the former name of the node that was a piece of it.
+        body: its graph. Where a node is gone that the definition of a variable must name, a new one is added.
+        folded: how folding has changed the graph.
+        pieces: names of variables, by the former names of the nodes that were pieces of them.
     """
     for key, collection in list(meta_graph.collection_def.items()):
         kind = collection.WhichOneof("kind")
