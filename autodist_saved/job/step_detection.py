@@ -135,7 +135,7 @@ class StepDetector:
     def _is_unknown(self, name: str) -> bool:
         """Whether the graph has no such function. It may have got new ones since the last look."""
         if name not in self._functions:
-            self._functions = functions_of(self._graph.as_graph_def())
+            self._functions = functions_of(self._graph.as_graph_def().library)
         return name not in self._functions
 
 

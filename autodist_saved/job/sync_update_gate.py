@@ -1,8 +1,8 @@
 """The update gate: a synchronous update becomes a step only when it has all gradients.
 
-The chief's update thread of ``SyncReplicasOptimizer`` spends most of its time in runs that wait for gradients. If such
-a run were a step from its beginning, no cut could succeed while a gradient is missing: not while the chief exports,
-and not after the workers have finished.
+The chief's update thread of ``SyncReplicasOptimizer`` spends most of its time in runs that wait for gradients. If
+such a run were a step from its beginning, no cut could succeed while a gradient is missing: not while the chief
+exports, and not after the workers have finished.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
+from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2
 
 from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.op_types import PLACEHOLDERS
@@ -87,9 +87,9 @@ def data_inputs(node: Node) -> list[str]:
     return [name for name in node.input if not is_control(name)]
 
 
-def functions_of(graph_def: graph_pb2.GraphDef) -> Functions:
-    """The functions in the library of a graph, by name."""
-    return {function.signature.name: function for function in graph_def.library.function}
+def functions_of(library: function_pb2.FunctionDefLibrary) -> Functions:
+    """The functions in a library, by name."""
+    return {function.signature.name: function for function in library.function}
 
 
 def called_functions(node: Node) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from autodist_saved.graph.folding.body_fold import BodyFold
 from autodist_saved.graph.folding.region import Region
 from autodist_saved.graph.graph_def.body import Body, unused
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import functions_of
 
 _Key = tuple[str, tuple[tuple[int, Region], ...]]
 
@@ -44,7 +45,7 @@ class FoldedFunctions:
         return self._made[key]
 
     def _make(self, name: str, arguments: Mapping[int, Region]) -> tuple[str, Mapping[int, Region]]:
-        functions = {function.signature.name: function for function in self._library.function}
+        functions = functions_of(self._library)
         function = self._library.function.add()
         function.CopyFrom(functions[name])
         function.signature.name = unused(name, functions)
