@@ -1,21 +1,19 @@
-"""From a live graph and a request to a ``MetaGraphDef`` of one machine."""
+"""The description of a ``tf.Graph``: makes a ``MetaGraphDef`` for one machine from it."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
-from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from autodist_saved.graph.arguments.examples import Examples
 from autodist_saved.graph.arguments.extra_files import ExtraFiles
 from autodist_saved.graph.arguments.warmup import WARMUP_FILE, warmup_file
+from autodist_saved.graph.assets import add_assets, asset_names, warn_of_left_out, warn_of_renamed
 from autodist_saved.graph.checks.size import large_graphs_refused
 from autodist_saved.graph.description import Description, MetaGraph
 from autodist_saved.graph.graph_def.body import Body
@@ -24,7 +22,6 @@ from autodist_saved.graph.own_ops import export_meta_graph, with_saver
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.graph.restore_spec import RestoreSpec
 from autodist_saved.graph.restored import restored
-from autodist_saved.graph.serving.collection_defs import asset_names
 from autodist_saved.graph.serving.serving_graph import serving_graph
 from autodist_saved.graph.tables import collected_main_ops, fill_tables
 from autodist_saved.tf_internals import private_api
@@ -37,7 +34,7 @@ class GraphDescription(Description):
     """The description of a ``tf.Graph``, which may be finalized."""
 
     def __init__(self, request: MetaGraphRequest) -> None:
-        """Looks at nothing."""
+        """Does not look at the request yet."""
         self._request = request
 
     @property
@@ -62,15 +59,16 @@ class GraphDescription(Description):
 
 
 def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ()) -> MetaGraph:
-    """Describe a graph as the model of one machine.
+    """Describe a graph as the model of one machine. Logs files that are missing, or renamed.
 
     Args:
-        request: what is wanted.
-        taken_extra_files: what other meta graphs have put into ``assets.extra/``.
+        request: what to describe, and how.
+        taken_extra_files: paths that other meta graphs have taken in ``assets.extra/``.
 
     Raises:
-        SignatureError: the request does not fit the graph; all problems at once.
-        GraphError: the graph is too large.
+        SignatureError: the request does not fit the graph, or the graph cannot be cut for serving; all problems at
+            once.
+        GraphError: the graph is over 2 GB.
     """
     request.check(taken_extra_files)
     with large_graphs_refused(request.graph):
@@ -87,14 +85,15 @@ def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ())
     for key, signature in request.signatures.items():
         proto.signature_def[key].CopyFrom(signature)
     _add_ops(proto, request)
-    assets = _add_assets(proto, request)
+    assets = add_assets(proto, request.assets, as_files=bool(request.assets_list))
     served: Sequence[RestoreSpec] | None = None
     if request.serving is not None:
         proto, served = serving_graph(proto, request.serving, strip_default_attrs=request.strip_default_attrs)
         needed = asset_names(proto)
         assets = {name: path for name, path in assets.items() if name in needed}
-    _warn_of_files(proto, request)
-    _warn_of_renamed(assets)
+    if not request.assets:
+        warn_of_left_out(proto, request.graph)
+    warn_of_renamed(assets)
     return MetaGraph(
         proto,
         assets,
@@ -106,29 +105,11 @@ def describe(request: MetaGraphRequest, taken_extra_files: Collection[str] = ())
     )
 
 
-def _warn_of_files(proto: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
-    left_out = proto.collection_def.get(v1.GraphKeys.ASSET_FILEPATHS)
-    if left_out is not None and not request.assets:
-        log.warning(
-            "files that the graph reads are not part of the model, so it works on this machine only: %s; give the "
-            "builder assets_collection=tf.compat.v1.get_collection(tf.compat.v1.GraphKeys.ASSET_FILEPATHS)",
-            ", ".join(_path_in(name, request.graph) for name in left_out.node_list.value),
-        )
-
-
-def _path_in(name: str, graph: tf.Graph) -> str:
-    """The path in a constant, or the name of a tensor that is none."""
-    try:
-        return private_api.asset_path(graph.as_graph_element(name))
-    except (KeyError, TypeError, ValueError):
-        return name
-
-
 def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> None:
-    """Write the ops where loaders look for them.
+    """Write main op and train op where loaders look for them.
 
-    TensorFlow's public builder writes a collection, its internal one a reserved signature. Its loaders look for the
-    signature first, other readers know the collection alone, which is therefore written in any case.
+    TensorFlow's public builder writes a collection, its internal one a reserved signature. TensorFlow's loaders look
+    for the signature first. Other readers know only the collection, so that is always written.
     """
     in_graph = next(collected_main_ops(meta_graph), None)
     given = in_graph if request.load_op is None else request.load_op.name
@@ -147,16 +128,15 @@ def _add_ops(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest)
 
 
 def _set_collection(meta_graph: meta_graph_pb2.MetaGraphDef, key: str, name: str) -> None:
-    """Make ``name`` the only member of a collection of nodes, as the loaders expect it."""
+    """Make ``name`` the only member of a collection of nodes. Loaders refuse more."""
     meta_graph.collection_def[key].Clear()
     meta_graph.collection_def[key].node_list.value.append(name)
 
 
 def _op_signature(op: tf.Operation | tf.Tensor, key: str) -> meta_graph_pb2.SignatureDef:
-    """The reserved signature of an op, with the placeholders that it needs as its inputs.
+    """Make the reserved signature of an op. Its inputs are the placeholders that the op needs.
 
-    TensorFlow's own has no inputs, and ``tf.saved_model.load`` refuses a model in which a signature depends on a
-    placeholder that is none of its inputs.
+    TensorFlow gives it no inputs, and then ``tf.saved_model.load`` refuses the model if the op needs a placeholder.
     """
     signature = meta_graph_pb2.SignatureDef(method_name=key)
     signature.outputs[key].CopyFrom(_info(op))
@@ -166,39 +146,12 @@ def _op_signature(op: tf.Operation | tf.Tensor, key: str) -> meta_graph_pb2.Sign
 
 
 def _info(element: tf.Operation | tf.Tensor) -> meta_graph_pb2.TensorInfo:
-    """How signatures name a tensor; an operation has neither dtype nor shape."""
+    """Make the ``TensorInfo`` of a tensor, or of an operation, which has neither dtype nor shape."""
     if isinstance(element, tf.Operation):
         return meta_graph_pb2.TensorInfo(name=element.name, tensor_shape=tf.TensorShape(None).as_proto())
     return meta_graph_pb2.TensorInfo(
         name=element.name, dtype=element.dtype.as_datatype_enum, tensor_shape=element.shape.as_proto()
     )
-
-
-def _add_assets(meta_graph: meta_graph_pb2.MetaGraphDef, request: MetaGraphRequest) -> dict[str, str]:
-    key = v1.saved_model.constants.ASSETS_KEY
-    meta_graph.collection_def.pop(key, None)  # files of a model that this graph was loaded from
-
-    def add(file_name: bytes, tensor: tf.Tensor) -> None:
-        asset = meta_graph_pb2.AssetFileDef(filename=tf.compat.as_text(file_name))
-        asset.tensor_info.name = tensor.name
-        packed = AnyProto()
-        packed.Pack(asset)
-        meta_graph.collection_def[key].any_list.value.append(packed)
-        if request.assets_list:
-            meta_graph.asset_file_def.append(asset)
-
-    files = private_api.asset_files(request.assets or None, add)
-    return {tf.compat.as_text(name): tf.compat.as_text(path) for name, path in files.items()}
-
-
-def _warn_of_renamed(assets: Mapping[str, str]) -> None:
-    """TensorFlow numbers files that have one name and come from several directories."""
-    names = Counter(Path(path).name for path in assets.values())
-    if shared := [name for name, path in assets.items() if names[Path(path).name] > 1]:
-        log.warning(
-            "files of one name are assets, so all but one get another name: %s",
-            ", ".join(f"{assets[name]} is assets/{name}" for name in shared),
-        )
 
 
 def _extra_files(request: MetaGraphRequest) -> ExtraFiles:

@@ -1,4 +1,4 @@
-"""A live graph as TensorFlow exports it, without the ops that we have put into it."""
+"""Exports a live graph without the ops that this package has put into it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from autodist_saved.tf_internals.name_scope import own_scopes, users_collections
 
 
 def export_meta_graph(graph: tf.Graph, **arguments: Any) -> meta_graph_pb2.MetaGraphDef:
-    """``tf.compat.v1.train.export_meta_graph`` of a graph as if there were no ops of ours in it.
+    """Export a graph as ``tf.compat.v1.train.export_meta_graph`` does, without our ops and their collection.
 
     Args:
-        graph: is only read.
-        arguments: TensorFlow's own, but for ``graph`` and ``graph_def``.
+        graph: it is only read.
+        arguments: TensorFlow's, without ``graph`` and ``graph_def``.
     """
     graph_def = graph.as_graph_def(add_shapes=True)
     if scopes := own_scopes(graph):
         body = Body(graph_def)
-        # Of ours only update gates are waited for, and there is no cut of one machine.
+        # The user's ops wait for no ops of ours but update gates, and a model on one machine needs no gate.
         body.keep(name for name in body.nodes if not name.startswith(scopes))
     if arguments.get("collection_list") is None:
         arguments["collection_list"] = users_collections(graph)
@@ -30,13 +30,16 @@ def export_meta_graph(graph: tf.Graph, **arguments: Any) -> meta_graph_pb2.MetaG
 
 
 def with_saver(meta_graph: meta_graph_pb2.MetaGraphDef, *, strip_default_attrs: bool) -> meta_graph_pb2.MetaGraphDef:
-    """The meta graph with ops that save and restore all its global variables, as TensorFlow's builder adds them.
+    """Add ops that save and restore all global variables of a meta graph, as TensorFlow's builder adds them.
 
-    They are made in a scratch graph, so that the live one may be final. Without variables nothing is added.
+    They are made in a scratch graph, because the live graph may be final. Without variables nothing is added.
 
     Args:
-        meta_graph: of a whole graph, with all its attributes.
+        meta_graph: a whole graph, with all its attributes.
         strip_default_attrs: remove attributes that have their default value.
+
+    Returns:
+        a new meta graph.
     """
     with tf.Graph().as_default():
         saver = v1.train.import_meta_graph(meta_graph)

@@ -1,10 +1,9 @@
-"""What the user wants in one meta graph, and the checks that it fits the graph."""
+"""What a meta graph is made from and how, and whether all of it fits the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -14,11 +13,11 @@ from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.graph.arguments.examples import Examples, example_problems
 from autodist_saved.graph.arguments.extra_files import ExtraFiles, extra_file_problems
 from autodist_saved.graph.arguments.warmup import WARMUP_FILE, warmup_problems
+from autodist_saved.graph.assets import asset_problems
 from autodist_saved.graph.graph_def.devices import DEVICES, Devices
 from autodist_saved.graph.graph_def.signature_defs import tensor_names
 from autodist_saved.graph.serving.serving_graph import Serving
 from autodist_saved.graph.tables import MAIN_OP_COLLECTIONS
-from autodist_saved.tf_internals import private_api
 
 
 @dataclass(frozen=True)
@@ -27,21 +26,21 @@ class MetaGraphRequest:
 
     Attributes:
         graph: the job's graph; it may be finalized, and is only read.
-        saver: its ops restore the variables; None for one that is made in the copy of the graph.
-        tags: what loaders ask for.
+        saver: its ops restore the variables. Where it is None, the copy of the graph gets a saver of its own.
+        tags: loaders ask for the meta graph by them.
         signatures: ``SignatureDef`` by name.
-        assets_collection: constant string tensors that name files the graph reads; for a collection.
-        assets_list: the same, for asset definitions as well.
-        main_op: run after variables are restored, when a model is loaded; for a collection.
-        init_op: the same, for a reserved signature as well.
+        assets_collection: constant string tensors with the paths of files that the graph reads; for a collection.
+        assets_list: the same, for a collection and for ``asset_file_def``.
+        main_op: loaders run it after they have restored the variables; for a collection.
+        init_op: the same, for a collection and for a reserved signature.
         train_op: operation or tensor that trains one step.
-        clear_devices: remove every device from the graph, the cluster's part of it, or nothing.
+        clear_devices: which devices to remove from the graph.
         strip_default_attrs: remove attributes that have their default value.
-        assets_extra: what is to be in ``assets.extra/``.
-        warmup: example inputs by signature, for TensorFlow Serving.
-        examples: example inputs by signature, with which the model is verified.
-        serving: what a serving graph is made with; None for the complete graph.
-        known_problems: what was found wrong before; :meth:`check` raises it with all the rest.
+        assets_extra: files for ``assets.extra/``.
+        warmup: requests that TensorFlow Serving runs when it loads the model, by signature.
+        examples: inputs with which the model is verified, by signature.
+        serving: what a serving graph is made from; None for the complete graph.
+        known_problems: problems found before; :meth:`check` raises them with its own.
     """
 
     graph: tf.Graph
@@ -68,14 +67,17 @@ class MetaGraphRequest:
 
     @property
     def load_op(self) -> tf.Operation | tf.Tensor | None:
-        """What is run when a model is loaded, in whichever form it was given."""
+        """The op that loaders run, in whichever form it was given."""
         return self.main_op if self.init_op is None else self.init_op
 
     def check(self, taken_files: Collection[str] = ()) -> None:
-        """Raise ``SignatureError`` with all that does not fit.
+        """Check that everything fits the graph and each other.
 
         Args:
-            taken_files: what other meta graphs have put into ``assets.extra/``.
+            taken_files: paths that other meta graphs have taken in ``assets.extra/``.
+
+        Raises:
+            SignatureError: something does not; all problems at once.
         """
         warmup_file = [WARMUP_FILE] if self.warmup else []
         problems = [
@@ -83,7 +85,7 @@ class MetaGraphRequest:
             *self._problems(),
             *self._saver_problems(),
             *self._form_problems(),
-            *self._asset_problems(),
+            *asset_problems("assets_list" if self.assets_list else "assets_collection", self.assets),
             *self._serving_problems(),
             *extra_file_problems(self.assets_extra, [*taken_files, *warmup_file]),
             *extra_file_problems(dict.fromkeys(warmup_file, b""), taken_files),
@@ -127,54 +129,41 @@ class MetaGraphRequest:
             if self.graph.get_collection(v1.GraphKeys.SAVEABLE_OBJECTS):
                 yield Problem(
                     "saver",
-                    "without one only variables are restored, and the graph has tables or other saveable objects",
+                    "without one, loaders restore only variables, and the graph has tables or other saveable objects",
                     "make a saver in that graph, before its session, and give it",
                 )
         elif not isinstance(self.saver, v1.train.Saver):
-            yield Problem("saver", f"{self.saver!r} is no saver", "give an autodist_saved.Saver")
+            yield Problem("saver", f"{self.saver!r} is not a saver", "give an autodist_saved.Saver")
         elif self.saver.saver_def and not _in_graph(self.graph, self.saver.saver_def.restore_op_name):
             yield Problem("saver", "it was made in another graph", "make one in the graph that is added")
 
     def _form_problems(self) -> Iterator[Problem]:
-        """What was given in both of TensorFlow's forms, or is in the graph already, and is not the same."""
+        """Yield contradictions: between TensorFlow's two forms of an argument, or with the graph's collections."""
         if self.main_op is not None and self.init_op is not None and self.main_op is not self.init_op:
-            yield Problem("init_op", "it is another one than main_op, and one is run", "give one of the two")
+            yield Problem("init_op", "it differs from main_op, and loaders run only one", "give one of the two")
         if (
             self.assets_collection
             and self.assets_list
             and {*map(id, self.assets_collection)} != {*map(id, self.assets_list)}
         ):
-            yield Problem("assets_list", "it is another one than assets_collection", "give one of the two")
+            yield Problem("assets_list", "it differs from assets_collection", "give one of the two")
         if self.main_op is None:
             return
         for key in MAIN_OP_COLLECTIONS:
             if any(op is not self.main_op for op in self.graph.get_collection(key)):
                 what = f"Graph already contains one or more main ops under the collection {key}"
-                fix = "give none, and that one is run; or clear the collection before the session"
+                fix = "give no main_op, and loaders run that one; or clear the collection before the session"
                 yield Problem("main_op", what, fix)
 
     def _serving_problems(self) -> Iterator[Problem]:
         if self.serving is None:
             return
         if not self.signatures:
-            what = "a serving graph is what its signatures need, and there are none"
+            what = "a serving graph has what its signatures need, and there are no signatures"
             yield Problem("signature_def_map", what, "give signatures, or leave out serving=True")
         if self.train_op is not None:
             what = f"{self.train_op.name!r} is given, and a serving graph cannot train"
             yield Problem("train_op", what, "add it with a meta graph of its own, without serving=True")
-
-    def _asset_problems(self) -> Iterator[Problem]:
-        fix = "give constant string tensors that name files, such as tf.constant(path)"
-        argument = "assets_list" if self.assets_list else "assets_collection"
-        for number, asset in enumerate(self.assets):
-            place = f"{argument}[{number}]"
-            try:
-                path = private_api.asset_path(asset)
-            except TypeError as error:
-                yield Problem(place, str(error), fix)
-                continue
-            if not Path(path).is_file():
-                yield Problem(place, f"there is no file {path!r}", "name a file of this machine")
 
 
 def _in_graph(graph: tf.Graph, name: str) -> bool:

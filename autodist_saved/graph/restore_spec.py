@@ -1,4 +1,4 @@
-"""What a graph restores. Plain data."""
+"""What a graph restores under one key. Plain data."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class RestoreSpec:
 
     Attributes:
         key: the key.
-        value: name of the job's variable whose value that is to be.
-        dtype: name of its element type; None where the graph does not tell.
-        shape: its shape; None where the graph does not tell.
+        value: name of the job's variable whose value is written under that key.
+        dtype: name of its element type; None where the graph does not say.
+        shape: its shape; None where the graph does not say.
     """
 
     key: str

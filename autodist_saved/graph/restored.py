@@ -1,4 +1,4 @@
-"""What the saver of a graph restores: read off its operations."""
+"""What the saver of a graph restores, read from its operations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from autodist_saved.tf_internals.op_types import ASSIGNMENTS, VARIABLES
 
 
 def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[RestoreSpec, ...]:
-    """What a graph restores when it is loaded, each key once.
-
-    Args:
-        meta_graph: with its saver, if it has one.
-    """
+    """What a loaded graph restores, each key once. ``meta_graph``: with its saver, if it has one."""
     body = Body(meta_graph.graph_def)
     needed = [body.nodes[name] for name in sorted(body.behind([meta_graph.saver_def.restore_op_name]))]
     shapes = _shapes_of_variables(body, needed)
@@ -34,7 +30,7 @@ def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[RestoreSpec, ...]
 
 
 def _shapes_of_variables(body: Body, nodes: list[Node]) -> dict[tuple[str, int], Shape | None]:
-    """The shapes of the variables that what was read is assigned to, by the reader and the number of its output."""
+    """The shape of the variable to which each output of a reader is assigned, by reader and number of the output."""
     shapes = {}
     for node in nodes:
         if node.op not in ASSIGNMENTS:
@@ -47,5 +43,5 @@ def _shapes_of_variables(body: Body, nodes: list[Node]) -> dict[tuple[str, int],
 
 
 def _whole(piece: str) -> Shape:
-    """The shape of the variable, out of TensorFlow's words for a part of it: ``20 3 0,10:-``."""
+    """The shape of a variable, from TensorFlow's text for a part of it, such as ``20 3 0,10:-``."""
     return tuple(map(int, piece.split()[:-1]))

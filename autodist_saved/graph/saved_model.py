@@ -1,4 +1,4 @@
-"""``saved_model.pb`` in the making: one meta graph after another."""
+"""``saved_model.pb``: collects meta graphs, and serializes them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class SavedModelGraphs:
         return sum(map(nbytes_of, self._proto.meta_graphs))
 
     def has(self, tags: Iterable[str]) -> bool:
-        """Whether one has these tags, in whatever order. Loaders find no other one that has them too."""
+        """Whether a meta graph has exactly these tags. Loaders would never find a second one with the same tags."""
         return any(set(one.meta_info_def.tags) == set(tags) for one in self._proto.meta_graphs)
 
     def add(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
-        """Add another meta graph; its tags tell it from the others."""
+        """Add a meta graph. No other one has its tags."""
         self._proto.meta_graphs.append(meta_graph)
 
     def serialize(self, *, as_text: bool) -> bytes:
-        """The contents of ``saved_model.pb``, or of ``saved_model.pbtxt``; the same graphs give the same bytes."""
+        """The contents of ``saved_model.pb``, or of ``saved_model.pbtxt``. Equal graphs give equal bytes."""
         if as_text:
             return text_format.MessageToString(self._proto).encode()
         serialized: bytes = self._proto.SerializeToString(deterministic=True)
@@ -40,10 +40,10 @@ class SavedModelGraphs:
 
 
 def binary_form(text: bytes) -> bytes:
-    """The contents of ``saved_model.pb`` from those of ``saved_model.pbtxt``.
+    """Convert the contents of ``saved_model.pbtxt`` into those of ``saved_model.pb``.
 
     Raises:
-        ValueError: it is no text of a SavedModel.
+        ValueError: the text is not a SavedModel's.
     """
     try:
         proto = text_format.Parse(text, saved_model_pb2.SavedModel())

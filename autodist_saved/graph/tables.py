@@ -1,4 +1,4 @@
-"""Lookup tables are empty when a model is loaded, until its main op fills them. See tensorflow/serving#1731."""
+"""Lookup tables: a loaded model's are empty until its main op fills them. See tensorflow/serving#1731."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 
 def fill_tables(meta_graph: meta_graph_pb2.MetaGraphDef, main_op: str | None) -> str | None:
-    """Name an op that runs the main op and fills all tables.
+    """Find an op that runs the main op and fills all tables, or add one.
 
-    That is the main op itself if it does so already, or else a new one, which is made in the copy and needs no op in
-    the live graph.
+    The main op may fill all tables itself. Otherwise a new op runs it and the initializers that it forgets. The live
+    graph needs no such op.
 
     Args:
-        meta_graph: with the collection of its tables' initializers; an op may be added.
+        meta_graph: with the collection of its tables' initializers. The new op is added to it, and logged.
         main_op: name of the main op, or of its tensor; None where the user gives none.
 
     Returns:
-        the name; None where there is neither a main op nor a table.
+        the op's name; None where there is neither a main op nor a table.
     """
     key = v1.GraphKeys.TABLE_INITIALIZERS
     tables = meta_graph.collection_def[key].node_list.value if key in meta_graph.collection_def else ()
@@ -40,19 +40,19 @@ def fill_tables(meta_graph: meta_graph_pb2.MetaGraphDef, main_op: str | None) ->
     first = [main_op.partition(":")[0]] if main_op else []
     meta_graph.graph_def.node.add(name=filled, op="NoOp", input=[f"^{name}" for name in (*first, *empty)])
     if main_op:
-        log.info("main_op does not run %s; whoever loads the model runs both, so that no table is empty", empty)
+        log.info("main_op does not run %s; loaders of the model run both, so that no table is empty", empty)
     return filled
 
 
 def drop_unneeded_tables(
     body: Body, roots: Iterable[str], main_ops: Iterable[str], initializers: Iterable[str]
 ) -> None:
-    """Have main ops fill no table but those that are needed.
+    """Change main ops, so that they fill only the tables that something needs.
 
     Args:
-        body: the graph; the groups that main ops consist of are edited.
+        body: the graph. The groups in main ops are edited.
         roots: names of all other tensors and operations that are needed.
-        main_ops: their names.
+        main_ops: names of the main ops.
         initializers: names of the operations that fill tables.
     """
     filled_by = defaultdict[str, list[str]](list)
@@ -63,7 +63,7 @@ def drop_unneeded_tables(
     groups, members = body.groups(main_ops)
 
     def needs(name: str) -> Iterable[str]:
-        """A table needs what fills it, and that may take rows of other tables."""
+        # A table needs what fills it, and that may look rows up in other tables.
         return [*body.nodes_of(body.nodes[name].input), *filled_by[name]]
 
     others = [name for name in members if name not in fills]
@@ -77,7 +77,7 @@ MAIN_OP_COLLECTIONS = (v1.saved_model.constants.MAIN_OP_KEY, v1.saved_model.cons
 
 
 def collected_main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
-    """What the collections of a graph name: operations, or tensors."""
+    """Yield the names of main ops, or of their tensors, from the collections of a graph."""
     for key in MAIN_OP_COLLECTIONS:
         if key in meta_graph.collection_def:
             yield from meta_graph.collection_def[key].node_list.value

@@ -1,4 +1,4 @@
-"""Which runs of a session change the job's variables, told from the graph alone."""
+"""Step detection: finds out from the graph alone which runs of a session change the job's variables."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from autodist_saved.tf_internals.op_types import (
 )
 
 _READS = VARIABLE_READS | TABLE_READS | PASS_ON
-# Handles of anything else are taken for a variable's. So a worker of SyncReplicasOptimizer, which hands gradients to
-# accumulators, makes no step: the chief's update does.
+# Every other handle counts as a variable's. A worker of SyncReplicasOptimizer hands gradients to accumulators, so it
+# makes no step. The chief's update makes it.
 _NO_VARIABLES = NEVER_SAVED | STATIC_TABLES
 _REMEMBERED_MAX = 1000
 
 
 class StepDetector:
-    """Knows for one graph which fetches change variables that outlive a step, other than local ones and ours.
+    """Finds out for one graph which fetches change variables. Local variables and those of this package do not count.
 
-    In doubt they do: ops of unknown types, and fetches of unknown kinds.
+    In doubt a fetch changes variables: ops of unknown types do, and fetches of unknown kinds.
     """
 
     def __init__(self, graph: tf.Graph) -> None:
         self._graph = graph
         self._functions: Functions = {}
-        # By the identities of the fetches, which are held so that no other object can come to have them.
+        # By the identities of the fetches. The fetches are kept, so that no new object can get the same identity.
         self._remembered: dict[tuple[int, ...], tuple[list[Any], tuple[bool, UpdateGate | None]]] = {}
 
     def any_in(self, fetches: Any) -> bool:
@@ -53,7 +53,14 @@ class StepDetector:
         return self.look(fetches)[0]
 
     def look(self, fetches: Any) -> tuple[bool, UpdateGate | None]:
-        """Whether a run changes variables; and the gate that it passes before the first, if it does so by itself."""
+        """Whether a run changes variables, and its update gate.
+
+        Args:
+            fetches: as ``Session.run`` takes them.
+
+        Returns:
+            whether it changes any; and the gate that the run passes by itself before it changes the first, or None.
+        """
         leaves = list(_leaves(fetches))
         key = tuple(map(id, leaves))
         known = self._remembered.get(key)
@@ -110,30 +117,30 @@ class StepDetector:
         )
 
     def _functions_write(self, names: Iterable[str]) -> bool:
-        """Whether functions, or what they call in turn, change what they are given."""
+        """Whether functions, or those that they call, change variables that they take."""
         return any(
             self._is_unknown(name) or any(_changes(node) for node in self._takers(name))
             for name in walk(names, self._callees)
         )
 
     def _callees(self, name: str) -> Iterator[str]:
-        """Yield the functions that a function hands on what it is given."""
+        """Yield names of the functions to which a function may pass on what it takes."""
         return (called.name for node in self._takers(name) for called in called_functions(node))
 
     def _takers(self, name: str) -> Iterator[Node]:
-        """Yield the ops of a function that take handles, or may, and are not known to only read."""
+        """Yield the ops of a function that may take handles and are not known to only read."""
         nodes = self._functions[name].node_def
         return (node for node in nodes if node.op not in _READS and private_api.takes_resources(node.op))
 
     def _is_unknown(self, name: str) -> bool:
-        """Whether a function is none of the graph's, which may have got some since it was looked at."""
+        """Whether the graph has no such function. It may have got new ones since the last look."""
         if name not in self._functions:
-            self._functions = functions_of(self._graph.as_graph_def())
+            self._functions = functions_of(self._graph.as_graph_def().library)
         return name not in self._functions
 
 
 def _changes(node: Node) -> bool:
-    """Whether an op in a function may change what it takes. A call does so by what it calls."""
+    """Whether an op in a function may itself change what it takes. A call does not: its functions may."""
     return node.op not in TAKE_ANYTHING and not any(called_functions(node))
 
 

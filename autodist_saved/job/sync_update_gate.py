@@ -1,8 +1,8 @@
-"""Where the updates of synchronous training pass the gate: when all gradients are there, before the first is applied.
+"""The update gate: a synchronous update becomes a step only when it has all gradients.
 
-The chief's update thread of ``SyncReplicasOptimizer`` spends its life in runs that wait for gradients. Were such a
-run a step from its beginning, no cut could be had as long as one gradient is missing: while the chief exports, and
-when the workers have finished.
+The chief's update thread of ``SyncReplicasOptimizer`` spends most of its time in runs that wait for gradients. If
+such a run were a step from its beginning, no cut could succeed while a gradient is missing: not while the chief
+exports, and not after the workers have finished.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autodist_saved.tf_internals.op_types import ENQUEUES_OF_MANY, GRADIENT_TAKE
 
 
 class UpdateGate:
-    """One update's op between taking gradients and applying them, and the run that is on its way to it."""
+    """The gate of one update. An op between taking gradients and applying them passes it."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -30,7 +30,7 @@ class UpdateGate:
 
     @contextmanager
     def passing(self, step: AbstractContextManager[None]) -> Iterator[None]:
-        """Around a run of the update, which enters this step once it has its gradients."""
+        """A context for a run of the update. The run enters this step when it has its gradients."""
         with self._turn, ExitStack() as stack:
             self._stack, self._step = stack, step
             try:
@@ -39,7 +39,7 @@ class UpdateGate:
                 self._stack = self._step = None
 
     def pass_through(self) -> np.int64:
-        """Blocks while a cut is on. Called by the op, in a thread of TensorFlow's."""
+        """Enter the step, and wait while a cut lasts. The op calls it, in a thread of TensorFlow's."""
         stack, step = self._stack, self._step
         self._step = None
         if stack is not None and step is not None:
@@ -56,13 +56,16 @@ def update_gates(graph: tf.Graph) -> dict[tf.Operation, UpdateGate]:
 
 
 def put_update_gates(graph: tf.Graph) -> None:
-    """Give every synchronous update of a graph a gate, once. Before its first session; in a scope of our own."""
+    """Give every synchronous update of a graph one gate.
+
+    Call it before the graph's first session, in a scope of :func:`autodist_saved.tf_internals.name_scope.own_scope`.
+    """
     operations = graph.get_operations()
     if not any(operation.type in GRADIENT_TAKES for operation in operations):
         return
     gates = _gates.setdefault(graph, {})
     gated = {take for op in gates for take in op.control_inputs}
-    # An update ends with handing out tokens, which lets the replicas go on.
+    # An update ends when it hands out tokens: with these the replicas go on.
     for end in (operation for operation in operations if operation.type in ENQUEUES_OF_MANY):
         takes = [op for op in walk([end], producers) if op.type in GRADIENT_TAKES]
         if not takes or not gated.isdisjoint(takes):

@@ -1,1 +1,1 @@
-"""Where TensorFlow's inside is looked at: private APIs, graph walks, op types."""
+"""What this package knows of TensorFlow's inside: private APIs, walks over graphs, op types, its own name scope."""

@@ -1,8 +1,11 @@
-"""The one walk over graphs, and the ways that it can take.
+"""The one walk over graphs, and the steps that it can take.
 
-:func:`walk` visits what can be reached, and is told the way by a function. Here are those functions: over the
-operations of a live graph (:func:`producers`, :func:`consumers`), over the names in a ``NodeDef``
-(:func:`node_of` of its inputs), and into the functions of a graph's library (:func:`callees`).
+:func:`walk` visits all that can be reached. A function tells it where to go on:
+
+- among the operations of a live graph, :func:`producers` go back and :func:`consumers` go forward;
+- among the nodes of a ``GraphDef``, :func:`node_of` finds the node of an input. ``graph/graph_def/body.py`` has the
+  walks over these;
+- :func:`callees` lead into the functions of a graph's library.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
+from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2
 
 from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.op_types import PLACEHOLDERS
@@ -27,11 +30,11 @@ Place = TypeVar("Place")
 def walk(starts: Iterable[Place], onward: Callable[[Place], Iterable[Place]]) -> Iterator[Place]:
     """Yield the starts and all that can be reached from them, each once, the nearest first.
 
-    It goes on only as far as its caller asks for more.
+    The walk goes only as far as its caller asks for more.
 
     Args:
-        starts: where the walk begins.
-        onward: returns where it goes on from a place. It is called once for each place, after this was yielded.
+        starts: the walk begins at them.
+        onward: returns the places next to a place. It is called once for each place, after that place was yielded.
     """
     reached = set[Place]()
     waiting = deque[Place]()
@@ -50,43 +53,43 @@ def walk(starts: Iterable[Place], onward: Callable[[Place], Iterable[Place]]) ->
 
 
 def producers(operation: tf.Operation) -> Iterator[tf.Operation]:
-    """Yield the operations of a live graph that an operation takes values of, or waits for."""
+    """Yield the operations of a live graph whose values an operation takes, or for which it waits."""
     for tensor in operation.inputs:
         yield tensor.op
     yield from operation.control_inputs
 
 
 def consumers(operation: tf.Operation) -> Iterator[tf.Operation]:
-    """Yield the operations of a live graph that take values of an operation, or wait for it."""
+    """Yield the operations of a live graph that take an operation's values, or wait for it."""
     for tensor in operation.outputs:
         yield from tensor.consumers()
     yield from private_api.control_outputs(operation)
 
 
 def placeholders_behind(operation: tf.Operation) -> list[tf.Operation]:
-    """The placeholders that running an operation of a live graph takes, sorted by their names."""
+    """The placeholders that an operation of a live graph needs, sorted by their names."""
     found = (one for one in walk([operation], producers) if one.type in PLACEHOLDERS)
     return sorted(found, key=lambda placeholder: str(placeholder.name))
 
 
 def node_of(name: str) -> str:
-    """The node that an input names: ``a`` of ``a``, ``a:1``, ``a:output:0`` and ``^a``."""
+    """The node that an input names: ``a`` for ``a``, ``a:1``, ``a:output:0`` and ``^a``."""
     return name.removeprefix("^").partition(":")[0]
 
 
 def is_control(name: str) -> bool:
-    """Whether a node only waits for an input, and takes no value of it."""
+    """Whether an input only makes its node wait, and has no value."""
     return name.startswith("^")
 
 
 def data_inputs(node: Node) -> list[str]:
-    """The inputs of a node that it takes values of."""
+    """The inputs of a node that have values."""
     return [name for name in node.input if not is_control(name)]
 
 
-def functions_of(graph_def: graph_pb2.GraphDef) -> Functions:
-    """The functions in the library of a graph."""
-    return {function.signature.name: function for function in graph_def.library.function}
+def functions_of(library: function_pb2.FunctionDefLibrary) -> Functions:
+    """The functions in a library, by name."""
+    return {function.signature.name: function for function in library.function}
 
 
 def called_functions(node: Node) -> Iterator[Any]:
@@ -105,14 +108,14 @@ def functions_in(attribute: attr_value_pb2.AttrValue) -> Iterator[Any]:
 
 
 def callees(node: Node) -> Iterator[str]:
-    """Yield names that may be those of functions: the node's own type, and what its attributes name."""
+    """Yield names that may be functions': the node's own type, and those in its attributes."""
     yield node.op
     for function in called_functions(node):
         yield function.name
 
 
 def functions_called(nodes: Iterable[Node], functions: Functions) -> Iterator[function_pb2.FunctionDef]:
-    """Yield each of the functions that nodes call, or that these call in turn."""
+    """Yield the functions that nodes call, and those that these call in turn, each once."""
 
     def called_by(nodes: Iterable[Node]) -> Iterator[str]:
         return (name for node in nodes for name in callees(node) if name in functions)

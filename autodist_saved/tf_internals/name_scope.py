@@ -1,4 +1,4 @@
-"""The name scope of the ops that we put into a user's graph, and the collection by which they are told from it."""
+"""The name scope of the ops that this package puts into a user's graph. A collection keeps the scopes' names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _COLLECTION = "autodist_saved.scopes"
 
 @contextmanager
 def own_scope(*, placed: bool = False) -> Iterator[str]:
-    """Within it, ops are ours: on no device but those given inside, depending on nothing of the user's scopes.
+    """A context for ops of ours. They do not take part in the user's device and control dependency scopes.
 
-    It is no part of the name scope that is open: what is exported of that is the user's alone.
+    The scope is at the root of the graph, outside all name scopes of the user.
 
     Args:
-        placed: leave placing to the user's device scope, instead.
+        placed: put the ops on the devices of the user's device scope.
 
     Yields:
-        the scope's name, unique in the graph and equal on every task that builds the same graph.
+        the scope's name. It is unique in the graph, and equal on all tasks that build the same graph.
     """
-    # device(None) leaves the scope of the cluster's placement: copies stay where their pieces are.
+    # device(None) also ends the placement by replica_device_setter, which would move copies away from their pieces.
     with (
         v1.get_default_graph().name_scope(None),
         v1.name_scope(SCOPE) as scope,
@@ -38,7 +38,7 @@ def own_scope(*, placed: bool = False) -> Iterator[str]:
 
 
 def own_scopes(graph: tf.Graph) -> tuple[str, ...]:
-    """Beginnings of the names of all ops in ``graph`` that are ours."""
+    """Prefixes of the names of all ops in ``graph`` that are ours."""
     return tuple(map(tf.compat.as_str, graph.get_collection(_COLLECTION)))
 
 

@@ -1,7 +1,7 @@
 """The types of TensorFlow's operations, by what they do.
 
-Whoever asks for a kind of operation finds it here, so that all agree on what belongs to it. TensorFlow has no such
-lists. A test compares them with the operations that it registers, and fails when a version adds one or renames one.
+TensorFlow has no such lists. A test compares these with the operations that TensorFlow registers. It fails when a new
+version adds a type, or renames one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ def _types(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# Variables. Those of the first kind are their own memory, the others are named by a handle.
+# Variables. Reference variables give their own memory as an output, resource variables a handle.
 REFERENCE_VARIABLES = _types("Variable VariableV2")
 VARIABLES = REFERENCE_VARIABLES | {"VarHandleOp"}
-# Give a variable a value, whatever it was before.
+# They give a variable a value that does not depend on the former one.
 ASSIGNMENTS = _types("Assign AssignVariableOp")
 UPDATES = ASSIGNMENTS | _types(
     "AssignAdd AssignSub AssignAddVariableOp AssignSubVariableOp AssignVariableXlaConcatND"
@@ -25,7 +25,7 @@ VARIABLE_READS = ASK_WHETHER_INITIALIZED | _types(
     "DisableCopyOnRead IsResourceHandleRefCounting"
 )
 
-# Lookup tables. Those of the first kind are filled once, by their initializer, and saved by nobody.
+# Lookup tables. An initializer fills a static table once, and no saver saves it.
 STATIC_TABLES = _types("HashTable HashTableV2 AnonymousHashTable")
 MUTABLE_TABLES = _types(
     "MutableHashTable MutableHashTableV2 MutableHashTableOfTensors MutableHashTableOfTensorsV2 "
@@ -37,28 +37,28 @@ TABLE_READS = _types(
     "LookupTableFind LookupTableFindV2 LookupTableSize LookupTableSizeV2 LookupTableExport LookupTableExportV2"
 )
 
-# The first control flow: loops and branches that are part of the graph itself.
+# The first control flow: loops and branches are nodes of the graph itself.
 ENTERS = _types("Enter RefEnter")
 NEXT_ITERATIONS = _types("NextIteration RefNextIteration")
 SWITCHES = _types("Switch RefSwitch")
-# Hand their first input on as it is, be it a value, a reference or a handle.
+# They pass their first input on unchanged: a value, a reference or a handle.
 PASS_THROUGH = ENTERS | SWITCHES | _types("Identity RefIdentity")
-# Hand one of their inputs on as it is, and nobody knows before which.
+# They pass one of several inputs on unchanged. The graph alone does not say which.
 CHOICES = _types("Merge RefMerge Select RefSelect")
 PASS_ON = PASS_THROUGH | CHOICES | NEXT_ITERATIONS | _types("Exit RefExit")
 
-# The second control flow: functions, and loops and branches that call them.
+# The second control flow: loops and branches call functions.
 CALLS = _types("PartitionedCall StatefulPartitionedCall")
 LOOPS = _types("While StatelessWhile")
 BRANCHES = _types("If StatelessIf Case StatelessCase")
 
-# What has a handle, or a reference, and holds nothing that is saved.
+# Resources that no saver saves.
 QUEUES = _types(
     "FIFOQueue FIFOQueueV2 PaddingFIFOQueue PaddingFIFOQueueV2 PriorityQueue PriorityQueueV2 RandomShuffleQueue "
     "RandomShuffleQueueV2 FakeQueue"
 )
 ACCUMULATORS = _types("ConditionalAccumulator ResourceConditionalAccumulator SparseConditionalAccumulator")
-# Those of the first kind wait for an initializer; the others initialize themselves, or belong to no graph.
+# The first ones wait for an initializer. The others initialize themselves, or name an iterator of another graph.
 INITIALIZED_ITERATORS = _types("Iterator IteratorV2 MultiDeviceIterator")
 ITERATORS = INITIALIZED_ITERATORS | _types(
     "OneShotIterator IteratorFromStringHandle IteratorFromStringHandleV2 MultiDeviceIteratorFromStringHandle "
@@ -84,7 +84,7 @@ ENQUEUES = ENQUEUES_OF_MANY | _types("QueueEnqueue QueueEnqueueV2")
 GRADIENT_TAKES = _types("AccumulatorTakeGradient ResourceAccumulatorTakeGradient SparseAccumulatorTakeGradient")
 # Their second input is the iterator.
 ITERATOR_INITIALIZERS = _types("MakeIterator MultiDeviceIteratorInit")
-# The lifetime of a tensor array is one run.
+# A tensor array lives for one run.
 TENSOR_ARRAY_OPS = TENSOR_ARRAYS | _types(
     "TensorArrayClose TensorArrayCloseV2 TensorArrayCloseV3 TensorArrayConcat TensorArrayConcatV2 "
     "TensorArrayConcatV3 TensorArrayGather TensorArrayGatherV2 TensorArrayGatherV3 TensorArrayPack TensorArrayRead "
@@ -93,12 +93,12 @@ TENSOR_ARRAY_OPS = TENSOR_ARRAYS | _types(
     "TensorArrayUnpack TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3"
 )
 
-# A session cannot run them without a value that it is given.
+# A session runs them only if it is fed a value for them.
 PLACEHOLDERS = _types("Placeholder PlaceholderV2")
 PRINTS = _types("Print PrintV2")
-# They call a Python function, which a table of the process holds that has made them.
+# They call a Python function. Only the process that made the op has that function.
 PYTHON_CALLS = _types("PyFunc PyFuncStateless EagerPyFunc")
-# They give other values whenever they run. Those that are handed a seed each time are none of them.
+# They give other values each time they run. Ops that take a seed as an input are not among them.
 RANDOM = _types(
     "FixedUnigramCandidateSampler LearnedUnigramCandidateSampler LogUniformCandidateSampler Multinomial "
     "ParameterizedTruncatedNormal RandomCrop RandomGamma RandomPoisson RandomPoissonV2 RandomShuffle "
@@ -108,8 +108,8 @@ RANDOM = _types(
     "ThreadUnsafeUnigramCandidateSampler TruncatedNormal UniformCandidateSampler"
 )
 
-# What partitioned variables are read with.
+# They put pieces of partitioned variables together.
 CONCATENATIONS = _types("Concat ConcatV2")
 STITCHES = _types("DynamicStitch ParallelDynamicStitch")
-# Their inputs may be of any type, handles too, and they change none.
+# Their inputs may have any type, and so be handles. They change nothing.
 TAKE_ANYTHING = _types("IdentityN Assert StringFormat EnsureShape Pack NoOp") | PRINTS

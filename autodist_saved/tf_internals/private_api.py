@@ -1,4 +1,4 @@
-"""Every use of TensorFlow that its public API does not offer. Each has a test that fails when it moves."""
+"""Every use of TensorFlow's private parts. No other module has any. A test of each fails when TensorFlow moves it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ TRAIN_OP_SIGNATURE_KEY: str = _constants.TRAIN_OP_SIGNATURE_KEY
 
 
 def saveables_of(saver: tf.compat.v1.train.Saver) -> list[Any]:
-    """The ``SaveableObject`` list of a built saver, from the same variables that its own ops were built from.
+    """Make the ``SaveableObject`` list of a built saver, from the variables that the saver has.
 
-    Adds ops that read resource variables to the default graph.
+    Adds ops that read resource variables to the default graph. The list is empty where the saver does not know its
+    variables (:func:`knows_its_variables`).
     """
     variables = saver._var_list
     if variables is None:
@@ -44,7 +45,7 @@ def saveables_of(saver: tf.compat.v1.train.Saver) -> list[Any]:
 
 
 def knows_its_variables(saver: tf.compat.v1.train.Saver) -> bool:
-    """Whether a built saver knows its variables: one that was made from a ``SaverDef`` knows names of ops alone."""
+    """Whether a built saver knows its variables. One that was made from a ``SaverDef`` knows only names of ops."""
     return saver._var_list is not None
 
 
@@ -64,23 +65,23 @@ def device_filters(session: tf.compat.v1.Session) -> tuple[str, ...]:
 
 
 def op_definition(op_type: str) -> Any:
-    """The ``OpDef`` of a type of ops, or None where nobody knows it."""
+    """The ``OpDef`` of an op type; None for an unknown type."""
     return _op_def_registry.get(op_type)
 
 
 def is_stateful(op_type: str) -> bool:
-    """Whether ops of this type have effects, or results that depend on those of others, or nobody knows the type."""
+    """Whether ops of this type have effects, or depend on those of other ops. Unknown types do."""
     definition = op_definition(op_type)
     return definition is None or bool(definition.is_stateful)
 
 
 def collection_proto_type(key: str) -> Any:
-    """The class of the protos that a collection is exported as, or None where it is exported as something else."""
+    """The class of message that TensorFlow exports a collection as; None where it exports no messages."""
     return _ops.get_collection_proto_type(key)
 
 
 def takes_resources(op_type: str) -> bool:
-    """Whether ops of this type take handles of variables, tables and the like, or nobody knows the type."""
+    """Whether ops of this type may take handles of variables, tables and the like. Unknown types may."""
     definition = op_definition(op_type)
     return definition is None or any(
         argument.type == tf.resource.as_datatype_enum or argument.is_ref or argument.type_list_attr
@@ -90,9 +91,9 @@ def takes_resources(op_type: str) -> bool:
 
 @functools.cache
 def ops_of_plain_tensorflow(op_types: frozenset[str]) -> frozenset[str]:
-    """Which of these types of ops TensorFlow registers by itself. Takes seconds: asks a fresh Python process.
+    """Find those of the op types that TensorFlow itself registers. Takes seconds: it starts a Python process.
 
-    In this process the registry also has what other libraries have put there, and does not say which.
+    In this process, the registry may also have types of other libraries, and does not say which.
     """
     program = (
         "import sys\n"
@@ -105,60 +106,63 @@ def ops_of_plain_tensorflow(op_types: frozenset[str]) -> frozenset[str]:
 
 
 def fingerprint(directory: str) -> bytes:
-    """The contents of ``fingerprint.pb`` for a SavedModel as it lies there, as ``tf.saved_model.save`` makes them."""
+    """Make the contents of ``fingerprint.pb`` for a SavedModel in a directory, as ``tf.saved_model.save`` does."""
     return bytes(_fingerprinting.CreateFingerprintDef(directory))
 
 
 def is_reference(tensor: tf.Tensor) -> bool:
-    """Whether the tensor is a reference into a variable's own memory (variables without resource handles)."""
+    """Whether the tensor is a reference: it shares the memory of a variable without a resource handle."""
     return bool(tensor.dtype._is_ref_dtype)
 
 
 def control_outputs(operation: tf.Operation) -> list[tf.Operation]:
-    """The ops that wait for an op without taking anything of it."""
+    """The ops that wait for an op and take no value of it."""
     return list(operation._control_outputs)
 
 
 def add_control_input(operation: tf.Operation, before: tf.Operation) -> None:
-    """Have an op of a graph that no session has run yet wait for another one."""
+    """Make an op wait for another one. No session may have run the graph yet."""
     operation._add_control_input(before)
 
 
 def reference_of(saveable: Any) -> tf.Tensor:
-    """The reference tensor behind the saveable of a variable without resource handle."""
+    """The reference tensor of a variable without a resource handle, from the variable's saveable."""
     return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op
 
 
 def validate_signatures(signature_def_map: Mapping[str, Any]) -> None:
-    """TensorFlow's own checks of a signature map. Raises ``AssertionError`` and ``KeyError`` as it does."""
+    """Run TensorFlow's own checks of a signature map. Raises TensorFlow's ``AssertionError`` and ``KeyError``."""
     _builder_impl.SavedModelBuilder._validate_signature_def_map(
         _builder_impl.SavedModelBuilder.__new__(_builder_impl.SavedModelBuilder), signature_def_map
     )
 
 
 def asset_files(asset_tensors: Any, write: Any) -> dict[Any, Any]:
-    """File names in ``assets/`` by source path; ``write(file_name, tensor)`` is called for each asset tensor."""
+    """Choose a file name in ``assets/`` for each asset tensor. Returns the paths of the files by these names.
+
+    Calls ``write(file_name, tensor)`` for each tensor.
+    """
     files: dict[Any, Any] = _builder_impl._maybe_save_assets(write, asset_tensors)
     return files
 
 
 def asset_path(asset_tensor: Any) -> str:
-    """The path in a constant tensor that names an asset. Raises ``TypeError`` for any other tensor."""
+    """The path in a constant tensor. Raises ``TypeError`` for any other tensor."""
     return str(tf.compat.as_text(_builder_impl._asset_path_from_tensor(asset_tensor)))
 
 
 def unwrap_resource_assign(value: Any) -> Any:
-    """The operation behind what a resource variable's ``assign`` methods return; anything else unchanged."""
+    """The operation of what a resource variable's ``assign`` methods return; any other value unchanged."""
     return value.op if not isinstance(value, tf.Tensor | tf.Operation) and hasattr(value, "op") else value
 
 
 def fingerprint_fits(model: str, contents: bytes) -> bool:
     """Whether the contents of a ``fingerprint.pb`` belong to the model in a directory.
 
-    Another version of TensorFlow's hashes cannot be compared, and is taken to fit.
+    True where the hashes are of another version of TensorFlow's algorithm, because these cannot be compared.
 
     Raises:
-        ValueError: one of the two is damaged.
+        ValueError: the contents or the model are damaged.
     """
     try:
         kept = FingerprintDef.FromString(contents)

@@ -68,7 +68,7 @@ def test_a_second_meta_graph_takes_no_saver_of_another_graph(tmp_path: Path, ses
     one.add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)
     with tf.Graph().as_default(), pytest.raises(SignatureError, match="saver: it was made in another graph"):
         one.add_meta_graph(["train"], saver=graph.saver)
-    with pytest.raises(SignatureError, match="saver: 'saver' is no saver"):
+    with pytest.raises(SignatureError, match="saver: 'saver' is not a saver"):
         one.add_meta_graph(["train"], saver="saver")
 
 

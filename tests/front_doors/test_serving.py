@@ -220,7 +220,7 @@ def test_variables_of_any_type_are_served(
 class TestAverages:
     def test_one_for_two_variables_has_one_place_in_what_is_written(self, job: Job, tmp_path: Path) -> None:
         average = "second/ExponentialMovingAverage"
-        with job.session() as session, pytest.raises(SignatureError, match="is not its average alone"):
+        with job.session() as session, pytest.raises(SignatureError, match="is the average of other variables too"):
             two_graphs(job, session, tmp_path / "model", moving_averages={"second": average, "first": average})
 
     @pytest.mark.parametrize("use_resource", [True, False])
@@ -276,7 +276,7 @@ class TestAverages:
     def test_those_of_other_variables_are_refused(self, job: Job, tmp_path: Path) -> None:
         others = {"second/Adam": "second/Adam_1"}
         with job.session() as session:
-            with pytest.raises(SignatureError, match="no averages of any variable that the signatures need"):
+            with pytest.raises(SignatureError, match="no variable that the signatures need has an average"):
                 export(session, tmp_path / "model", job.saver, job.signatures, moving_averages=others)
             never_applied = tf.train.ExponentialMovingAverage(0.9)
             with pytest.raises(UsageError, match="call its apply"):

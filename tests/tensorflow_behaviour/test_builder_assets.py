@@ -126,7 +126,7 @@ def test_both_forms_name_the_same_assets(tmp_path: Path) -> None:
     with variables(v1.Variable, v=42) as session:
         one, two = asset(tmp_path / "a", "a", "one"), asset(tmp_path / "b", "b", "two")
         saver, builder = ads.Saver(), ads.SavedModelBuilder(str(tmp_path / "model"))
-        with pytest.raises(ValueError, match="assets_list: it is another one than assets_collection"):
+        with pytest.raises(ValueError, match="assets_list: it differs from assets_collection"):
             builder.add_meta_graph_and_variables(session, ["a"], [], [one], assets_list=[two], saver=saver)
         builder.add_meta_graph_and_variables(session, ["a"], [], [one, two], assets_list=[two, one], saver=saver)
 

@@ -100,8 +100,8 @@ def test_a_loaded_model_is_exported_again_with_its_main_op(variable: Variable, t
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"main_op": "a", "init_op": "b"}, "init_op: it is another one than main_op"),
-        ({"legacy_init_op": "a", "init_op": "b"}, "init_op: it is another one than main_op"),
+        ({"main_op": "a", "init_op": "b"}, "init_op: it differs from main_op"),
+        ({"legacy_init_op": "a", "init_op": "b"}, "init_op: it differs from main_op"),
     ],
     ids=str,
 )

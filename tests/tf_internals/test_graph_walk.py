@@ -104,7 +104,7 @@ def test_functions_are_called_by_attributes_by_their_own_type_and_by_each_other(
     for name in ("inner", "outer", "not_in_the_library"):
         outer.node_def.add(name=name, op="PartitionedCall").attr["f"].func.name = name
     assert [function.name for function in called_functions(branches)] == ["first", "second"]
-    called = functions_called(graph_def.node, functions_of(graph_def))
+    called = functions_called(graph_def.node, functions_of(graph_def.library))
     assert [function.signature.name for function in called] == ["outer", "first", "second", "called_by_type", "inner"]
 
 

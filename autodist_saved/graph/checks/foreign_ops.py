@@ -61,7 +61,7 @@ def foreign_op_problems(runs: Runs, custom_ops: Collection[str]) -> Iterator[Pro
         custom_ops: op types that all who load the model have.
     """
     graph_def = runs.meta_graph.graph_def
-    known = {*functions_of(graph_def), *custom_ops}
+    known = {*functions_of(graph_def.library), *custom_ops}
     unknown: dict[str, list[Spot]] = {}
     for spot, node in all_ops(graph_def):
         if node.op not in known and not hasattr(tf.raw_ops, node.op):

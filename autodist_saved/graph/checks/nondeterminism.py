@@ -39,7 +39,7 @@ def nondeterministic_signatures(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict
     Returns:
         the reason, by the signature's name. Signatures that can be compared are not in it.
     """
-    runs, steady = Runs(meta_graph), {*_STEADY, *functions_of(meta_graph.graph_def)}
+    runs, steady = Runs(meta_graph), {*_STEADY, *functions_of(meta_graph.graph_def.library)}
     unsteady = {
         spot: node.op
         for spot, node in all_ops(meta_graph.graph_def)

@@ -1,1 +1,1 @@
-"""Folding: the pieces of partitioned variables become one variable each, in the graph itself."""
+"""Folding: one variable takes the place of all pieces of a partitioned variable, in the graph itself."""

@@ -25,8 +25,8 @@ from autodist_saved.tf_internals.op_types import (
     SWITCHES,
 )
 
-# Takes a function's name, and the pieces whose handles its arguments are, by position. Gives the name of the function
-# that takes the whole variables' handles instead, and the pieces whose handles it returns.
+# Takes a function's name, and the pieces whose handles it takes, by position of the argument. Returns the name of a
+# copy of it that takes whole variables' handles, and the pieces whose handles the copy returns, by position.
 Specialize = Callable[[str, Mapping[int, Region]], tuple[str, Mapping[int, Region]]]
 
 _FIX = (
@@ -39,21 +39,26 @@ _FIRST_ARGUMENT = {**dict.fromkeys(CALLS | LOOPS, 0), **dict.fromkeys(BRANCHES, 
 
 @dataclass(frozen=True)
 class _Lifted:
-    """A tensor that was a piece, or its handle, and is the whole variable now."""
+    """A tensor that was a piece, or a piece's handle, and now is the whole variable, or its handle."""
 
     region: Region
     is_handle: bool
 
 
 class BodyFold:
-    """One pass over the nodes of a body, each after those whose outputs it takes.
+    """One pass over the nodes of a body. It visits each node after the node's inputs.
 
-    ``_lifted`` and ``_lookups`` go by the names that tensors had before; ``_instead`` says which tensor is the whole,
-    or the same value, now.
+    ``_lifted`` and ``_lookups`` have the former names of tensors as keys. ``_instead`` maps a former name to the
+    tensor that now is the whole variable, or has the same value.
+
+    Attributes:
+        body: the nodes.
+        problems: what cannot be folded.
+        reads: names of the nodes that read whole variables.
     """
 
     def __init__(self, body: Body, place: str, specialize: Specialize) -> None:
-        """``place``: what to call the body in errors, before the name of a node."""
+        """``place``: where the body is, as errors write it before a node's name."""
         self.body = body
         self.problems: list[Problem] = []
         self.reads: set[str] = set()
@@ -67,13 +72,20 @@ class BodyFold:
         self._waited_for: dict[str, str] = {}
 
     def lift(self, tensor: str, region: Region, *, is_handle: bool, instead: str | None = None) -> None:
-        """Say that a tensor is a piece, or its handle. ``instead``: what is the whole; it itself by default."""
+        """Declare that a tensor is a piece, or its handle.
+
+        Args:
+            tensor: its name.
+            region: the piece.
+            is_handle: whether the tensor is the piece's handle.
+            instead: the tensor that is the whole variable, or its handle; by default ``tensor`` itself.
+        """
         self._lifted[tensor] = _Lifted(region, is_handle)
         if instead is not None:
             self._instead[tensor] = instead
 
     def run(self) -> None:
-        """Edit the nodes. :attr:`problems` tells what cannot be folded, :attr:`reads` which nodes read the whole."""
+        """Edit the nodes, and fill :attr:`problems` and :attr:`reads`."""
         for node in self.body.in_order():
             inputs = [self.body.canonical(name) for name in data_inputs(node)]
             waits = [self._waited_for.get(name, name) for name in node.input if is_control(name)]
@@ -87,22 +99,22 @@ class BodyFold:
                 self._lookups[self.body.output(node)] = self._lookups[inputs[0]]
 
     def needs(self, name: str) -> bool:
-        """Whether an input is needed. To wait for a read of what is served means nothing: nobody writes it."""
+        """Whether an input is needed. Nobody needs to wait for a read: a served variable is never written."""
         return not (is_control(name) and node_of(name) in self.reads)
 
     @property
     def changed(self) -> set[str]:
-        """Names of tensors that have another value now, or none."""
+        """Former names of the tensors that now have another value, or none."""
         parts = {name for name, one in self._lifted.items() if not (one.is_handle or one.region.is_whole)}
         return parts | self._instead.keys()
 
     def region_of_handle(self, tensor: str) -> Region | None:
-        """The piece whose handle a tensor was; None where it was no such handle."""
+        """The piece whose handle a tensor was; None for any other tensor."""
         lifted = self._lifted.get(self.body.canonical(tensor))
         return lifted.region if lifted is not None and lifted.is_handle else None
 
     def settled(self, tensor: str) -> str:
-        """The tensor that has the value that ``tensor`` had before."""
+        """The tensor that now has the value which ``tensor`` had."""
         tensor = self.body.canonical(tensor)
         lifted = self._lifted.get(tensor)
         if lifted is None or lifted.is_handle or lifted.region.is_whole:
@@ -157,13 +169,13 @@ class BodyFold:
             self._refuse(node, handle.region)
 
     def _read_first(self, node: Node, region: Region) -> None:
-        """Look up in what is read of the piece, instead of in the variable."""
+        """Read the piece first, and look up in what was read, instead of in the variable."""
         node.op = "GatherNd"
         node.attr["Tparams"].CopyFrom(node.attr.pop("dtype"))
         node.input[0] = self._new.part(self._new.read(node.input[0], region), region)
 
     def _is_of_rows(self, node: Node) -> bool:
-        """Whether a node looks rows up in its first input."""
+        """Whether a node looks up rows of its first input."""
         if node.op != "GatherV2":
             return bool(node.op == "Gather")
         axis = self.body.value(node.input[2])
@@ -178,7 +190,7 @@ class BodyFold:
         self._lookups[output] = Lookup(region, node, rows)
 
     def _concatenate(self, node: Node, inputs: Sequence[str], lifted: Mapping[int, _Lifted]) -> None:
-        """Pieces that lie side by side and are put together again are a greater piece, or the whole."""
+        """Neighbouring pieces that are concatenated are one larger piece, or the whole variable."""
         at_axis = 0 if node.op == "Concat" else len(inputs) - 1
         parts = [at for at in range(len(inputs)) if at != at_axis]
         axis = self.body.value(node.input[at_axis])
@@ -197,10 +209,10 @@ class BodyFold:
         self._waited_for[f"^{node.name}"] = f"^{node_of(whole)}"
 
     def _stitch(self, node: Node, inputs: Sequence[str]) -> None:
-        """Rows of pieces that are put back into order are rows of the whole.
+        """Rows of pieces that are put back into order are rows of the whole variable.
 
-        A row's number in the whole is its number in its piece plus the piece's offset, by whatever strategy the
-        numbers were dealt out.
+        A row's number in the variable is its number in the piece plus the piece's offset. That is so for every
+        strategy of distributing rows.
         """
         half = len(inputs) // 2
         lookups = [self._lookups[name] for name in inputs[half:] if name in self._lookups]
@@ -229,7 +241,7 @@ class BodyFold:
             function.name, regions = self._specialize(function.name, arguments)
             returned.append(regions)
         if node.op in LOOPS:
-            returned[1:] = [arguments]  # the body has to return what it takes; the condition, which is last, tells
+            returned[1:] = [arguments]  # the condition, which is last, returns no handles; the body what it takes
         if any(regions != returned[0] for regions in returned):
             self._refuse(node, next(iter(handles.values())))
             return
@@ -237,7 +249,7 @@ class BodyFold:
             self.lift(self.body.output(node, number), region, is_handle=True)
 
     def _refuse(self, node: Node, region: Region) -> None:
-        what = f"a piece of it goes into {self._place}{node.name!r} ({node.op}), which cannot take the whole instead"
+        what = f"{self._place}{node.name!r} ({node.op}) takes a piece of it, and cannot take the whole variable"
         self.problems.append(Problem(f"variable {region.variable!r}", what, _FIX))
 
 

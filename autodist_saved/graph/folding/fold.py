@@ -1,9 +1,10 @@
-"""Folding: the pieces of partitioned variables become one variable each, in the graph itself.
+"""Folding a graph: one variable takes the place of all pieces of a partitioned variable.
 
-What is handed a piece is handed the whole variable instead, and takes its part of what it reads of it: what is read
-is sliced, and rows that are looked up are counted from where the piece begins. So the result is right whatever a
-graph does with pieces. It is what a graph without partitions has where pieces are put together again: their
-concatenation becomes one read, and the stitching of ``embedding_lookup`` one lookup.
+A node that took a piece takes the whole variable, and then its part of it. What it reads is sliced, and the rows that
+it looks up are counted from the first row of the piece. So the result is right whatever a graph does with pieces.
+
+Where a graph puts pieces together again, the result is what a graph without partitions has: their concatenation
+becomes one read, and the stitching of ``embedding_lookup`` one lookup.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from autodist_saved.tf_internals.graph_walk import Node
 
 @dataclass(frozen=True)
 class Folded:
-    """What has become of a graph.
+    """How folding has changed a graph.
 
     Attributes:
-        names: what the roots are called now, and nodes that have another name.
-        changed: names of tensors that have another value now, or none.
-        problems: what could not be folded; the graph is of no use, then.
+        names: present names of the roots and of renamed nodes, by former names.
+        changed: former names of the tensors that now have another value, or none.
+        problems: what could not be folded. If there is any, the graph cannot be used.
     """
 
     names: Mapping[str, str]
@@ -41,13 +42,13 @@ class Folded:
 
 
 def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterable[str]) -> Folded:
-    """Fold all pieces in a graph and in its functions, and leave out what is not needed any more.
+    """Fold all pieces in a graph and in its functions, and remove what nothing needs any more.
 
-    A variable's node has the variable's name then, as far as nodes can have it.
+    A variable's node gets the variable's name, changed where a node cannot have it.
 
     Args:
         graph_def: edited in place.
-        holders: of pieces; those that are not in the graph are not looked at.
+        holders: of variables and pieces. Those that are not in the graph are ignored.
         roots: names of the tensors and operations that are needed.
     """
     body = Body(graph_def)
@@ -80,7 +81,13 @@ def fold(graph_def: graph_pb2.GraphDef, holders: Iterable[Holder], roots: Iterab
 
 
 def _make_whole(node: Node, piece: Region, others: Set[str]) -> None:
-    """``others``: by what names handles of other variables share them, all over the process."""
+    """Make a piece's node the whole variable's.
+
+    Args:
+        node: edited in place.
+        piece: what it held.
+        others: resource names of all other variables. Handles with one name share a variable, in the whole process.
+    """
     for dimension, extent in zip(node.attr["shape"].shape.dim, piece.whole, strict=True):
         dimension.size = extent
     if node.op == "VarHandleOp":
@@ -90,5 +97,5 @@ def _make_whole(node: Node, piece: Region, others: Set[str]) -> None:
 
 
 def _resource(handle: Node) -> str:
-    """By what name handles of one variable share it."""
+    """The resource name of a variable: all handles that have it share the variable."""
     return str(tf.compat.as_text(handle.attr["shared_name"].s)) or handle.name

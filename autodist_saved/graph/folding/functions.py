@@ -1,4 +1,4 @@
-"""Folding in the functions of a graph's library."""
+"""Folding the functions of a graph's library."""
 
 from __future__ import annotations
 
@@ -11,28 +11,33 @@ from autodist_saved.graph.folding.body_fold import BodyFold
 from autodist_saved.graph.folding.region import Region
 from autodist_saved.graph.graph_def.body import Body, unused
 from autodist_saved.tf_internals import private_api
+from autodist_saved.tf_internals.graph_walk import functions_of
 
 _Key = tuple[str, tuple[tuple[int, Region], ...]]
 
 
 class FoldedFunctions:
-    """Copies of functions that take whole variables where the functions took pieces, one for each set of pieces."""
+    """Copies of functions that take whole variables instead of pieces: one copy for each set of pieces.
+
+    Attributes:
+        problems: what cannot be folded in any of them.
+    """
 
     def __init__(self, library: function_pb2.FunctionDefLibrary) -> None:
-        """``library``: to which they are added."""
+        """``library``: the copies are added to it."""
         self.problems: list[Problem] = []
         self._library = library
         self._made: dict[_Key, tuple[str, Mapping[int, Region]]] = {}
 
     def get(self, name: str, arguments: Mapping[int, Region]) -> tuple[str, Mapping[int, Region]]:
-        """A copy of a function.
+        """Make a copy of a function, once.
 
         Args:
-            name: of the function.
-            arguments: the pieces whose handles the function takes, by position.
+            name: the function's.
+            arguments: the pieces whose handles the function takes, by position of the argument.
 
         Returns:
-            name of the copy, and the pieces whose handles the function returns, by position.
+            name of the copy, and the pieces whose handles the function returns, by position of the output.
         """
         key = name, tuple(sorted(arguments.items()))
         if key not in self._made:
@@ -40,11 +45,11 @@ class FoldedFunctions:
         return self._made[key]
 
     def _make(self, name: str, arguments: Mapping[int, Region]) -> tuple[str, Mapping[int, Region]]:
-        functions = {function.signature.name: function for function in self._library.function}
+        functions = functions_of(self._library)
         function = self._library.function.add()
         function.CopyFrom(functions[name])
         function.signature.name = unused(name, functions)
-        fold = BodyFold(Body(function), f"the function {name!r}, ", self.get)
+        fold = BodyFold(Body(function), f"in function {name!r}, ", self.get)
         for at, region in arguments.items():
             fold.lift(function.signature.input_arg[at].name, region, is_handle=True)
         fold.run()
@@ -59,12 +64,12 @@ class FoldedFunctions:
 
 
 def _tidy(function: function_pb2.FunctionDef, fold: BodyFold) -> None:
-    """Leave out what a function does not need any more."""
+    """Remove what a folded function does not need any more."""
     for key, name in list(function.control_ret.items()):
-        if name in fold.reads:  # it says that reads are effects of it
+        if name in fold.reads:  # it makes every call wait for a read
             del function.control_ret[key]
             function.signature.control_output.remove(key)
-    # A function does all that has effects, whether it returns them or not.
+    # A function runs all its ops that have effects, whether it returns something of them or not.
     effects = {node.name for node in fold.body.nodes.values() if private_api.is_stateful(node.op)}
     returned = {*function.ret.values(), *function.control_ret.values()}
     fold.body.prune(effects - fold.reads | returned, fold.needs)

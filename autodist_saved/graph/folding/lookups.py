@@ -1,7 +1,8 @@
-"""What a partitioned ``embedding_lookup`` looks like in a graph.
+"""A partitioned ``embedding_lookup``, as it looks in a graph.
 
-The numbers of rows are dealt out to the pieces (``DynamicPartition``), looked up in each, and what was found is
-stitched together (``DynamicStitch``) at the places of the numbers, which were dealt out in the same way.
+A ``DynamicPartition`` distributes the numbers of rows to the pieces. For each piece, a node looks its rows up.
+Another ``DynamicPartition`` distributes the places of the numbers in the same way. ``DynamicStitch`` puts the rows
+there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from autodist_saved.tf_internals.graph_walk import Node, is_control
 
 @dataclass(frozen=True)
 class Lookup:
-    """Rows of a region that a node looks up: the node, and the numbers of the rows within the region."""
+    """Rows of a region that a node looks up.
+
+    Attributes:
+        region: part of a variable.
+        node: looks the rows up.
+        rows: tensor with the numbers of the rows, counted within the region.
+    """
 
     region: Region
     node: Node
@@ -24,28 +31,28 @@ class Lookup:
 
 
 def dealing_node(body: Body, places: Sequence[str], lookups: Sequence[Lookup]) -> Node | None:
-    """The node that deals out rows of one variable, if what is found is put back into their order.
+    """Find the node that distributes the numbers of rows, if the rows are put back into the order of the numbers.
 
     Args:
-        body: in which they are.
-        places: tensors of the places in the result, for each lookup.
+        body: the lookups are in it.
+        places: for each lookup, the tensor of the places in the result.
         lookups: in the order in which they are stitched.
 
     Returns:
-        the ``DynamicPartition`` of the numbers of rows, or None where something is done in another way.
+        the ``DynamicPartition`` of the numbers; None where the graph is not what ``embedding_lookup`` makes.
     """
     if len({lookup.region.columns for lookup in lookups}) > 1:
         return None
     of_places, of_rows = _dealer(body, places), _dealer(body, [lookup.rows for lookup in lookups])
     if of_places is None or of_rows is None or of_places.input[1] != of_rows.input[1]:
         return None
-    # Several rows may be dealt out as one.
+    # DynamicPartition can also distribute several rows as one.
     is_dealt_singly = body.rank(of_rows.input[0]) == body.rank(of_rows.input[1]) == 1
     return of_rows if is_dealt_singly and _counts(body, of_places.input[0]) else None
 
 
 def _dealer(body: Body, tensors: Sequence[str]) -> Node | None:
-    """The node that deals out to exactly these tensors, in their order."""
+    """The node whose outputs are exactly these tensors, in their order; None where there is none."""
     sources = [body.source(tensor) for tensor in tensors]
     node = sources[0][0]
     if (

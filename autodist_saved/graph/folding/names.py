@@ -1,4 +1,4 @@
-"""Names that tell of pieces, and what takes their place."""
+"""Names after pieces, and the names that nodes of a folded graph get instead."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from autodist_saved.graph.graph_def.body import Body, renamed, unused
 
 
 def as_node_name(variable: str) -> str:
-    """The name of a variable, which is a key of its saver's, without what names of nodes cannot hold."""
+    """Turn the name of a variable, which is a saver's key, into a valid name of a node."""
     return re.sub(r"^[^A-Za-z0-9.]|[^A-Za-z0-9_.\\/>-]", "_", variable).lstrip("_") or "variable"
 
 
 def new_names(names: Iterable[str], pieces: Mapping[str, str], fixed: Mapping[str, str]) -> dict[str, str]:
-    """Names for all nodes that cannot keep theirs.
+    """Make new names for all nodes that cannot keep theirs.
 
     Args:
         names: of all nodes.
-        pieces: name of the variable by the name of the node that is, or was, a piece of it.
-        fixed: new names that are given already, by name.
+        pieces: names of variables, by the names of the nodes that are, or were, pieces of them.
+        fixed: new names that are decided already, by former names.
+
+    Returns:
+        new names, by former names, with the fixed ones.
     """
     return {
         **fixed,
@@ -31,7 +34,12 @@ def new_names(names: Iterable[str], pieces: Mapping[str, str], fixed: Mapping[st
 
 
 def rename_in_function(function: function_pb2.FunctionDef, pieces: Mapping[str, str]) -> None:
-    """Call no node, argument or result of a function after a piece. ``pieces``: as above."""
+    """Rename nodes, arguments and results of a function that have names after pieces.
+
+    Args:
+        function: edited in place.
+        pieces: as in :func:`new_names`.
+    """
     body, signature = Body(function), function.signature
     by_scope, by_word = _scopes_without(pieces), _words_without(pieces)
     names = _renamings(body.nodes, by_scope, ())
@@ -48,14 +56,14 @@ def rename_in_function(function: function_pb2.FunctionDef, pieces: Mapping[str, 
     for key, node in list(function.control_ret.items()):
         function.control_ret[key] = names.get(node, node)
     for attributes in function.arg_attr.values():
-        attributes.attr.pop("_class", None)  # colocation with what the function was traced with
+        attributes.attr.pop("_class", None)  # colocation with the tensors that the function was traced with
         if "_user_specified_name" in attributes.attr:
             name = attributes.attr["_user_specified_name"]
             name.s = by_scope(tf.compat.as_text(name.s)).encode()
 
 
 def _renamings(names: Iterable[str], new_name: Callable[[str], str], taken: Iterable[str]) -> dict[str, str]:
-    """New names, by name, of those that have to change."""
+    """New names of those that must change, by former names."""
     proposed = {name: new_name(name) for name in names}
     used = {*taken, *(name for name, proposal in proposed.items() if name == proposal)}
     found = {}
@@ -67,14 +75,14 @@ def _renamings(names: Iterable[str], new_name: Callable[[str], str], taken: Iter
 
 
 def _scopes_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
-    """Takes pieces out of names such as ``emb/part_0/Read/ReadVariableOp``."""
-    # The second is where TensorFlow puts a partitioned variable together.
+    """A function that takes pieces out of names such as ``emb/part_0/Read/ReadVariableOp``."""
+    # TensorFlow concatenates the pieces of a variable in the scope ConcatPartitions.
     scopes = {**pieces, **{f"{variable}/ConcatPartitions": variable for variable in pieces.values()}}
     return _replacing(scopes, "(?:^|(?<=/))", "(?=/|$)")
 
 
 def _words_without(pieces: Mapping[str, str]) -> Callable[[str], str]:
-    """Takes pieces out of names such as ``gather_emb_part_0_read``, which TensorFlow gives to what functions take."""
+    """A function that takes pieces out of names such as ``gather_emb_part_0_read``, an argument of a function."""
     words = {_words(piece): _words(variable) for piece, variable in pieces.items()}
     return _replacing(words, "(?<![a-z0-9])", "(?![a-z0-9])")
 
@@ -84,7 +92,7 @@ def _words(name: str) -> str:
 
 
 def _replacing(parts: Mapping[str, str], before: str, after: str) -> Callable[[str], str]:
-    """Replaces parts of names, the longest that stand between these patterns."""
+    """A function that replaces the longest parts of a name that stand between two patterns."""
     longest_first = sorted(parts, key=len, reverse=True)
     pattern = re.compile(f"{before}({'|'.join(map(re.escape, longest_first))}){after}")
     return lambda name: pattern.sub(lambda found: parts[found[1]], name) if parts else name

@@ -1,4 +1,4 @@
-"""The nodes that folding adds to a graph: parts of what is read, and rows counted from elsewhere."""
+"""The nodes that folding adds to a graph: they slice what is read, and shift the numbers of rows."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from autodist_saved.tf_internals.graph_walk import Node, node_of
 
 
 class NewNodes:
-    """Adds nodes to a body, each where its inputs are: inside the same loop, and run when these are."""
+    """Adds nodes to a body. Each is in the same loop as its inputs. All methods return the name of a tensor."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self._in_loops = body.in_loops()
 
     def read(self, handle: str, region: Region) -> str:
-        """The value of a variable."""
+        """Read a variable. ``handle``: the variable's."""
         return self._add(
             "ReadVariableOp", f"{node_of(handle)}/Read/ReadVariableOp", [handle], dtype=tf.as_dtype(region.dtype)
         )
 
     def part(self, tensor: str, region: Region) -> str:
-        """A region of a whole variable's value."""
+        """Slice a region out of a whole variable's value."""
         return self._slice(tensor, region.offset, region.end, region.dtype, ellipsis_mask=0)
 
     def columns(self, tensor: str, region: Region) -> str:
-        """The region's extent in all dimensions but the first, of rows of the whole variable, in any arrangement."""
+        """Slice rows of a whole variable, in any arrangement, to the region's extent beyond the first dimension."""
         return self._slice(tensor, (0, *region.offset[1:]), (0, *region.end[1:]), region.dtype, ellipsis_mask=1)
 
     def rows(self, rows: str, offset: int, dtype: tf.DType) -> str:
-        """Numbers of rows, counted from elsewhere."""
+        """Add an offset to numbers of rows."""
         shift = self._constant(f"{node_of(rows)}/offset", offset, dtype, near=rows)
         return self._sum(rows, shift, dtype)
 
     def dealt_rows(self, rows: str, dealt_to: str, offsets: Sequence[int], dtype: tf.DType) -> str:
-        """Numbers of rows, each counted from the one of ``offsets`` that ``dealt_to`` names."""
+        """Add to each number of a row the one of ``offsets`` at the index that ``dealt_to`` has for it."""
         name = node_of(rows)
         inputs = [
             self._constant(f"{name}/offsets", offsets, dtype, near=rows),
@@ -50,7 +50,7 @@ class NewNodes:
         return self._sum(rows, self._add("GatherV2", f"{name}/offset", inputs, batch_dims=0, **types), dtype)
 
     def at_most(self, tensor: str, numbers: Sequence[int], dtype: tf.DType) -> str:
-        """The smaller ones of a tensor's numbers and these."""
+        """Limit each number of a tensor to one of these."""
         limit = self._constant(f"{node_of(tensor)}/limit", numbers, dtype, near=tensor)
         return self._add("Minimum", f"{node_of(tensor)}/minimum", [tensor, limit], T=dtype)
 
@@ -73,7 +73,7 @@ class NewNodes:
         )
 
     def _constant(self, name: str, values: Any, dtype: tf.DType, near: str) -> str:
-        # A constant of a loop has to wait for a node of that loop, or it is none of it.
+        # A constant belongs to a loop only if it waits for a node of the loop.
         inputs = [f"^{node_of(near)}"] if node_of(near) in self._in_loops else []
         return self._add("Const", name, inputs, dtype=dtype, value=tf.make_tensor_proto(values, dtype=dtype))
 

@@ -1,4 +1,4 @@
-"""Parts of variables, and the nodes that hold variables. Plain data."""
+"""Regions: rectangular parts of variables, and the nodes that hold them. Plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Region:
         variable: the variable's name.
         dtype: name of its element type.
         whole: shape of the variable.
-        offset: where the part begins, one number per dimension.
+        offset: index of the part's first element, one number per dimension.
         shape: extent of the part, one number per dimension.
     """
 
@@ -28,7 +28,7 @@ class Region:
 
     @property
     def end(self) -> Shape:
-        """Where the part ends, one number per dimension."""
+        """One more than the index of the part's last element, one number per dimension."""
         return tuple(at + extent for at, extent in zip(self.offset, self.shape, strict=True))
 
     @property
@@ -38,7 +38,7 @@ class Region:
 
     @property
     def has_whole_rows(self) -> bool:
-        """Whether its rows are rows of the variable."""
+        """Whether its rows are whole rows of the variable."""
         return self.shape[1:] == self.whole[1:]
 
     @property
@@ -48,7 +48,7 @@ class Region:
 
 
 def joined(regions: Sequence[Region], axis: int) -> Region | None:
-    """What regions make up when they are concatenated along an axis; None where that is no region."""
+    """The region that regions make when they are concatenated along an axis; None where they make none."""
     whole = regions[0]
     axis += len(whole.shape) if axis < 0 else 0
     if not 0 <= axis < len(whole.shape):
@@ -72,7 +72,8 @@ class Holder:
     Attributes:
         node: its name.
         variable: the variable's name, its key in ``variables/``.
-        piece: which part it holds, where a partitioner made it, even if that is all; None for any other variable.
+        piece: the part that it holds, if a partitioner made the node, even if the part is the whole variable; None
+            for any other variable.
     """
 
     node: str

@@ -24,7 +24,7 @@ def prune(graph_def: graph_pb2.GraphDef, roots: Iterable[str]) -> None:
 def prune_library(graph_def: graph_pb2.GraphDef) -> None:
     """Remove the functions that nobody calls, and all gradients of functions: nobody trains what is served."""
     library = graph_def.library
-    called = {function.signature.name for function in functions_called(graph_def.node, functions_of(graph_def))}
+    called = {function.signature.name for function in functions_called(graph_def.node, functions_of(library))}
     kept = [function for function in library.function if function.signature.name in called]
     library.ClearField("function")
     library.function.extend(kept)

@@ -41,7 +41,7 @@ class Reach:
 
     def __init__(self, graph_def: graph_pb2.GraphDef) -> None:
         self.body = Body(graph_def)
-        self._functions = functions_of(graph_def)
+        self._functions = functions_of(graph_def.library)
 
     def of_signature(self, signature: meta_graph_pb2.SignatureDef) -> set[Spot]:
         """The ops that computing the outputs takes when the inputs are fed."""

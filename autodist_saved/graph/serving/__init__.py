@@ -1,1 +1,1 @@
-"""Serving graphs: cut at their signatures, with one whole variable for each name."""
+"""Serving graphs: they are cut at their signatures, and have one whole variable for each name."""

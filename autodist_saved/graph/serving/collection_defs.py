@@ -1,4 +1,4 @@
-"""The collections of a graph that was cut: what they name is in the graph."""
+"""The collections of a graph that was cut: they name only what is in the graph."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyProto
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.graph.assets import asset_in
 from autodist_saved.graph.folding.fold import Folded
 from autodist_saved.graph.graph_def.body import Body, renamed
 from autodist_saved.graph.graph_def.variable_defs import mended_defs
@@ -18,15 +19,15 @@ from autodist_saved.tf_internals.graph_walk import node_of
 def mend_collections(
     meta_graph: meta_graph_pb2.MetaGraphDef, body: Body, folded: Folded, pieces: Mapping[str, str]
 ) -> None:
-    """Leave out of the collections, and of the files, what is not in the graph any more.
+    """Remove from the collections, and from the assets, what is not in the graph any more.
 
-    What belongs to feeding queues and to differentiating loops and branches goes altogether.
+    Collections of queue runners, and of the contexts of loops and branches, are removed as a whole.
 
     Args:
         meta_graph: edited in place.
-        body: of its graph; nodes are added that definitions of variables have to name and that are gone.
-        folded: what has become of the graph.
-        pieces: name of the variable by the former name of the node that was a piece of it.
+        body: its graph. Where a node is gone that the definition of a variable must name, a new one is added.
+        folded: how folding has changed the graph.
+        pieces: names of variables, by the former names of the nodes that were pieces of them.
     """
     for key, collection in list(meta_graph.collection_def.items()):
         kind = collection.WhichOneof("kind")
@@ -52,14 +53,6 @@ def mend_collections(
     meta_graph.asset_file_def.extend(files)
 
 
-def asset_names(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Names of the files that a graph reads."""
-    files = list(meta_graph.asset_file_def)
-    for collection in meta_graph.collection_def.values():
-        files += filter(None, map(_asset, collection.any_list.value))
-    return {file.filename for file in files}
-
-
 def _nodes(names: Iterable[str], body: Body, folded: Folded) -> Iterator[str]:
     kept = {
         renamed(name, folded.names): None
@@ -70,10 +63,5 @@ def _nodes(names: Iterable[str], body: Body, folded: Folded) -> Iterator[str]:
 
 
 def _is_of(value: AnyProto, body: Body) -> bool:
-    asset = _asset(value)
+    asset = asset_in(value)
     return asset is None or node_of(asset.tensor_info.name) in body.nodes
-
-
-def _asset(value: AnyProto) -> meta_graph_pb2.AssetFileDef | None:
-    asset = meta_graph_pb2.AssetFileDef()
-    return asset if value.Unpack(asset) else None

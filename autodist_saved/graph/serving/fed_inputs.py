@@ -1,4 +1,4 @@
-"""Inputs of signatures that the graph would compute itself: they are fed, and nobody needs what is behind them."""
+"""Inputs of signatures that the graph itself computes in training: they become placeholders."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FED_AS_THEY_ARE = VARIABLES | PLACEHOLDERS | {"PlaceholderWithDefault", "Const"
 
 
 def cut_at_inputs(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Iterable[str]) -> None:
-    """Put placeholders where signatures have inputs inside the graph, and leave out what nobody needs any more.
+    """Put placeholders where signatures have inputs inside the graph, and remove what nothing needs any more.
 
-    A tensor that another signature, or the main op, computes stays as it is. A placeholder has the name of the tensor
-    that it stands for, where that was the first output of an operation that is not needed any more; else another one,
-    which the signatures then name.
+    A tensor that another signature, or the main op, computes stays as it is. A placeholder gets the name of the
+    tensor that it replaces, if that was the first output of an operation that is removed. Otherwise it gets another
+    name, and the signatures name that one.
 
     Args:
         meta_graph: edited in place.
-        main_ops: names of the operations that are run when the graph is loaded.
+        main_ops: names of the operations that loaders run.
     """
     main_ops = set(main_ops)
     body = Body(meta_graph.graph_def)
@@ -52,7 +52,7 @@ def cut_at_inputs(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Iterable[st
 
 
 def _fed(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: set[str], body: Body) -> Iterator[str]:
-    """The inputs inside the graph that every signature feeds which has anything to do with them."""
+    """Yield the inputs inside the graph that every signature feeds, if it reaches them at all."""
     reach = Reach(meta_graph.graph_def)
     signatures = [
         (set(names_in(signature.inputs)), reach.of_signature(signature))
@@ -68,7 +68,7 @@ def _fed(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: set[str], body: Body
 
 
 def _dtype(body: Body, tensor: str) -> tf.DType | None:
-    """The type of a tensor; None for one that cannot be fed."""
+    """The dtype of a tensor; None for a tensor that cannot be fed."""
     node, number = body.source(tensor)
     types = [] if node is None else _output_types(node)
     dtype = types[number] if number < len(types) else None
@@ -76,7 +76,7 @@ def _dtype(body: Body, tensor: str) -> tf.DType | None:
 
 
 def _output_types(node: Node) -> list[tf.DType | None]:
-    """The types of all outputs; None for a reference, and no types where nobody knows the operation."""
+    """The dtypes of all outputs, None for a reference. Empty for an unknown op type."""
     definition = private_api.op_definition(node.op)
     if definition is None:
         return []
@@ -103,7 +103,7 @@ def _placeholder(body: Body, tensor: str, dtype: tf.DType) -> str:
 
 
 def _redirect(body: Body, placeholders: Mapping[str, str]) -> None:
-    """Have all that takes a fed tensor, or in a run with it would wait for it, take the placeholder."""
+    """Make all nodes that take a fed tensor, or wait for its node, take the placeholder."""
     instead = {body.canonical(tensor): placeholder for tensor, placeholder in placeholders.items()}
     instead |= {f"^{node_of(name)}": f"^{new}" for name, new in instead.items() if ":" not in name}
     for node in body.nodes.values():
@@ -113,6 +113,6 @@ def _redirect(body: Body, placeholders: Mapping[str, str]) -> None:
 
 
 def _rename_in_signatures(meta_graph: meta_graph_pb2.MetaGraphDef, nodes: Mapping[str, str]) -> None:
-    """``nodes``: new names of nodes by the names of tensors, of which each is the first output now."""
+    """``nodes``: by the name of a tensor, the name of the node whose first output it is now."""
     for signature in meta_graph.signature_def.values():
         rename_tensors(signature, lambda name: f"{nodes[name]}:0" if name in nodes else name)

@@ -1,4 +1,4 @@
-"""The operations that restore a graph's variables from dense entries: TensorFlow's saver makes them."""
+"""The operations that restore a serving graph's variables. TensorFlow's saver makes them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ def with_restore_ops(
     *,
     strip_default_attrs: bool,
 ) -> meta_graph_pb2.MetaGraphDef:
-    """A graph with operations that save and restore, and the ``SaverDef`` that names them.
+    """Add operations that save and restore to a graph, and the ``SaverDef`` that names them.
 
     Args:
         graph_def: the graph.
         variables: names of the variables' nodes, by key.
-        others: make what else is to be restored, with the graph as the default one.
+        others: functions that return the other things to restore. They are called with the graph as the default one.
         strip_default_attrs: remove attributes that have their default value.
+
+    Returns:
+        a new meta graph.
     """
     with tf.Graph().as_default() as graph:
-        # Whatever is wrong with the graph, TensorFlow finds here.
+        # TensorFlow checks the whole graph here, and raises.
         tf.import_graph_def(graph_def, name="")
         saved = {key: _value(graph.get_operation_by_name(node)) for key, node in variables.items()}
         saved |= {saveable.name: saveable for saveable in (make() for make in others)}
@@ -37,7 +40,7 @@ def with_restore_ops(
 
 
 def _value(variable: tf.Operation) -> tf.Tensor:
-    """What TensorFlow's saver takes for a variable that it is not given as an object."""
+    """The tensor that TensorFlow's saver takes instead of a variable object."""
     handle = variable.outputs[0]
     if variable.type != "VarHandleOp":
         return handle

@@ -1,4 +1,4 @@
-"""What a saver restores that is no variable, such as a mutable table: read off its operations in the graph."""
+"""What a saver saves besides variables, such as mutable tables, read from its operations in the graph."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.graph_walk import Node, data_inputs, node_of
 from autodist_saved.tf_internals.op_types import PLACEHOLDERS
 
-# What takes no inputs, and is no resource either.
+# They take no inputs, and are not what is saved.
 _GIVEN = PLACEHOLDERS | {"Const"}
 
 
 @dataclass(frozen=True)
 class SavedState:
-    """Something that is saved under some keys.
+    """Something that a saver saves under one or more keys.
 
     Attributes:
-        tensors: what is saved, by key: a tensor's name.
-        restored: which tensor of the graph is what was read under a key, by the tensor's name.
+        tensors: names of the tensors that are saved, by key.
+        restored: keys, by the names of the tensors that are read under them.
         restore_op: name of the operation that restores it.
-        restoring: names of all nodes that take part in that, but for those that read files.
+        restoring: names of all nodes that ``restore_op`` needs, without those that read files.
     """
 
     tensors: Mapping[str, str]
@@ -36,7 +36,7 @@ class SavedState:
     restoring: Set[str]
 
     def is_in(self, body: Body, kept: Set[str]) -> bool:
-        """Whether what is saved, a table for instance, is among the nodes of its graph that are kept."""
+        """Whether the table, or whatever is saved, is among the nodes that are kept. ``body``: its graph."""
         return any(
             name in kept and not data_inputs(body.nodes[name]) and body.nodes[name].op not in _GIVEN
             for name in self.restoring
@@ -44,12 +44,12 @@ class SavedState:
 
 
 def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[SavedState]:
-    """All that a saver saves but variables.
+    """Yield all that a saver saves besides variables.
 
     Args:
         body: the graph with the saver's operations.
-        saver_def: names them.
-        variables: keys of what is left out.
+        saver_def: the saver.
+        variables: keys of the variables.
     """
     tensors = _saved_tensors(body, saver_def.save_tensor_name)
     keys_read = {node.name: _keys(body, node) for node in body.nodes.values() if node.op == "RestoreV2"}
@@ -71,13 +71,13 @@ def saved_states(body: Body, saver_def: Any, variables: Set[str]) -> Iterator[Sa
 
 
 class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
-    """Saves and restores a :class:`SavedState` in another graph, with copies of the first one's operations.
+    """Saves and restores a :class:`SavedState` in another graph, with copies of the first graph's operations.
 
-    Made with that other graph as the default one.
+    That other graph must be the default one when it is made.
     """
 
     def __init__(self, state: SavedState, first: graph_pb2.GraphDef, present: Mapping[str, str]) -> None:
-        """``present``: what nodes of the first graph that are in the other one are called there."""
+        """``present``: names in the other graph of the nodes that are in both, by their names in the first."""
         self._state = state
         self._first = first
         self._present = present
@@ -94,7 +94,13 @@ class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
         return self._copy(self._state.restore_op, self._state.restoring, read)
 
     def _copy(self, name: str, nodes: Set[str], instead: Mapping[str, tf.Tensor]) -> Any:
-        """A tensor or an operation of the first graph, with those of the nodes that are not present."""
+        """Copy a tensor or an operation of the first graph.
+
+        Args:
+            name: the tensor's, or the operation's.
+            nodes: names of the nodes that it needs. Those that are not in the other graph are copied with it.
+            instead: tensors to use instead of others, by name.
+        """
         body, needed = Body(self._first), nodes - self._present.keys()
         part = graph_pb2.GraphDef(versions=self._first.versions, library=self._first.library)
         part.node.extend(body.nodes[node] for node in sorted(needed))
@@ -112,7 +118,7 @@ class ReplayedState(private_api.SaveableObject):  # type: ignore[misc]
 
 
 def _saved_tensors(body: Body, save_tensor: str) -> dict[str, str]:
-    """What a saver saves, by key: names of tensors."""
+    """Names of the tensors that a saver saves, by key."""
     tensors: dict[str, str] = {}
     for name in body.behind([save_tensor]):
         node = body.nodes[name]

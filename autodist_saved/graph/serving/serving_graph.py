@@ -1,4 +1,4 @@
-"""The serving graph: a described graph that is cut at its signatures, with one whole variable for each name."""
+"""The serving graph: a described graph, cut at its signatures, with one whole variable for each name."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from autodist_saved.tf_internals import private_api
 
 @dataclass(frozen=True)
 class Serving:
-    """What a serving graph is made with.
+    """What a serving graph is made from.
 
     Attributes:
         holders: the nodes of all variables that the graph's saver saves.
-        averages: by the names of variables, those of the variables whose values they are to have.
-        captured: the keys under which values are captured already, by the names of the job's variables that they
-            are of; None where variables are captured for this graph, under their own names.
+        averages: for variables that get the value of another one, their average: its name, by the variable's.
+        captured: keys under which values are captured already, by the names of the job's variables. None where
+            variables are captured for this graph, under their own names.
     """
 
     holders: Sequence[Holder]
@@ -45,11 +45,11 @@ class Serving:
     captured: Mapping[str, str] | None = None
 
     def value_of(self, variable: str) -> str:
-        """Name of the variable whose value a variable is to have."""
+        """Name of the variable whose value a variable gets: its average's, or its own."""
         return self.averages.get(variable, variable)
 
     def key_of(self, variable: str) -> str:
-        """The key under which a variable's value is, or will be."""
+        """The key under which a variable's value is written, or will be."""
         value = self.value_of(variable)
         return variable if self.captured is None else self.captured.get(value, value)
 
@@ -59,14 +59,14 @@ def serving_graph(
 ) -> tuple[meta_graph_pb2.MetaGraphDef, tuple[RestoreSpec, ...]]:
     """Cut a graph at its signatures.
 
-    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, but
-    for the tables that are not needed. All other operations, variables and files go that no signature needs.
-    Partitioned variables are folded (:mod:`autodist_saved.graph.folding.fold`), and what saves and restores
-    them is made anew.
+    Inputs of signatures become placeholders (:mod:`autodist_saved.graph.serving.fed_inputs`). The main op stays, and
+    fills only the tables that are needed. All other operations, variables and files that no signature needs are
+    removed. Partitioned variables are folded (:mod:`autodist_saved.graph.folding.fold`). New operations save and
+    restore the graph's variables.
 
     Args:
-        meta_graph: a described graph, with its saver, collections, and signatures; used up.
-        serving: what it is made with.
+        meta_graph: a described graph, with its saver, collections and signatures. Do not use it afterwards.
+        serving: what the serving graph is made from.
         strip_default_attrs: remove attributes that have their default value.
 
     Returns:
@@ -101,7 +101,7 @@ def serving_graph(
 
 
 def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
-    """Leave what signatures need, folded, and have all that names nodes name those that are left."""
+    """Keep what signatures need, fold it, and rename what signatures and collections name."""
     main_ops = _main_ops(meta_graph)
     cut_at_inputs(meta_graph, main_ops)
     roots = _roots(meta_graph, main_ops)
@@ -119,14 +119,14 @@ def _cut(meta_graph: meta_graph_pb2.MetaGraphDef, serving: Serving) -> Folded:
 
 
 def _main_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Names of what is run when the graph is loaded."""
+    """Names of the operations that loaders run."""
     key = private_api.INIT_OP_SIGNATURE_KEY
     named = all_names(meta_graph.signature_def[key]) if key in meta_graph.signature_def else ()
     return {name.removesuffix(":0") for name in (*named, *collected_main_ops(meta_graph))}
 
 
 def _roots(meta_graph: meta_graph_pb2.MetaGraphDef, main_ops: Set[str]) -> list[str]:
-    """What signatures name, and main ops, which fill no table any more but those that are needed."""
+    """What signatures name, and the main ops, which from now on fill only the tables that are needed."""
     roots = [
         name.removesuffix(":0")
         for key, signature in meta_graph.signature_def.items()
@@ -144,7 +144,7 @@ def _new_name(name: str, folded: Folded) -> str:
 
 
 def _saved_variables(body: Body, folded: Folded, holders: Sequence[Holder]) -> dict[str, str]:
-    """Names of the nodes of all variables that are needed and saved, by the variables' names."""
+    """Names of the nodes of all variables that are needed, by the variables' names."""
     nodes = {
         holder.variable: as_node_name(holder.variable) if holder.piece else folded.names.get(holder.node, holder.node)
         for holder in holders
@@ -155,15 +155,21 @@ def _saved_variables(body: Body, folded: Folded, holders: Sequence[Holder]) -> d
 def _wrong_averages(nodes: Mapping[str, str], serving: Serving) -> Iterator[Problem]:
     averaged = {variable: average for variable, average in serving.averages.items() if variable in nodes}
     if serving.averages and not averaged:
-        what = "there are no averages of any variable that the signatures need"
+        what = "no variable that the signatures need has an average"
         yield Problem("moving_averages", what, "give the averages of the variables that are served")
     for variable, average in averaged.items():
         if serving.captured is not None and list(averaged.values()).count(average) > 1:
-            what = f"{average!r} is not its average alone, and what is written already has one place for it"
-            yield Problem(f"variable {variable!r}", what, "add this graph first, or name an average of each variable")
+            what = f"{average!r} is the average of other variables too, and is written already, under one key"
+            yield Problem(
+                f"variable {variable!r}", what, "add this graph first, or give each variable an average of its own"
+            )
         if average in nodes:
-            what = f"the signatures need it, and its average {average!r} as well, which would then be the same"
-            yield Problem(f"variable {variable!r}", what, "leave out moving_averages: the graph has the averages")
+            what = f"the signatures need it and its average {average!r}, and both would have the same value"
+            yield Problem(
+                f"variable {variable!r}",
+                what,
+                "leave out moving_averages: the signatures read the averages themselves",
+            )
 
 
 def _type(variable: node_def_pb2.NodeDef) -> tuple[str, Shape | None]:
@@ -171,7 +177,7 @@ def _type(variable: node_def_pb2.NodeDef) -> tuple[str, Shape | None]:
 
 
 def _present(trained: graph_pb2.GraphDef, body: Body, folded: Folded) -> dict[str, str]:
-    """What those nodes of the first graph that are left are called now."""
+    """Present names of the first graph's nodes that are left, by former names."""
     taken = set(folded.names.values())
     names = {node.name: folded.names.get(node.name) for node in trained.node}
     new_names = {name: new_name or name for name, new_name in names.items() if new_name or name not in taken}
@@ -181,7 +187,7 @@ def _present(trained: graph_pb2.GraphDef, body: Body, folded: Folded) -> dict[st
 def _states(
     trained: graph_pb2.GraphDef, saver_def: Any, serving: Serving, present: Mapping[str, str]
 ) -> list[SavedState]:
-    """What is saved and needed that is no variable."""
+    """All that is saved and needed besides variables."""
     body = Body(trained)
     states = saved_states(body, saver_def, {holder.variable for holder in serving.holders})
     return [state for state in states if state.is_in(body, present.keys())]
