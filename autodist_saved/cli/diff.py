@@ -85,10 +85,10 @@ def _as_dict(difference: ModelDifference) -> dict[str, Any]:
     import math
     from dataclasses import asdict
 
-    told = asdict(difference)
-    for change in told["variables"]["values"]:
+    result = asdict(difference)
+    for change in result["variables"]["values"]:
         change.update({key: None for key in ("relative", "largest") if math.isinf(change[key])})
-    return told
+    return result
 
 
 def _shown(difference: ModelDifference, top: int) -> Iterator[RenderableType]:

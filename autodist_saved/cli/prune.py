@@ -100,8 +100,8 @@ def prune(
     problems = [Problem.of(error, str(version.path)) for version, error in refused.items()]
     if as_json:
         shown = {"removed": removed, "stays": stays}
-        told = {name: [str(version.path) for version in each] for name, each in shown.items()}
-        typer.echo(json.dumps({**told, "problems": [asdict(problem) for problem in problems]}))
+        listed = {name: [str(version.path) for version in each] for name, each in shown.items()}
+        typer.echo(json.dumps({**listed, "problems": [asdict(problem) for problem in problems]}))
     elif expired:
         for version in removed:
             typer.echo(escape(f"{'would remove ' if dry_run else ''}{version.path}"))
@@ -127,9 +127,11 @@ def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: 
             f"no version in {base} has the metric {metric!r}; give --keep-best one that they have: "
             f"{', '.join(measured) or 'none'}"
         )
-    told = next((report.metric_modes[metric] for report in reversed(reports) if metric in report.metric_modes), None)
+    recorded = next(
+        (report.metric_modes[metric] for report in reversed(reports) if metric in report.metric_modes), None
+    )
     asked: Literal["max", "min"] | None = None if mode is None else mode.value
-    best = told or asked
+    best = recorded or asked
     if best is None:
         raise UsageError(f"no version in {base} says which {metric!r} is the best; give --best-is max or min")
     if asked not in (None, best):

@@ -63,7 +63,7 @@ def report(
         return
     manifest = opened.manifest
     if as_json:
-        told = manifest.as_dict() if manifest is not None else None
-        typer.echo(json.dumps({"path": str(model), "page": str(page), "report": told}, indent=2))
+        figures = manifest.as_dict() if manifest is not None else None
+        typer.echo(json.dumps({"path": str(model), "page": str(page), "report": figures}, indent=2))
     else:
         console().print(facts_table([("page", str(page)), *(manifest.facts() if manifest is not None else [])]))

@@ -51,15 +51,15 @@ def visit(
     if Path(job).suffix in {".yaml", ".yml"}:
         cluster = Cluster.from_yaml(job)
         if cluster.is_single:
-            place = Problem(job, "its cluster is one task, and has no control service", "look at the task itself")
-            raise ClusterConfigError("nobody can be asked", problems=[place])
+            place = Problem(job, "its cluster is one task, which has no control service", "look at the task itself")
+            raise ClusterConfigError("this job answers no questions", problems=[place])
         try:
             files, address = cluster.control_files, str(cluster.control_address)
         except ClusterConfigError as error:
-            place = Problem(job, "its ports are chosen anew whenever it is launched", _ADDRESS_FIX)
-            raise ClusterConfigError("nobody knows whom to ask", problems=[place]) from error
+            place = Problem(job, "each launch of the job chooses other ports", _ADDRESS_FIX)
+            raise ClusterConfigError("the address of the job is not known", problems=[place]) from error
     elif isinstance(problem := read_address("ADDRESS", job), Problem):
-        raise ClusterConfigError("that is no job's address", problems=[problem])
+        raise ClusterConfigError("this is not the address of a job", problems=[problem])
     given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}
     return ConsoleClient(
         address, replace(files, **{name: str(path) for name, path in given.items() if path is not None})

@@ -61,5 +61,5 @@ def verify(
             manifest = read_manifest(against) if is_dir(against) else read_manifest_file(against)
     check_model(model, manifest)
     message = f"{model} is whole"
-    told = {"path": str(model), "message": message, "problems": []}
-    typer.echo(json.dumps(told, indent=2) if as_json else escape(message))
+    result = {"path": str(model), "message": message, "problems": []}
+    typer.echo(json.dumps(result, indent=2) if as_json else escape(message))

@@ -32,7 +32,7 @@ SAY_TASK = "say which task this process is, such as {type: worker, index: 0}"
 
 
 def _address(value: object) -> Address:
-    """Parsed by our own code: pydantic has no type for ``host:port`` without a scheme."""
+    """Our own code: pydantic has no type for ``host:port`` without a scheme."""
     found = read_address("", value)
     if isinstance(found, Problem):
         raise PydanticCustomError("address", "{what}", {"what": found.what, "fix": found.fix})

@@ -9,10 +9,11 @@ import random
 import socket
 from collections.abc import Callable, Iterable, Iterator
 
-# Linux gives connections, and whoever asks for any port, one from 32768 on: none of these is taken by accident
-# between the moment at which it is chosen and the one at which its task listens.
+# Our own code: portpicker, a library for this, looks at all interfaces and not at one host.
+# Linux takes ports from 32768 on for connections and for port 0. So no other process gets one of these by accident
+# between the moment when it is chosen and the moment when its task listens.
 PORTS = range(20_000, 32_768)
-_FIRST = random.randrange(len(PORTS))  # noqa: S311 - other processes begin elsewhere; no secret
+_FIRST = random.randrange(len(PORTS))  # noqa: S311 - so that processes start at different ports; it is no secret
 _turn = itertools.cycle((*PORTS[_FIRST:], *PORTS[:_FIRST]))
 
 
@@ -41,7 +42,7 @@ def bind_any_port(host: str) -> socket.socket:
     """A TCP socket, bound to a port that the system chooses. The caller closes it.
 
     Raises:
-        OSError: nobody knows the host, or it is not this machine.
+        OSError: the host is unknown, or is not this machine.
     """
     return _bind(host, 0)
 

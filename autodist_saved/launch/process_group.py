@@ -23,6 +23,7 @@ from typing import IO
 from autodist_saved.cluster import Task
 from autodist_saved.errors import LaunchError, Problem
 
+# Through ctypes: python-prctl has to be compiled where it is installed.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None)
@@ -140,6 +141,7 @@ def inherited_orphans() -> Iterator[None]:
 
 
 def _handles(pid: int, signum: int) -> bool:
+    """Whether a process has a handler for a signal. Read from the kernel: psutil does not say it."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("SigCgt:"):

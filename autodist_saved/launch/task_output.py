@@ -22,7 +22,8 @@ class Lines:
     r"""Turns the bytes of a stream into whole lines of text.
 
     A carriage return starts the line again, as on a terminal. So of a progress bar, which overwrites its line, only
-    the last state comes out. Bytes that are not UTF-8 come out as ``\xff``.
+    the last state comes out. Bytes that are not UTF-8 come out as ``\xff``. A terminal emulator (pyte) would follow
+    movements of the cursor too, for which one line has no use.
     """
 
     LONGEST_BYTES = 64 * 1024

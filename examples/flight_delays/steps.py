@@ -1,4 +1,4 @@
-"""The steps of the demo: one process after the other, none left behind when a signal arrives."""
+"""The steps of the demo: one process after the other. A signal ends the running one, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables at the end of the demo, and the judgement on what stands in them."""
+"""The tables at the end of the demo, and the check of their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command on whatever is in a directory: the status that its help tells, a way out, and JSON for programs."""
+"""Every command, on whatever is in a directory: the exit status of its help, a fix, and JSON for programs."""
 
 from __future__ import annotations
 

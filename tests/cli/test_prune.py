@@ -52,7 +52,7 @@ def test_the_rules_are_those_of_retention(base: Path, rules: list[object], left:
 
 
 def measure(base: Path, **modes: Mode) -> None:
-    """Three versions have an error and an accuracy, and tell the modes, as far as these are given."""
+    """Three versions with an error and an accuracy, and with the modes that are given."""
     for number, error in ((1, 0.9), (2, 0.5), (3, 0.1)):
         files = SavedModelFiles(base / str(number))
         metrics = {"error": error, "accuracy": 1 - error}

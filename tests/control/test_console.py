@@ -252,6 +252,7 @@ def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(ch
     path.write_text("cluster: {chief: ['localhost:0'], ps: ['localhost:0']}")
     refused = CliRunner().invoke(app, ["status", str(path)]).exception
     assert isinstance(refused, ClusterConfigError)
-    assert "chosen anew whenever it is launched\n    fix: name the address that `autodist-saved launch`" in str(
-        refused
+    assert (
+        "each launch of the job chooses other ports\n    fix: give the address that `autodist-saved launch`"
+        in str(refused)
     )

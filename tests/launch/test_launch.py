@@ -1,4 +1,4 @@
-"""``autodist-saved launch`` with real processes: what tasks get, what is shown, that nobody stays behind."""
+"""``autodist-saved launch`` with real processes: what tasks get, what it shows, that no process stays behind."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    """A process that was killed takes a moment to go, and nobody but its parent is told."""
+    """A killed process takes a moment to go, and only its parent gets an event."""
     deadline = time.monotonic() + PATIENCE_SECS
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if is_alive(pid)]}"
@@ -307,7 +307,7 @@ def test_a_task_ended_by_a_signal_counts_as_shells_count_it(start, config):
         ({"chief:0": 7, "ps:0": -9}, "ps:0"),
         ({"worker:1": 3, "worker:0": 7}, "worker:1"),
     ],
-    ids=["the chief before those it told", "the killed before all", "else the first"],
+    ids=["the chief before those that it informed", "the killed before all", "else the first"],
 )
 def test_of_several_that_fail_the_cause_is_named(start, config, statuses, culprit):
     """A parameter server that learns that the chief has failed may be gone before the chief."""

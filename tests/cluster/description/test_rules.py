@@ -1,4 +1,4 @@
-"""What makes a cluster usable: one chief, somebody to train, a port of its own for everyone."""
+"""The rules of a cluster: one chief, a task that trains, a port of its own for each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How mistakes are told: in the words of the file, with the name that was meant."""
+"""Messages use the words of the file, and name what was probably meant."""
 
 from __future__ import annotations
 
