@@ -99,13 +99,13 @@ def test_nothing_vanishes_beneath_a_commit_to_a_disk_that_is_given_up(
     target = VersionedTarget(tmp_path)
     root = target.open().root
     write_model(root)
-    pause, next_number = Pause(), local_base.LocalBase._next_number
+    pause, next_number = Pause(), local_base.LocalVersionBase._next_number
 
-    def paused(base: local_base.LocalBase) -> int:
+    def paused(base: local_base.LocalVersionBase) -> int:
         pause.wait()
         return next_number(base)
 
-    monkeypatch.setattr(local_base.LocalBase, "_next_number", paused)
+    monkeypatch.setattr(local_base.LocalVersionBase, "_next_number", paused)
     there: list[bool] = []
     error = pause.give_up_in_it(target, lambda: there.append((root / "saved_model.pb").exists()))
     assert isinstance(error, ExportError)
