@@ -28,8 +28,7 @@ from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
 from autodist_saved.sources.session import plain_session
 from autodist_saved.system.signals import EXPORT_SIGNALS
-
-PATIENCE_SECS = 60.0
+from tests.support.patience import PATIENCE_SECS
 
 
 class Training:
