@@ -2,13 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Half of the tests wait for processes that they have started.
+WORKERS ?= $(shell expr 2 '*' $$(nproc))
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 OLDEST := .venv-oldest
 
 # scripts/make_venv leaves compiling modules to their first import. With this variable every process would compile all
 # of TensorFlow again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-oldest check docs venv format protos clean
+.PHONY: demo test test-fast test-oldest check docs venv format protos clean
 # Two pips must not write to one virtual environment at the same time.
 .NOTPARALLEL:
 
@@ -16,7 +19,10 @@ demo: $(VENV)/for-demo  ## train on real flights on a local cluster, export, rel
 	$(BIN)/python -m examples.flight_delays
 
 test: $(VENV)/for-test  ## all tests, the multi-process ones too
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: $(VENV)/for-test  ## those that start no job and no browser, and take no seconds each
+	$(PYTEST) -m 'not cluster and not slow and not browser'
 
 test-oldest:  ## all tests with the oldest TensorFlow that pyproject.toml allows; ARGUMENTS go to pytest
 	PYTHON=$(PYTHON) scripts/debian_packages test

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.object_store"]
+pytest_plugins = [
+    "tests.support.object_store",
+    "tests.support.own_processes",
+    "tests.support.ports",
+    "tests.support.selection",
+]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+# How long an example takes is up to the machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture
@@ -28,6 +40,12 @@ def graph() -> Iterator[Any]:
 def no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ``TF_CONFIG`` of the machine must not make tests part of somebody's job."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tensorflow_keeps_its_log_to_itself() -> None:
+    """It warns of some things once for a process: what a test finds in the log would depend on those before it."""
+    logging.getLogger("tensorflow").propagate = False
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,9 +21,6 @@ def test_files_are_named_as_tensorflow_names_them(tmp_path: Path) -> None:
     assert data_path("v", 3, 12).name == "v.data-00003-of-00012"
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
@@ -54,7 +51,7 @@ def test_a_file_gets_its_size_and_room_for_it_and_keeps_what_it_holds(tmp_path: 
     assert status.st_blocks * 512 >= 2**20
 
 
-@needs_root
+@pytest.mark.root
 def test_where_there_is_no_room_it_is_told_at_once(tmp_path: Path) -> None:
     with _mounted("tmpfs", tmp_path, "-o", "size=1m") as place, _opened(place / "data") as file:
         with pytest.raises(OSError, match="No space left") as raised:
@@ -63,7 +60,7 @@ def test_where_there_is_no_room_it_is_told_at_once(tmp_path: Path) -> None:
         assert os.fstat(file).st_size == 0
 
 
-@needs_root
+@pytest.mark.root
 def test_a_file_system_that_cannot_give_room_beforehand_gives_the_size(tmp_path: Path) -> None:
     with _mounted("ramfs", tmp_path) as place, _opened(place / "data") as file:
         allocate(file, 2**20)

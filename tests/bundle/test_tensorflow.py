@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -115,7 +115,7 @@ strings = npst.arrays(object, npst.array_shapes(min_dims=0, min_side=0, max_side
 bundles = st.dictionaries(names | st.from_regex(r"[a-z]{1,3}(/[a-z ]{1,9}){0,3}", fullmatch=True), arrays | strings)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(bundles)
 def test_any_bundle_goes_both_ways(tensors: dict[str, Array]) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -9,6 +9,7 @@ import pytest
 from autodist_saved.cluster import Cluster
 from tests.support.cut_job import CutJob
 from tests.support.job import leave
+from tests.support.patience import PATIENCE_SECS
 
 WORKERS = ["worker:0", "worker:1"]
 
@@ -38,7 +39,7 @@ def test_the_last_export_and_the_last_checkpoint_need_no_worker(job: CutJob) -> 
     now = job.export().succeed()["witness"]["global_step_before"]
     leave(job.results, "last-step", now + 100)
     for task in WORKERS:
-        assert job.processes[task].wait(60) == 0, job.logs()
+        assert job.processes[task].wait(PATIENCE_SECS) == 0, job.logs()
     assert job.export().succeed()["witness"]["global_step_before"] == now + 100
     leave(job.results, "stop-chief:0", True)
     job.wait_for_checkpoint(now + 100)

@@ -17,9 +17,8 @@ from autodist_saved.control.console_client import ConsoleClient
 from autodist_saved.errors import ExportError
 from autodist_saved.publish.files import SavedModelFiles
 from tests.support.job import Job, leave
+from tests.support.patience import PATIENCE_SECS
 from tests.support.published import step_of
-
-PATIENCE_SECS = 120.0
 
 
 class Watched:

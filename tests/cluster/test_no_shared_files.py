@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from autodist_saved.cluster import Cluster
 from tests.support.job import Job
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root")
+@pytest.mark.root
 @pytest.mark.parametrize("blind", [("ps:0", "ps:1"), ("ps:1",)], ids=["none_sees_it", "one_sees_it"])
 def test_exports_and_restores_need_no_shared_file_system(tmp_path: Path, blind: tuple[str, ...]) -> None:
     place = tmp_path / "place"

@@ -14,6 +14,7 @@ import yaml
 from autodist_saved.cluster import Cluster
 from tests.control.certificates import Authority
 from tests.support.job import JOBS, ROOT, Job
+from tests.support.patience import PATIENCE_SECS
 
 CLUSTER = {"chief": ["localhost:0"], "worker": ["localhost:0"], "ps": ["localhost:0"]}
 
@@ -45,7 +46,7 @@ def test_a_launched_job_exports(folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_SECS,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert (folder / "model" / "saved_model.pb").exists()
@@ -62,7 +63,7 @@ def test_a_parameter_server_without_the_token_ends_and_says_so(folder: Path) -> 
         described = json.loads(cluster.tf_config(cluster.for_task("ps:0").task))
         del described["control"]["token_file"]
         job.start_task("ps:0", "export.py", {"TF_CONFIG": json.dumps(described)})
-        assert job.processes["ps:0"].wait(60) == 1
+        assert job.processes["ps:0"].wait(PATIENCE_SECS) == 1
         last = job.log("ps:0").splitlines()[-1]
         assert last.startswith("autodist_saved.errors.JobError: the chief turned this task away: it says no token")
         assert job.processes["chief:0"].poll() is None

@@ -11,9 +11,9 @@ import pytest
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.cut.gate_cut import LEASE_SECS
 from tests.support.cut_job import CutJob
-from tests.support.network import Network, needs_namespaces
+from tests.support.network import Network, needs_iproute2
 
-pytestmark = needs_namespaces
+pytestmark = [pytest.mark.root, needs_iproute2]
 
 HOSTS = {"ps:0": "others", "ps:1": "others", "worker:1": "others", "worker:0": "worker", "chief:0": "chief"}
 

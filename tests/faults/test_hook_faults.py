@@ -17,8 +17,6 @@ import pytest
 from tests.publish.models import linked, make_version
 from tests.support.lone_job import LoneJob
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and becoming another user needs root")
-
 MIB = 2**20
 HOUR_SECS = 3600
 SCHEDULE = {"every_secs": 0.2, "on_error": "warn"}
@@ -53,7 +51,7 @@ def public() -> Iterator[Path]:
         yield Path(place)
 
 
-@needs_root
+@pytest.mark.root
 @pytest.mark.parametrize("phase", ["open", "stream", "verify", "commit"])
 def test_training_goes_on_though_the_disk_is_full(job: LoneJob, disk: Path, phase: str) -> None:
     job.publish_on()
@@ -70,7 +68,7 @@ def test_training_goes_on_though_the_disk_is_full(job: LoneJob, disk: Path, phas
     job.publish_on()
 
 
-@needs_root
+@pytest.mark.root
 def test_training_goes_on_though_the_disk_is_read_only(job: LoneJob, disk: Path) -> None:
     job.pause_at("stream")
     said = job.said
@@ -86,7 +84,7 @@ def test_training_goes_on_though_the_disk_is_read_only(job: LoneJob, disk: Path)
     job.publish_on()
 
 
-@needs_root
+@pytest.mark.root
 def test_training_goes_on_though_a_permission_is_missing(public: Path) -> None:
     base = public / "base"
     job = LoneJob(public / "job", base, become=NOBODY, **SCHEDULE)
@@ -104,7 +102,7 @@ def test_training_goes_on_though_a_permission_is_missing(public: Path) -> None:
         job.end()
 
 
-@needs_root
+@pytest.mark.root
 @pytest.mark.parametrize("what", ["file", "disk"])
 def test_what_is_in_the_way_of_a_version_is_passed_over(job: LoneJob, what: str) -> None:
     job.publish_on()
@@ -142,7 +140,7 @@ def test_after_nine_comes_ten(tmp_path: Path) -> None:
     assert linked(job.base) == str(published[-1])
 
 
-@needs_root
+@pytest.mark.root
 def test_the_clock_may_be_set_back_while_a_job_trains_and_the_next_job_is_told(job: LoneJob, tmp_path: Path) -> None:
     later = time.time() + HOUR_SECS
     job.publish_on()

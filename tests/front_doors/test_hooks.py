@@ -28,8 +28,7 @@ from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
 from autodist_saved.sources.session import plain_session
 from autodist_saved.system.signals import EXPORT_SIGNALS
-
-PATIENCE_SECS = 60.0
+from tests.support.patience import PATIENCE_SECS
 
 
 class Training:
@@ -168,11 +167,18 @@ def test_every_few_seconds_a_version_though_no_step_comes(graph: tf.Graph, tmp_p
 
 def test_when_the_training_has_failed_no_more_versions_are_due(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", schedule={"every_secs": 0.01})
-    due = threading.Semaphore(0)
+    is_due, has_failed, due = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def wait_for_the_failure() -> None:
+        is_due.set()
+        assert has_failed.wait(PATIENCE_SECS)
+
     with pytest.raises(ArithmeticError), training.session():
+        exports = training.hook._exporter._thread
+        exports._export = _after(wait_for_the_failure, _then(exports._export, due.release))
+        assert is_due.wait(PATIENCE_SECS)  # and none that has begun before is under way
         raise ArithmeticError
-    exports = training.hook._exporter._thread
-    exports._export = _then(exports._export, due.release)
+    has_failed.set()
     for _ in range(3):
         assert due.acquire(timeout=PATIENCE_SECS)
     exports.end()

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from autodist_saved.periodic.export_thread import THE_TIME, ExportThread
-
-PATIENCE_SECS = 60.0
+from tests.support.patience import PATIENCE_SECS
 
 
 class Slow:

@@ -16,8 +16,7 @@ from autodist_saved.periodic.exporter import PeriodicExporter
 from autodist_saved.periodic.publisher import Publisher
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
-
-PATIENCE_SECS = 60.0
+from tests.support.patience import PATIENCE_SECS
 
 
 class NotingPublisher(Publisher):

@@ -24,6 +24,7 @@ from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.sources.transfer import Span, Transfer
 from autodist_saved.system import progress as progress_module
 from autodist_saved.system.progress import Progress
+from tests.support.patience import PATIENCE_SECS
 from tests.test_plan import partitioned
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +70,7 @@ class _BreakingCarrier(_ArrayCarrier):
 
     def _put(self, spans: Sequence[Span], path: Path) -> Iterator[list[int]]:
         yield next(super()._put(spans, path))
-        assert self._other.under_way.wait(10)
+        assert self._other.under_way.wait(PATIENCE_SECS)
         raise TaskUnreachableError("ps:0 went away", task="ps:0")
 
 
@@ -318,7 +319,7 @@ def test_an_interrupt_stops_the_tasks_soon_and_leaves_no_bundle(
     slow = job.transfers["ps:0"] = _SlowCarrier(job.staged["ps:0"])
 
     def interrupted(*_: Any, **__: Any) -> None:
-        assert slow.under_way.wait(10)
+        assert slow.under_way.wait(PATIENCE_SECS)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(carry_module, "wait", interrupted)

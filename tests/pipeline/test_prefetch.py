@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from autodist_saved.pipeline.prefetch import prefetch
+from tests.support.patience import PATIENCE_SECS
 
 
 def test_results_come_in_the_order_of_the_reads() -> None:
@@ -16,7 +17,7 @@ def test_results_come_in_the_order_of_the_reads() -> None:
 
     def read(number: int) -> int:
         if number == 0:
-            assert first_may_end.wait(10)
+            assert first_may_end.wait(PATIENCE_SECS)
         else:
             first_may_end.set()
         return number

@@ -22,8 +22,7 @@ from autodist_saved.errors import ExportError, SignatureError, UsageError
 from autodist_saved.graph.arguments.metric import metric_problems
 from autodist_saved.periodic.export_thread import ExportThread
 from autodist_saved.publish.manifest import read_manifest
-
-PATIENCE_SECS = 60.0
+from tests.support.patience import PATIENCE_SECS
 
 
 class Training:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from autodist_saved.testing import ArraySource
 from tests.publish.models import numbers, publish, write_model
 from tests.support.meta_graphs import description
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+pytestmark = pytest.mark.root
 
 MIB = 2**20
 

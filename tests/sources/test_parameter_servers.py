@@ -30,6 +30,7 @@ from autodist_saved.transport.server_connection import hold
 from autodist_saved.transport.staging_memory import StagingMemory
 from tests.sources.counting import CountingSession
 from tests.sources.servers import start_parameter_servers
+from tests.support.patience import PATIENCE_SECS
 from tests.support.recording_cut import RecordingCut
 from tests.support.streamed import stream
 
@@ -92,7 +93,7 @@ class _Job:
         """The source lets go; every line is closed then, and every holder ends."""
         self.source.discard()
         for holder in self.holders:
-            holder.join(10)
+            holder.join(PATIENCE_SECS)
         assert not [holder for holder in self.holders if holder.is_alive()]
 
 

@@ -20,9 +20,9 @@ from typing import Any
 from autodist_saved.cluster import Cluster, Task
 from tests.support.fork_server import ForkServer
 from tests.support.forked_process import ForkedProcess
+from tests.support.patience import PATIENCE_SECS
 from tests.support.places import JOBS, ROOT
 
-PATIENCE_SECS = 120.0
 LOOK_SECS = 0.02
 
 

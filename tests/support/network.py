@@ -12,9 +12,7 @@ import pytest
 
 _networks = itertools.count()
 
-needs_namespaces = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and iproute2"
-)
+needs_iproute2 = pytest.mark.skipif(shutil.which("ip") is None, reason="network namespaces are made by iproute2")
 
 
 class Network:

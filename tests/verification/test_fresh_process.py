@@ -23,8 +23,8 @@ from autodist_saved.system.niceness import NICENESS
 from autodist_saved.verification import loader
 from autodist_saved.verification.fresh_process import Call, load_and_call
 from tests.support.job import ROOT
+from tests.support.patience import PATIENCE_SECS
 
-PATIENCE_SECS = 120.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
