@@ -1,1 +1,1 @@
-"""Publication: where a finished SavedModel appears, checked and whole, or not at all."""
+"""Publishes a finished SavedModel: it appears at its place checked and whole, or not at all."""

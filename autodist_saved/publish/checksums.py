@@ -1,4 +1,4 @@
-"""Sizes and checksums of a model's files: what the manifest holds of them, and what a copy is compared by."""
+"""Sizes and checksums of a model's files, which the manifest contains and by which copies are compared."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _CHUNK_BYTES = 2**20
 
 
 def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
-    """The sum of every file that is staged, by path in the model. Called before there is a manifest.
+    """Size and CRC32C of every file of a staged model, by relative path. Call it before the manifest is written.
 
-    Data files of variables, which may have gigabytes, are not read again: the index holds checksums of their bytes.
+    Data files of variables have no checksum here and are not read again: they may have gigabytes, and the index
+    contains the checksums of their bytes.
     """
     return {
         name: FileSum(path.stat().st_size, None if files.is_data_file(path) else checksum(path))
@@ -29,9 +30,15 @@ def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
 
 
 def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) -> Iterator[Problem]:
-    """What of ``sums`` is missing in a model, or has another size or checksum. Files that were added are fine.
+    """Find files of a model that are missing, or have another size or checksum. Additional files are no problem.
 
-    Raises ``UnreadableError``.
+    Args:
+        files: of the model.
+        sums: the expected sizes and checksums, by relative path.
+        fix: what to do about a problem.
+
+    Raises:
+        UnreadableError: a file cannot be read.
     """
     for name, planned in sums.items():
         path = files.root / name
@@ -48,14 +55,21 @@ def _difference(path: Path, planned: FileSum) -> str | None:
         if (nbytes := path.stat().st_size) != planned.nbytes:
             return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
         if planned.crc32c is not None and checksum(path) != planned.crc32c:
-            return "its checksum is not that of what was exported"
+            return "its checksum differs from that of the exported file"
     except ABSENT:
-        return "it is missing"  # since a moment ago: somebody else removes the model
+        return "it is missing"  # another process has just removed the model
     return None
 
 
 def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileSum:
-    """Write a file, or copy one to ``place``. Returns the sum of what went in. Raises ``OSError``."""
+    """Write ``contents`` to the file ``place``, or copy the file whose path ``contents`` is.
+
+    Returns:
+        size and checksum of the bytes that were written.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
     nbytes = crc = 0
     with place.open("wb") as file:
         for chunk in (contents,) if isinstance(contents, bytes) else _chunks(Path(contents)):

@@ -1,4 +1,4 @@
-"""Targets whose models grow where nobody looks, one at a time."""
+"""Targets that write a model to a draft, a place which loaders ignore, before they publish it."""
 
 from __future__ import annotations
 
@@ -14,68 +14,72 @@ from autodist_saved.publish.target import Target
 
 
 class Draft(ABC):
-    """A place in which one model grows. :class:`Target` tells when its methods are called.
+    """A place that contains one model before it is published. :class:`Target` says when its methods are called.
 
-    One thread may give it up while another publishes it. Then nothing is removed beneath the one that publishes: it
-    is told at its next step, and removes all itself.
+    One thread may abandon a draft while another one publishes it. The draft is then not removed while the other
+    thread works on it: that thread gets an error at its next step, and removes the draft itself.
     """
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._is_given_up = False
+        self._is_abandoned = False
 
     @property
     @abstractmethod
     def files(self) -> SavedModelFiles:
-        """What is written."""
+        """The files of the model."""
 
-    def complete(self) -> None:  # noqa: B027 - where all is below the root there is nothing to be done
-        """Have data files that are not below the root where they can be read back."""
+    def complete(self) -> None:  # noqa: B027 - nothing to do if all files are below the root
+        """Make data files that are not below the root readable, so that they can be read back."""
 
     @abstractmethod
     def sync(self) -> None:
-        """Have all of it durable. Raises ``OSError``."""
+        """Make all files durable. Raises ``OSError``."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove all of it, if it has not appeared. May be called again."""
+        """Remove the draft, if its model was not published. May be called again."""
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Nothing is removed in here, but afterwards, where it has been given up. Raises as :meth:`check_wanted`."""
+    def protected(self) -> Iterator[None]:
+        """The draft is not removed during the block. If it was abandoned meanwhile, it is removed afterwards.
+
+        Raises:
+            ExportError: the draft was abandoned before the block.
+        """
         try:
             with self._turn:
-                self.check_wanted()
+                self.check_not_abandoned()
                 yield
         finally:
-            if self._is_given_up:
-                self.give_up()
+            if self._is_abandoned:
+                self.abandon()
 
-    def give_up(self) -> None:
-        """Remove it at once; or have the thread do it that is at work on it, and do not wait for that."""
-        self._is_given_up = True
+    def abandon(self) -> None:
+        """Remove the draft. If another thread works on it, that thread removes it, and this call does not wait."""
+        self._is_abandoned = True
         if self._turn.acquire(blocking=False):
             try:
                 self.remove()
             finally:
                 self._turn.release()
 
-    def check_wanted(self) -> None:
-        """To be called before each step towards a model. Raises ``ExportError`` where it has been given up."""
-        if self._is_given_up:
-            raise ExportError("the export was given up by another thread while it was published; nothing is visible")
+    def check_not_abandoned(self) -> None:
+        """Raise ``ExportError`` if the draft was abandoned. Call it before each step that publishes a part of it."""
+        if self._is_abandoned:
+            raise ExportError("another thread has abandoned the export while it was published; nothing is visible")
 
 
 S = TypeVar("S", bound=Draft)
 
 
 class DraftTarget(Target, Generic[S]):
-    """What such targets have in common: one draft at a time, and when it goes."""
+    """A target with one draft at a time."""
 
     _draft: S | None = None
 
     def open(self, task: str = "") -> SavedModelFiles:
-        """As every target's. Raises ``UsageError`` while another export to this target is under way."""
+        """See :meth:`Target.open`. Raises ``UsageError`` during another export to this target."""
         if self._draft is not None:
             raise UsageError(f"another export to {self.path} is under way; wait for it, or make another target")
         self._draft = self._stage(task)
@@ -83,14 +87,14 @@ class DraftTarget(Target, Generic[S]):
 
     def complete(self) -> None:
         if (draft := self._draft) is not None:
-            with draft.at_work():
+            with draft.protected():
                 draft.complete()
 
     def commit(self) -> str:
-        """As every target's. Raises ``UsageError`` where nothing is staged."""
+        """See :meth:`Target.commit`. Raises ``UsageError`` if the target was not opened."""
         if (draft := self._draft) is None:
             raise UsageError(f"nothing is staged for {self.path}; call open() before commit()")
-        with draft.at_work():
+        with draft.protected():
             draft.sync()
             place = self._appear(draft)
         if self._draft is draft:
@@ -98,15 +102,15 @@ class DraftTarget(Target, Generic[S]):
         return place
 
     def abandon(self) -> None:
-        """As every target's. May be called while another thread commits: that is told, as soon as it can be."""
+        """See :meth:`Target.abandon`. Another thread may be in :meth:`commit`: it raises ``ExportError`` soon."""
         if (draft := self._draft) is not None:
             self._draft = None
-            draft.give_up()
+            draft.abandon()
 
     @abstractmethod
     def _stage(self, task: str) -> S:
-        """A new draft place, and away with what crashed exports have left."""
+        """Remove what crashed exports have left, and make a new draft."""
 
     @abstractmethod
     def _appear(self, draft: S) -> str:
-        """Have what is staged appear as a model. Returns its place."""
+        """Publish the model of the draft. Returns its path."""

@@ -1,4 +1,4 @@
-"""Where the files of a SavedModel are. What is in ``assets.extra/`` is named by those who put it there."""
+"""The paths of the files of a SavedModel. Only the code that writes a file to ``assets.extra/`` knows its name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from autodist_saved.system.paths import files_below, is_file
 
 @dataclass(frozen=True)
 class SavedModelFiles:
-    """The files under one SavedModel directory, whether it is visible already or still being written.
+    """The paths of the files of one SavedModel, published or staged.
 
     Attributes:
-        root: the directory.
-        uploads: where data files of variables go that do not grow below ``root``.
+        root: the model's directory.
+        uploads: takes the data files of variables if they are not written below ``root``; else None.
     """
 
     root: Path
@@ -24,32 +24,32 @@ class SavedModelFiles:
 
     @property
     def saved_model(self) -> Path:
-        """Graphs and signatures. A loader takes a directory for a model when this file is there."""
+        """Graphs and signatures. Loaders regard a directory as a model if this file exists."""
         return self.root / "saved_model.pb"
 
     @property
     def saved_model_text(self) -> Path:
-        """The same as text, for people."""
+        """The same as text. Loaders also accept it."""
         return self.root / "saved_model.pbtxt"
 
     @property
     def graphs(self) -> tuple[Path, Path]:
-        """Both of them; loaders look for either."""
+        """Binary and text file; a model has one of them."""
         return self.saved_model, self.saved_model_text
 
     @property
     def is_model(self) -> bool:
-        """Whether loaders take the directory for a model."""
+        """Whether loaders regard the directory as a model."""
         return any(is_file(path) for path in self.graphs)
 
     @property
     def saved_model_chunks(self) -> Path:
-        """The same in chunks, as TensorFlow stores graphs beyond 2 GiB."""
+        """The same in chunks, in which TensorFlow stores graphs of more than 2 GiB."""
         return self.root / "saved_model.cpb"
 
     @property
     def keras_metadata(self) -> Path:
-        """What Keras 2 knows of its layers."""
+        """Description of the layers, which Keras 2 writes."""
         return self.root / "keras_metadata.pb"
 
     @property
@@ -64,15 +64,15 @@ class SavedModelFiles:
 
     @property
     def data_prefix(self) -> Path:
-        """The same of the files that hold bytes of variables."""
+        """Prefix of the data files, which may be in another place than the index."""
         return self._data_directory / "variables"
 
     def is_data_file(self, path: Path) -> bool:
-        """Whether ``path`` holds bytes of variables."""
+        """Whether ``path`` is a data file of variables."""
         return path.parent == self._data_directory and path.suffix != ".index"
 
     def all(self) -> dict[str, Path]:
-        """Every file, by path in the model. Raises ``OSError``."""
+        """The paths of all files that exist, by relative path. Raises ``OSError``."""
         uploaded = {} if self.uploads is None else files_below(self.uploads.directory)
         return files_below(self.root) | {f"{self.variables.name}/{name}": path for name, path in uploaded.items()}
 
@@ -87,7 +87,7 @@ class SavedModelFiles:
 
     @property
     def fingerprint(self) -> Path:
-        """What ``tf.saved_model.experimental.read_fingerprint`` reads."""
+        """The fingerprint, which ``tf.saved_model.experimental.read_fingerprint`` reads."""
         return self.root / "fingerprint.pb"
 
     @property
@@ -97,5 +97,5 @@ class SavedModelFiles:
 
     @property
     def manifest(self) -> Path:
-        """Our report of the export, where TensorFlow leaves room for such files."""
+        """The manifest: our report of the export."""
         return self.assets_extra / OUR_DIRECTORY / "manifest.json"

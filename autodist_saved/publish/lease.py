@@ -1,4 +1,4 @@
-"""The right to publish into a base directory, which one process has at a time."""
+"""The lease of a base directory: the right to publish there, which only one process has at a time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FILE = ".autodist_saved-lease"
 
 
 class Lease(ABC):
-    """A file in the base that names the process that has it."""
+    """A lease. A file in the base directory names the process that holds it."""
 
     def __init__(self, base: Path, task: str) -> None:
-        """Take it; :meth:`of` is what bases call. Raises as that does."""
+        """Take the lease. Call :meth:`of` instead, which raises the same."""
         self._base = base
         self._path = base / _FILE
         self._task = task
@@ -31,15 +31,16 @@ class Lease(ABC):
 
     @classmethod
     def of(cls, base: Path, task: str = "") -> Lease:
-        """The lease of a base for this process, the same one for all who ask. It is given back when nobody refers to
-        it.
+        """Take the lease of a base directory for this process.
+
+        All callers in the process share one lease. It ends when no caller refers to it any more.
 
         Args:
             base: an existing directory, or a place in an object store.
-            task: whose it is, for messages.
+            task: the task that publishes, for messages of other processes.
 
         Raises:
-            LeaseLostError: another process has it.
+            LeaseLostError: another process holds the lease.
             OSError: the file cannot be written.
         """
         base = base.resolve()
@@ -53,42 +54,43 @@ class Lease(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """To be called right before a commit.
+        """Check that this process still holds the lease. Call it right before a commit.
 
         Raises:
-            LeaseLostError: somebody else has it now; what was staged is not to become visible.
+            LeaseLostError: another process holds the lease now; the staged model must not be published.
         """
 
     @abstractmethod
     def _take(self) -> None:
-        """Have it from now on."""
+        """Take the lease."""
 
     def _named(self) -> LeaseHolder | None:
-        """Who has it, as the file says."""
+        """The holder that the file names."""
         return LeaseHolder.read(self._path)
 
     def _lost(self) -> LeaseLostError:
-        holder = self._named() or "a process that has not said who it is"
+        holder = self._named() or "its name is not known"
         return LeaseLostError(
-            f"{self._base} is published to by {holder}; end that one first, or publish to another base directory",
+            f"another process publishes to {self._base}: {holder}; "
+            "end that process first, or publish to another base directory",
             path=str(self._base),
         )
 
 
 class LockedLease(Lease):
-    """A locked file in the base, which names its holder.
+    """A lease on a file system: its holder has locked the file.
 
-    The kernel lets go of the lock when the process ends in whatever way, so that a restarted chief takes the lease at
-    once. No clock decides. Where the file system has no locks, the one who comes last has it, and the one before is
-    told by :meth:`check`.
+    The kernel releases the lock when the process ends, in any way. So a restarted chief can take the lease at once,
+    and no time limit is needed. On a file system without locks, the last process that takes the lease holds it, and
+    :meth:`check` raises in the process that held it before.
 
-    A forked child does not have its parent's lease.
+    A forked child does not hold the lease of its parent.
     """
 
     def check(self) -> None:
         if not self._lock.is_closed and not self._path.exists():
             self._lock.close()
-            self._take()  # whoever tidied up there has not taken the base
+            self._take()  # a person or a program has removed the file, but no other process has taken the lease
         if not self._lock.is_at(self._path) or self._named() != self._holder:
             self._lock.close()
             raise self._lost()
@@ -106,12 +108,12 @@ class LockedLease(Lease):
             self._lock.close()
         if not is_locked:
             log.warning(
-                "%s is on a file system without locks: a second job that publishes there is not kept out, but the "
-                "first one is told when it commits",
+                "%s is on a file system without locks: if a second job publishes there, the first one notices it "
+                "only when it commits, and fails",
                 self._base,
             )
         self._holder = LeaseHolder.after(self._named(), self._task)
-        # Whoever reads meanwhile, or after a crash, sees one line that is whole and perhaps the rest of a longer one.
+        # In this order a reader, also after a crash, finds a complete first line, even if more than that is left.
         os.pwrite(self._lock.descriptor, self._holder.line, 0)
         os.truncate(self._lock.descriptor, len(self._holder.line))
         os.fsync(self._lock.descriptor)
@@ -120,24 +122,25 @@ class LockedLease(Lease):
         try:
             return super()._named()
         except OSError:
-            return None  # the lock decides, and not what can be read
+            return None  # the lock decides who holds the lease, and the file only names the holder
 
 
 class NamedLease(Lease):
-    """An object in a store, which has no locks: the one who comes last has it, and the one before is told by
-    :meth:`check`.
+    """A lease in an object store, which has no locks.
+
+    The last process that takes the lease holds it, and :meth:`check` raises in the process that held it before.
     """
 
     def check(self) -> None:
         if not self._path.exists():
-            self._take()  # whoever tidied up there has not taken the base
+            self._take()  # a person or a program has removed the object, but no other process has taken the lease
         elif self._named() != self._holder:
             raise self._lost()
 
     def _take(self) -> None:
         last = self._named()
         if last is not None and last.may_live:
-            log.info("%s was published to by %s, which is told if it commits another model", self._base, last)
+            log.info("%s: this process takes over from %s, whose next commit will fail", self._base, last)
         self._holder = LeaseHolder.after(last, self._task)
         self._path.write_bytes(self._holder.line)
 

@@ -1,4 +1,4 @@
-"""Which process has something, as a small file of its tells."""
+"""Names the process that holds a lease or a claim, as a line of JSON in a small file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pydantic import Field, TypeAdapter
 
 @dataclass(frozen=True)
 class LeaseHolder:
-    """What names a process that holds a lease or a claim.
+    """The process that holds a lease or a claim.
 
     Attributes:
-        epoch: one more than that of the holder before.
-        host, pid: of the process.
-        task: of the job, such as ``chief:0``; may be empty.
-        since: when it was taken, for people: ISO 8601, UTC.
-        pids: whose numbers ``pid`` is one of: the boot of a machine, and a namespace of processes in it. Containers
-            may share the name of their host. Empty where that is not known.
+        epoch: one more than the epoch of the holder before.
+        host: name of the host of the process.
+        pid: process id.
+        task: task of the job, such as ``chief:0``; may be empty.
+        since: when the process took the lease or claim, for people: ISO 8601, UTC.
+        pids: identifies the boot of the machine and the pid namespace to which ``pid`` belongs. Without it, a pid of
+            another container with the same host name could be mistaken for this one. Empty if it is not known.
     """
 
     epoch: Annotated[int, Field(ge=1)]
@@ -35,14 +36,24 @@ class LeaseHolder:
 
     @classmethod
     def after(cls, last: LeaseHolder | None, task: str) -> Self:
-        """What names the process that calls it, from now on."""
+        """The calling process as the next holder.
+
+        Args:
+            last: the holder before, or None.
+            task: task of the job; may be empty.
+        """
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         return cls(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), task, now, _pids())
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Who is named in the first line of a file; None where nobody is. Raises ``OSError``, and what a store's
-        library does.
+        """Read the holder from the first line of a file.
+
+        Returns:
+            None if there is no such file, or its first line does not name a holder.
+
+        Raises:
+            OSError: the file cannot be read. In an object store, also errors of the store's library.
         """
         try:
             return TypeAdapter(cls).validate_json(path.read_bytes().split(b"\n")[0], strict=True)
@@ -51,13 +62,14 @@ class LeaseHolder:
 
     @property
     def line(self) -> bytes:
-        """What :meth:`read` reads."""
+        """The line that :meth:`read` reads."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @property
     def may_live(self) -> bool:
-        """Whether it may be another process than the one that asks. Of other machines nothing is known, nor of
-        other containers.
+        """Whether the holder may be a running process other than this one.
+
+        True for processes of other machines and other containers, because nothing is known about them.
         """
         if self.host != socket.gethostname() or not self.pids or self.pids != _pids():
             return True

@@ -1,4 +1,4 @@
-"""A lock that the kernel lets go of when its process ends, whatever way."""
+"""A lock that the kernel releases when its process ends, in any way."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ import os
 import weakref
 from pathlib import Path
 
+# What flock reports on a file system without locks.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class Lock:
-    """``flock`` on an open file or directory.
+    """An exclusive ``flock`` on an open file or directory.
 
-    A forked child closes its copy at once. It would otherwise keep the lock when its parent is killed.
+    A forked child closes its copy of the file at once. Otherwise it would keep the lock after its parent is killed.
     """
 
     def __init__(self, path: Path, flags: int) -> None:
-        """Open the file, and lock nothing yet. Raises ``OSError``; a link at ``path`` is not followed."""
+        """Open the file without locking it. Raises ``OSError``, also if ``path`` is a symbolic link."""
         self.descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
         self._closer = weakref.finalize(self, os.close, self.descriptor)
         _open.add(self)
 
     @property
     def is_closed(self) -> bool:
-        """Whether it holds nothing any more."""
+        """Whether the file is closed, and so not locked by this object."""
         return not self._closer.alive
 
     def take(self, *, wait: bool = False) -> bool:
         """Lock the file.
 
         Returns:
-            whether it is locked now; False where the file system has no locks.
+            True if it is locked now; False if the file system has no locks.
 
         Raises:
-            BlockingIOError: another one has it, and ``wait`` is not set.
+            BlockingIOError: another process has locked it, and ``wait`` is false.
         """
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -46,14 +47,14 @@ class Lock:
         return True
 
     def is_at(self, path: Path) -> bool:
-        """Whether ``path`` still is the file that was opened."""
+        """Whether ``path`` is still the file that was opened, and no other file with the same name."""
         try:
             return not self.is_closed and os.path.samestat(path.lstat(), os.fstat(self.descriptor))
         except FileNotFoundError:
             return False
 
     def close(self) -> None:
-        """Let go of the lock and of the file. May be called again."""
+        """Release the lock and close the file. May be called again."""
         self._closer()
 
 

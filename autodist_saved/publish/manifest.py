@@ -1,4 +1,4 @@
-"""The manifest of an exported model: its report, stored in ``assets.extra/``."""
+"""The manifest of an exported model: the report of its export, stored in ``assets.extra/``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from autodist_saved.system.paths import exists
 
 
 def write_manifest(files: SavedModelFiles, report: ExportReport) -> None:
-    """Put the report beside a model that is not visible yet. It has no path: models are moved."""
+    """Write the report into a staged model. The report should have no path, because models get moved."""
     files.manifest.parent.mkdir(parents=True, exist_ok=True)
     files.manifest.write_text(report.to_json())
 
 
 def read_manifest(model: Path) -> ExportReport:
-    """The report of a model.
+    """Read the manifest of a model.
 
     Raises:
-        UsageError: there is none.
-        ModelError: it is damaged.
-        UnreadableError: it cannot be read.
+        UsageError: the model has no manifest.
+        ModelError: the manifest is damaged.
+        UnreadableError: the manifest cannot be read.
     """
     manifest = SavedModelFiles(model).manifest
     with reading(manifest):
@@ -39,11 +39,11 @@ def read_manifest(model: Path) -> ExportReport:
 
 
 def read_manifest_file(path: Path) -> ExportReport:
-    """The report in a file, which may stand anywhere.
+    """Read a manifest from a file, which may be in any directory.
 
     Raises:
-        ModelError: it is no manifest, is damaged, or absent.
-        UnreadableError: it cannot be read.
+        ModelError: the file does not exist, is damaged, or is not a manifest.
+        UnreadableError: the file cannot be read.
     """
     with reading(path):
         text = path.read_bytes()
@@ -56,7 +56,7 @@ def read_manifest_file(path: Path) -> ExportReport:
 
 
 def _first(error: pydantic.ValidationError) -> str:
-    """The first problem of a manifest, and how many more there are."""
+    """The first problem of a manifest, and the number of the others."""
     first, *others = error.errors(include_url=False, include_input=False, include_context=False)
     place = ".".join(map(str, first["loc"]))
     more = f", and {len(others)} more" if others else ""

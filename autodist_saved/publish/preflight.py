@@ -1,4 +1,4 @@
-"""What is tried out before a job trains for days, on whatever kind of base."""
+"""Checks of a base directory of any kind, before a job trains for days."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from autodist_saved.errors import Problem, TargetError
 from autodist_saved.system.error_translation import translated
 
 CLOCK_SECS = 60
-"""So far apart two clocks may be."""
+"""The most seconds by which two clocks may differ."""
 
 
 def failure(base: Path, attempt: Callable[[], object]) -> Iterator[Problem]:
-    """What an attempt to use a base raises, if it does."""
+    """Try to use a base directory. If ``attempt`` raises a ``TargetError``, yield it as a problem."""
     try:
         with translated("preflight"):
             attempt()

@@ -1,4 +1,4 @@
-"""Which versions stay in a base directory."""
+"""Decides which versions stay in a base directory, and removes the others."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _DAY_SECS = 24 * 60 * 60
 
 
 class Retention(Options):
-    """Rules of what stays. A version stays as long as one of them wants it.
+    """Rules for the versions of a base directory. A version stays as long as one of the rules keeps it.
 
-    Whatever they say, the newest version that is whole stays, and so does what this package has not made. What a
-    removal that did not end has left is none, and goes.
+    Two kinds of versions always stay: the newest version that is whole, and versions that this package has not made.
+    The rest of a version whose removal did not finish always goes.
 
     Attributes:
-        keep: the newest so many stay; None for all.
-        keep_days: younger ones stay.
-        keep_every: those whose number it divides stay.
-        keep_best: the best one by this metric stays, the newest of several.
+        keep: number of newest versions that stay; None keeps all versions.
+        keep_days: versions younger than this number of days stay.
+        keep_every: versions whose number is divisible by this number stay.
+        keep_best: the best version by this metric stays; if several are equally good, the newest of them.
     """
 
     keep: int | None = Field(default=5, ge=1)
@@ -43,11 +43,11 @@ class Retention(Options):
     keep_best: BestBy | None = None
 
     def expired(self, versions: Sequence[Version], now: float) -> list[Version]:
-        """Those that no rule wants. Removes nothing.
+        """The versions that no rule keeps. Removes nothing.
 
         Args:
-            versions: of one base, in ascending order.
-            now: in seconds since the epoch.
+            versions: the versions of one base directory, in ascending order.
+            now: the time in seconds since 1970.
         """
         if self.keep is None:
             return []
@@ -77,16 +77,18 @@ class Retention(Options):
         )
 
     def apply(self, base: VersionBase[Any]) -> list[Version]:
-        """Remove the versions of a base that no rule wants, oldest first. Never raises for a file system.
+        """Remove the versions of a base directory that no rule keeps, oldest first.
+
+        Errors of the file system or store do not raise: a warning is logged once.
 
         Returns:
-            those that are removed; why others could not be is logged, once.
+            the removed versions.
         """
         try:
             with translated("commit"):
                 expired = self.expired(base.settled(), time.time())
         except (TargetError, UnreadableError) as error:
-            warn_once(f"the versions in {base.path} cannot be looked through, so old ones stay", error)
+            warn_once(f"the versions in {base.path} cannot be listed or read, so no old version is removed", error)
             return []
         refused = remove(base, expired)
         for refusal in refused.values():
@@ -98,23 +100,23 @@ def _days_old(version: Version, now: float) -> float:
     try:
         date = version.written
     except FileNotFoundError:
-        return math.inf  # another process that publishes there has removed it meanwhile
+        return math.inf  # another process that publishes there has just removed it
     return 0.0 if date is None else (now - date) / _DAY_SECS
 
 
 def remove(base: VersionBase[Any], versions: Iterable[Version]) -> dict[Version, TargetError]:
-    """Remove versions of a base. Never raises for a file system.
+    """Remove versions of a base directory. Errors of the file system or store do not raise.
 
     Returns:
-        those that could not be removed, and why.
+        the versions that could not be removed, and the error of each.
     """
     refused: dict[Version, TargetError] = {}
     for version in versions:
         try:
-            with translated("commit"), suppress(FileNotFoundError):  # somebody else removes it at the same time
+            with translated("commit"), suppress(FileNotFoundError):  # another process removes it at the same time
                 base.remove(version)
         except TargetError as error:
             refused[version] = error
         else:
-            log.info("removed version %s, which has expired", version.path)
+            log.info("removed the expired version %s", version.path)
     return refused

@@ -1,4 +1,4 @@
-"""The contract of a target: a place in which a SavedModel appears as a whole."""
+"""The contract of a target: the place at which a SavedModel appears as a whole."""
 
 from __future__ import annotations
 
@@ -10,83 +10,88 @@ from autodist_saved.report.report import ExportReport
 
 
 class Target(ABC):
-    """The place of one SavedModel, or of one after the other. The chief alone calls it, in this order; every other
-    task leaves it alone.
+    """The place of one SavedModel, or of several, one after the other.
 
-    One that takes models in turn gives each :meth:`commit` a place of its own below :attr:`path`, and is open for the
-    next one afterwards. :class:`~autodist_saved.ChiefExportHook` needs such a target.
+    Only the chief calls a target, in the order of the numbers below. A target for several models gives each
+    :meth:`commit` its own directory below :attr:`path`, and can be opened again afterwards.
+    :class:`~autodist_saved.ChiefExportHook` needs such a target.
     """
 
     @property
     @abstractmethod
     def path(self) -> str:
-        """Where the model is to be, for messages."""
+        """Path or URL of the place, for messages."""
 
     @property
     def grows_on_disk(self) -> bool:
-        """Whether all of a staged model is below its root, where a process of this machine can load it."""
+        """Whether all files of a staged model are below its root, so that a process of this machine can load it."""
         return True
 
-    def preflight(self, nbytes: int, task: str = "") -> None:  # noqa: B027 - most need nothing
-        """0. At the start of a job: refuse a target that will not take its models.
+    def preflight(self, nbytes: int, task: str = "") -> None:  # noqa: B027 - most targets need no check
+        """0. At the start of a job: check that the target will accept its models.
 
         Args:
-            nbytes: bytes of one model, about.
-            task: who exports, such as ``chief:0``; for messages.
+            nbytes: approximate size of one model, in bytes.
+            task: the task that exports, such as ``chief:0``; for messages.
 
         Raises:
-            TargetError: it will not.
+            TargetError: publishing would fail.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """1. Refuse a target that cannot take the model; leaves nothing behind.
+        """1. Check that the target can accept a model. Leaves no files behind.
 
         Raises:
-            TargetExistsError: something is there already.
+            TargetExistsError: the place is not free.
             TargetUnwritableError: the place cannot be written.
         """
 
     @abstractmethod
     def open(self, task: str = "") -> SavedModelFiles:
-        """2. A staging place for the files, invisible to whoever looks for models. Removes what crashed exports
-        left there. When it raises, nothing of its own is left, and what is staged already stays.
+        """2. Remove what crashed exports have left. Then make a draft for the files of a model, which loaders ignore.
+
+        If this raises, it leaves nothing behind, and an earlier draft stays as it is.
 
         Args:
             task: as for :meth:`preflight`.
 
+        Returns:
+            the paths of the draft's files.
+
         Raises:
-            UsageError: a model is staged already, and neither committed nor abandoned.
+            UsageError: there is a draft already that was neither committed nor abandoned.
         """
 
-    def complete(self) -> None:  # noqa: B027 - most need nothing
-        """2'. No more bytes of variables come: have those that are not below the root where they can be read back.
-        No loader takes them for a model yet. May be called again; :meth:`commit` does it where nobody has.
+    def complete(self) -> None:  # noqa: B027 - most targets keep all files below the root
+        """2'. All variables are written: make data files that are not below the root readable.
+
+        Loaders do not regard them as a model yet. May be called again. :meth:`commit` calls it if nobody has.
         """
 
     @abstractmethod
     def commit(self) -> str:
-        """3. Make what was staged visible, all at once and durably. Raises as :meth:`check` does.
+        """3. Publish the model of the draft, all at once and durably. Raises as :meth:`check` does.
 
         Returns:
-            where the model is now.
+            path or URL of the model.
         """
 
     @abstractmethod
     def abandon(self) -> None:
-        """3'. Instead of :meth:`commit`: remove what was staged. May be called again, and after a commit."""
+        """3'. Instead of :meth:`commit`: remove the draft. May be called again, and after a commit."""
 
     def reports(self) -> list[ExportReport]:
-        """What the manifests say of the models that are in the place, oldest first, as far as they can be read.
+        """The manifests of the models in this place, oldest first. Models without a readable manifest are left out.
 
         Raises:
-            TargetError, UnreadableError: the place cannot be looked through.
+            TargetError, UnreadableError: the place cannot be read.
         """
         return []
 
-    def keeps_best(self, by: BestBy) -> bool:  # noqa: ARG002 - most remove nothing
-        """Whether the best of the models in the place stays there, whatever comes after it."""
+    def keeps_best(self, by: BestBy) -> bool:  # noqa: ARG002 - most targets remove nothing
+        """Whether the best model in this place always stays there, whichever models follow."""
         return True
 
-    def close(self) -> None:  # noqa: B027 - most need nothing
-        """4. There are no more models to come from this process. May be called again."""
+    def close(self) -> None:  # noqa: B027 - most targets hold nothing
+        """4. This process publishes no more models. May be called again."""

@@ -1,4 +1,4 @@
-"""What a path stands for: the one place that tells directories from object stores."""
+"""Makes the target or the version base for a path. Only this module distinguishes directories and object stores."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from autodist_saved.system.paths import is_remote, path_of
 
 
 def target_at(path: str | os.PathLike[str]) -> Target:
-    """The target for one model. Touches nothing.
+    """Make the target for one model. Reads and writes nothing yet.
+
+    Args:
+        path: a path of this machine, or a URL in an object store.
 
     Raises:
-        TargetUnwritableError: it can be no path.
-        UsageError: no library for this kind of object store is installed.
+        TargetUnwritableError: the string is not a valid path.
+        UsageError: the URL is not valid, or no library for this kind of object store is installed.
     """
     place = path_of(path)
     return StoreTarget(place) if is_remote(place) else LocalTarget(place)
 
 
 def base_at(path: str | os.PathLike[str]) -> VersionBase[Any]:
-    """The base for versions. Raises as :func:`target_at` does."""
+    """Make the base for versions. Raises as :func:`target_at` does."""
     place = path_of(path)
     return StoreVersionBase(place) if is_remote(place) else LocalVersionBase(local_path(place))

@@ -1,4 +1,4 @@
-"""Reading back what was written, before it becomes visible."""
+"""Reads back a staged model before it is published."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report.report import FileSum
 
-_FIX = "nothing was made visible; look at the disk, and export again"
+_FIX = "the model was not published; check the disk, and export again"
 
 
 def verify(files: SavedModelFiles, plan: ExportPlan, sums: Mapping[str, FileSum]) -> None:
-    """Read back what is staged: names, dtypes, shapes and checksums of all variables, and all other files.
+    """Read back a staged model: names, dtypes, shapes and checksums of all variables, and all other files.
 
     Args:
         files: the staged model.
-        plan: the variables as they are meant to be.
-        sums: of what other files are meant to hold, by path in the model.
+        plan: the variables that it must have.
+        sums: size and checksum of each other file, by relative path.
 
     Raises:
-        VerifyError: all differences at once.
+        VerifyError: the model differs; the error lists all differences.
     """
     problems = [*variable_problems(files, plan, _FIX)] if plan.variables else []
     problems += sum_problems(files, sums, _FIX)
     if problems:
-        raise VerifyError("what was written does not read back", problems=problems, path=str(files.root))
+        raise VerifyError("the written model differs from the exported one", problems=problems, path=str(files.root))
 
 
 def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str) -> Iterator[Problem]:
-    """What is wrong with the bundle of a model: its files, the checksum of every variable, what is not as planned.
+    """Find problems of a model's bundle: in its files, in the checksum of each variable, and differences to the plan.
 
     Args:
         files: the model.
-        plan: the variables as they are meant to be; None where nobody knows.
-        fix: what to do about it.
+        plan: the variables that it must have; None if they are not known.
+        fix: what to do about a problem.
     """
     try:
         reader = BundleReader(files.variables_prefix, files.data_prefix)
@@ -57,5 +57,5 @@ def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str)
 
 
 def _file(error: BundleError) -> str:
-    """The name of the file that it is about."""
+    """The name of the file that the error is about."""
     return str(error.path).rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The versions in a base directory, as TensorFlow Serving counts them."""
+"""The versions in a base directory: models whose names are numbers, as TensorFlow Serving expects them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import ExportReport
 from autodist_saved.system.paths import is_file, modified
 
-# Serving reads the name as a signed 64-bit integer and passes over what is none.
+# TensorFlow Serving reads the name as a signed 64-bit integer, and ignores names that are none.
 _GREATEST = 2**63 - 1
 
 
 @dataclass(frozen=True, order=True)
 class Version:
-    """Something in a base directory that has a number for a name: a model, or what is in the way of one.
+    """An entry of a base directory whose name is a number. Usually it is a model; anything else occupies the number.
 
     Attributes:
-        number: of the version; ``007`` is 7.
-        path: where it is.
+        number: number of the version; for the name ``007`` it is 7.
+        path: path of the entry.
     """
 
     number: int
@@ -36,22 +36,22 @@ class Version:
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is one itself: a link to a directory is somebody's arrangement."""
+        """Whether it is a directory. A symbolic link is not, even to a directory: a person has made it."""
         return self.path.is_dir() and not self.path.is_symlink()
 
     @property
     def is_model(self) -> bool:
-        """Whether loaders take it for one."""
+        """Whether loaders regard it as a model."""
         return self.files.is_model
 
     @property
     def is_ours(self) -> bool:
-        """Whether this package has made it: it has a manifest, readable or not."""
+        """Whether this package has made it: it has a manifest, which may be damaged."""
         return self.is_directory and is_file(self.files.manifest)
 
     @property
     def written(self) -> float | None:
-        """When its graphs were written, in seconds since the epoch; None where a store does not tell.
+        """When its graphs were written, in seconds since 1970; None if a store does not know it.
 
         Raises ``OSError``.
         """
@@ -59,7 +59,7 @@ class Version:
 
     @cached_property
     def report(self) -> ExportReport | None:
-        """What its manifest says; None where there is none that can be read."""
+        """Its manifest; None if it has none, or a damaged one."""
         try:
             return read_manifest(self.path)
         except (UsageError, ModelError):
@@ -67,40 +67,40 @@ class Version:
 
     @cached_property
     def is_good(self) -> bool:
-        """Whether it is ours and whole, for all that can be told without reading the variables."""
+        """Whether this package has made it and it is whole, as far as one can tell without reading the variables."""
         sums = self.report.files if self.report is not None else {}
         return bool(sums) and not any(sum_problems(self.files, sums, fix="export again"))
 
 
 def version_number(name: str) -> int | None:
-    """The version that a name stands for; None if it stands for none. Object stores list ``12/`` for ``12``."""
+    """The number of a version with this name; None if the name is no number. Object stores list ``12`` as ``12/``."""
     digits = name.removesuffix("/")
     number = int(digits) if re.fullmatch("[0-9]+", digits) else None
     return number if number is not None and number <= _GREATEST else None
 
 
 def versions_in(base: Path) -> list[Version]:
-    """All versions in a directory, and whatever else has a number for a name, in ascending order.
+    """All entries of a directory whose names are numbers, in ascending order.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the directory cannot be listed.
     """
     named = ((version_number(path.name), path) for path in base.iterdir())
     return sorted(Version(number, path) for number, path in named if number is not None)
 
 
 def number_after(versions: list[Version]) -> int:
-    """One more than the greatest.
+    """The number of the next version: one more than the greatest, or 1.
 
     Raises:
-        TargetUnwritableError: there is none.
+        TargetUnwritableError: the greatest possible number is in use.
     """
     if not versions:
         return 1
     if versions[-1].number == _GREATEST:
         raise TargetUnwritableError(
-            f"{versions[-1].path} is the greatest version that there can be; move it away or choose another "
-            "base directory",
+            f"{versions[-1].path} has the greatest possible version number; move it away, or choose another base "
+            "directory",
             path=str(versions[-1].path),
         )
     return versions[-1].number + 1

@@ -1,4 +1,4 @@
-"""The contract of a base: where versions of a model are, and how the next one gets there."""
+"""The contract of a version base: where the versions of a model are, and how the next version gets there."""
 
 from __future__ import annotations
 
@@ -19,64 +19,81 @@ S = TypeVar("S", bound=Draft)
 
 
 class VersionBase(ABC, Generic[S]):
-    """A directory, or a place in an object store, below which versions are."""
+    """A directory, or a place in an object store, that contains the versions of a model."""
 
     grows_on_disk = True
-    """As of :class:`Target`."""
+    """See :attr:`Target.grows_on_disk`."""
 
     def __init__(self, path: Path) -> None:
-        """Touches nothing."""
+        """Reads and writes nothing yet."""
         self.path = path
 
     @abstractmethod
     def check(self) -> None:
-        """Refuse a base that cannot be written. Leaves nothing behind. Raises ``TargetError``."""
+        """Check that the base can be written. Leaves no files behind. Raises ``TargetError``."""
 
     @abstractmethod
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
-        """What would keep models out, tried out.
+        """Try out what publishing needs, and yield the problems.
 
         Args:
-            nbytes: bytes of one model.
-            keep: how many versions stay; None for all.
-            take_lease: raises where another process publishes to the base.
+            nbytes: size of one model, in bytes.
+            keep: number of versions that stay; None for all.
+            take_lease: raises ``LeaseLostError`` if another process publishes to the base.
         """
 
     @abstractmethod
     def versions(self) -> list[Version]:
-        """All that there are, and whatever else has a number for a name, in ascending order. Raises ``OSError``."""
+        """All entries whose names are numbers, in ascending order. Raises ``OSError``."""
 
     def settled(self) -> list[Version]:
-        """Those that nobody is writing any more. Raises ``OSError``."""
+        """All versions except those that are being written. Raises ``OSError``."""
         return self.versions()
 
     @abstractmethod
     def take_lease(self, task: str) -> Lease:
-        """The right to publish there, of this process. ``task``: whose it is, for messages. Raises ``OSError``."""
+        """Take the lease of the base for this process.
+
+        Args:
+            task: the task that publishes, for messages of other processes.
+
+        Raises:
+            LeaseLostError: another process holds the lease.
+            OSError: the lease's file cannot be written.
+        """
 
     @abstractmethod
     def remove(self, version: Version) -> None:
-        """Remove a version. What makes loaders take it for a model goes first; a crash leaves what the next export or
-        removal finds. Raises ``OSError``.
+        """Remove a version, its graphs first. Raises ``OSError``.
+
+        After a crash in the middle, loaders find no model, and the next export or removal finds the rest.
         """
 
     @abstractmethod
     def prepare(self) -> None:
-        """Have it there, for the lease."""
+        """Make the base, in which the lease's file will be."""
 
     @abstractmethod
     def stage(self, task: str) -> S:
-        """A new staging place, and away with what crashed exports have left. ``task``: who exports, for messages."""
+        """Remove what crashed exports have left, and make a new draft.
+
+        Args:
+            task: the task that exports, for messages.
+        """
 
     @abstractmethod
     def appear(self, draft: S) -> Path:
-        """Have what is staged appear as a version above all others, over none. Returns its place."""
+        """Publish the model of a draft as the version with the greatest number. Replaces nothing.
+
+        Returns:
+            path of the version.
+        """
 
     def point_to_latest(self) -> None:
-        """Have ``latest`` point to the newest model. Never raises for a file system: a warning is logged."""
+        """Make ``latest`` point to the newest model. If that fails, log a warning."""
 
     def _next_number(self) -> int:
         versions = self.versions()
         if versions and not versions[-1].is_model:
-            log.warning("%s is no model and is left alone; the next version comes after it", versions[-1].path)
+            log.warning("%s is not a model and is left alone; the next version comes after it", versions[-1].path)
         return number_after(versions)

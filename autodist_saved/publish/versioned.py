@@ -1,4 +1,4 @@
-"""``<base>/<version>/``: models one after the other, for servers that watch a base directory."""
+"""Publishes models as versions ``<base>/<number>/``, for servers that watch a base directory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from autodist_saved.system.error_translation import translated
 
 
 class VersionedTarget(DraftTarget[Draft]):
-    """Gives each model the next number in a base directory. One target takes all models of a job, in turn.
+    """Gives each model the next number in a base directory. One target takes all models of a job, one by one.
 
-    A version appears whole, above all that are there, and over none. Only then ``latest`` points to it, and old
-    versions are removed; where that fails, a warning is logged and the model is published all the same.
+    A version appears as a whole, with the greatest number, and replaces nothing. After that, ``latest`` points to it,
+    and old versions are removed. If one of these two fails, a warning is logged and the model stays published.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class VersionedTarget(DraftTarget[Draft]):
         """Touches no file.
 
         Args:
-            base: directory of the versions, made if it is absent; or a URL in an object store, such as
+            base: directory of the versions, which is made if it does not exist; or a URL in an object store, such as
                 ``s3://bucket/models``.
             retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
-            exclusive: no other process publishes to ``base`` from :meth:`preflight` or the first export on until
-                :meth:`close`, or the end of this process.
+            exclusive: take the lease of ``base``, so that no other process can publish there. The lease begins with
+                :meth:`preflight` or the first export. It ends with :meth:`close`, or with this process.
 
         Raises:
-            TargetUnwritableError: ``base`` can be no path.
-            UsageError: no library for this kind of object store is installed.
+            TargetUnwritableError: ``base`` is not a valid path.
+            UsageError: the URL is not valid, or no library for this kind of object store is installed.
         """
         self._base = base_at(base)
         self._retention = retention or Retention()
@@ -59,19 +59,20 @@ class VersionedTarget(DraftTarget[Draft]):
         self._base.check()
 
     def preflight(self, nbytes: int, task: str = "") -> None:
-        """As every target's. Tries out, without a model, all that publishing one takes. Makes ``base``.
+        """See :meth:`Target.preflight`. Tries out everything that publishing needs, without a model. Makes ``base``.
 
         Raises:
-            PreflightError: all that is wrong, at once: permissions, room for as many models as are kept and one
-                more, renaming, dates in the future, another process that publishes there.
+            PreflightError: publishing would fail. The error lists all problems: missing permissions, too little space
+                for the kept models and one more, a file system that cannot rename, dates in the future, another
+                process that publishes there.
         """
         with translated("preflight"):
             problems = list(self._base.problems(nbytes, self._retention.keep, lambda: self._take(task)))
         if problems:
-            raise PreflightError(f"{self.path} will not take the models", problems=problems, path=self.path)
+            raise PreflightError(f"publishing to {self.path} would fail", problems=problems, path=self.path)
 
     def open(self, task: str = "") -> SavedModelFiles:
-        """As every target's.
+        """See :meth:`Target.open`.
 
         Raises:
             LeaseLostError: another process publishes to the same base.
@@ -80,7 +81,7 @@ class VersionedTarget(DraftTarget[Draft]):
         return super().open(task)
 
     def commit(self) -> str:
-        """As every target's. Raises ``LeaseLostError`` where another process has taken the base meanwhile."""
+        """See :meth:`Target.commit`. Raises ``LeaseLostError`` if another process has taken the lease meanwhile."""
         version = super().commit()
         self._base.point_to_latest()
         self._retention.apply(self._base)
@@ -99,7 +100,7 @@ class VersionedTarget(DraftTarget[Draft]):
         return self._retention.keep is None or (kept is not None and (kept.metric, kept.mode) == (by.metric, by.mode))
 
     def close(self) -> None:
-        """Remove what is staged, and let others publish to the base. May be called again."""
+        """Remove the draft, and let other processes publish to the base. May be called again."""
         self.abandon()
         self._lease = None
 
@@ -116,7 +117,7 @@ class VersionedTarget(DraftTarget[Draft]):
         try:
             self._lease.check()
         except LeaseLostError:
-            self._lease = None  # the next export asks anew
+            self._lease = None  # the next export tries to take it again
             raise
 
     def _stage(self, task: str) -> Draft:

@@ -39,7 +39,7 @@ def test_a_copy_is_compared_with_the_model_or_the_manifest_that_is_named(
     assert CliRunner().invoke(app, ["verify", str(model), "--against", str(model / named)]).exit_code == 0
     done = CliRunner().invoke(app, ["verify", str(model), "--against", str(other / named)])
     assert isinstance(done.exception, OtherModelError)
-    assert "variables/variables.index: its checksum is not that of what was exported" in str(done.exception)
+    assert "variables/variables.index: its checksum differs from that of the exported file" in str(done.exception)
     assert run("verify", model, "--json", "--against", other / named).status == 7
 
 

@@ -95,7 +95,7 @@ def test_training_goes_on_though_a_permission_is_missing(public: Path) -> None:
         said = job.said
         base.chmod(0o555)
         job.fail_with("change", said)
-        job.fail_with(f"{base} cannot be written by this user; change its permissions", job.said)
+        job.fail_with(f"this user cannot write to {base}; change its permissions", job.said)
         base.chmod(0o777)
         job.publish_on()
     finally:
@@ -116,7 +116,7 @@ def test_what_is_in_the_way_of_a_version_is_passed_over(job: LoneJob, what: str)
     try:
         job.go_on()
         job.publish_on()
-        assert f"{place} is no model and is left alone" in job.said[len(said) :]
+        assert f"{place} is not a model and is left alone" in job.said[len(said) :]
         assert f"exported to {job.base / str(int(place.name) + 1)} " in job.said
         assert place.exists()
     finally:
@@ -172,8 +172,8 @@ def test_of_two_jobs_on_one_base_one_publishes(tmp_path: Path, on_error: str) ->
         jobs.append(second := LoneJob(tmp_path / "second", base, **schedule))
         assert second.wait() == {"worker:0": 1}, "it is refused before it trains"
         assert "PreflightError" in second.said
-        assert f"{base} is published to by {name_of(first)}" in second.said
-        assert "end that one first, or publish to another base directory" in second.said
+        assert f"another process publishes to {base}: {name_of(first)}" in second.said
+        assert "end that process first, or publish to another base directory" in second.said
         first.publish_on()
 
         first.pause_at("commit")
@@ -184,9 +184,9 @@ def test_of_two_jobs_on_one_base_one_publishes(tmp_path: Path, on_error: str) ->
         first.go_on()
         if on_error == "fail":
             assert first.wait() == {"worker:0": 1}
-            assert f"LeaseLostError: {base} is published to by {name_of(third)}" in first.said
+            assert f"LeaseLostError: another process publishes to {base}: {name_of(third)}" in first.said
         else:
-            first.fail_with(re.escape(f"published to by {name_of(third)}"), said)
+            first.fail_with(re.escape(f"publishes to {base}: {name_of(third)}"), said)
         third.publish_on()
         third.stop()
         if on_error == "warn":

@@ -181,8 +181,8 @@ def test_a_function_of_the_session_may_tell_the_metric(graph: tf.Graph, tmp_path
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (np.zeros(3), r"the metric 'loss' has the shape \(3,\); give BestBy a scalar"),
-        (None, "the metric 'loss' is None; give BestBy a number"),
+        (np.zeros(3), r"the metric 'loss' has the shape \(3,\); pass BestBy a scalar"),
+        (None, "the metric 'loss' is None; pass BestBy a number"),
     ],
 )
 def test_a_metric_that_is_no_number_is_told_and_not_tried_again(
@@ -270,7 +270,7 @@ def test_a_metric_that_never_was_a_number_is_an_error_at_the_end(
 ) -> None:
     assert Training(tmp_path).run([math.nan, math.inf]) == []
     (told,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    said = f"no model that was due is in {tmp_path}: the metric 'accuracy' was never a finite number"
+    said = f"no model was published to {tmp_path}, because the metric 'accuracy' was never a finite number"
     assert told.getMessage().startswith(said)
     caplog.clear()
     Training(tmp_path).run([math.nan, 0.5])
@@ -280,7 +280,7 @@ def test_a_metric_that_never_was_a_number_is_an_error_at_the_end(
 def test_what_makes_no_sense_is_refused_at_once(graph: tf.Graph, tmp_path: Path) -> None:
     v1.get_variable("w", initializer=0.0)
     wrong: Any = "greatest"
-    with pytest.raises(UsageError, match="give 'max' or 'min'"):
+    with pytest.raises(UsageError, match="use 'max' or 'min'"):
         ads.BestBy("auc", lambda _: 1.0, wrong)
     with pytest.raises(UsageError, match="cannot be measured"):
         ads.ChiefExportHook(tmp_path, saver=ads.Saver(), best=ads.BestBy("auc"))

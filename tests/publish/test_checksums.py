@@ -39,7 +39,7 @@ def test_every_file_has_a_checksum_but_those_that_the_index_has(files: SavedMode
 @pytest.mark.parametrize(
     ("name", "contents", "said"),
     [
-        ("saved_model.pb", b"graphS", "its checksum is not that"),
+        ("saved_model.pb", b"graphS", "its checksum differs from that"),
         ("saved_model.pb", b"graphs, more", "it has 12 bytes, and 6 were exported"),
         ("variables/variables.data-00000-of-00001", b"012", "it has 3 bytes, and 4 were exported"),
         ("assets/words.txt", None, "it is missing"),

@@ -82,7 +82,7 @@ def test_a_model_is_published_though_no_link_fits_on_the_disk(disk: Path, caplog
     subprocess.run(["mount", "-o", f"remount,nr_inodes={files}", disk], check=True)
     assert target.commit() == str(disk / "1")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "latest cannot be made to point to the newest version: [Errno 28]" in caplog.text
+    assert "latest point to the newest version: [Errno 28]" in caplog.text
 
 
 def test_old_versions_make_room_after_the_commit(disk: Path) -> None:
@@ -95,7 +95,7 @@ def test_old_versions_make_room_after_the_commit(disk: Path) -> None:
 
 def test_a_disk_that_has_no_room_is_told_by_preflight(disk: Path) -> None:
     VersionedTarget(disk, retention=Retention(keep=2)).preflight(MIB // 4)
-    with pytest.raises(PreflightError, match="and not for 4 more models of 262,144 bytes"):
+    with pytest.raises(PreflightError, match="too few for 4 more models of 262,144 bytes"):
         VersionedTarget(disk, retention=Retention(keep=3)).preflight(MIB // 4)
 
 
@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_by_preflight(disk: Path) -> None:
     hog.write_bytes(bytes(MIB))
     with pytest.raises(PreflightError) as caught:
         VersionedTarget(disk / "base").preflight(1)
-    assert "there is room for 0 bytes, and not for 6 more models" in str(caught.value)
+    assert "only 0 bytes are free, too few for 6 more models" in str(caught.value)
     assert "no space is left" in str(caught.value)
 
 
@@ -210,9 +210,9 @@ def public() -> Iterator[Path]:
 def test_a_directory_of_somebody_else_is_told(public: Path) -> None:
     public.chmod(0o755)
     check, preflight, problem, fix, _ = as_nobody(public / "base").stdout.splitlines()
-    said = f"{public} cannot be written by this user"
+    said = f"this user cannot write to {public}"
     assert check.startswith(f"TargetUnwritableError: {said}; change its permissions or choose another export ")
-    assert preflight == f"PreflightError: {public}/base will not take the models (1 problem)"
+    assert preflight == f"PreflightError: publishing to {public}/base would fail (1 problem)"
     assert problem.endswith(said)
     assert fix.strip() == "fix: change its permissions or choose another export directory"
 
@@ -231,7 +231,7 @@ def test_a_base_that_was_made_by_somebody_else_says_so(public: Path) -> None:
     target.close()
     check, preflight, problem, fix, opened = as_nobody(public).stdout.splitlines()
     assert check == "fine"
-    assert preflight == f"PreflightError: {public} will not take the models (1 problem)"
+    assert preflight == f"PreflightError: publishing to {public} would fail (1 problem)"
     assert problem == f"  1. {public}/.autodist_saved-lease: permission denied"
     assert "change the permissions" in fix
     assert opened.startswith("PermissionError")

@@ -69,7 +69,7 @@ def test_nothing_stays_in_a_store_of_what_is_given_up_while_it_is_uploaded(
     monkeypatch.setattr(store_staging.Upload, "complete", paused)
     error = pause.give_up_in_it(target, lambda: None)
     assert isinstance(error, ExportError)
-    assert "given up by another thread while it was published" in str(error)
+    assert "another thread has abandoned the export while it was published" in str(error)
     assert [key for key in keys(bucket / "base") if "lease" not in key] == []
     assert uploads(bucket) == []
     monkeypatch.undo()
@@ -80,13 +80,13 @@ def test_a_model_in_a_store_that_was_whole_before_it_was_given_up_stays(
 ) -> None:
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
-    pause, let_go = Pause(), store_staging.StoreDraft._let_go
+    pause, let_go = Pause(), store_staging.StoreDraft._release_claim
 
     def paused(staging: store_staging.StoreDraft) -> None:
         pause.wait()
         let_go(staging)
 
-    monkeypatch.setattr(store_staging.StoreDraft, "_let_go", paused)
+    monkeypatch.setattr(store_staging.StoreDraft, "_release_claim", paused)
     before: list[str] = []
     assert pause.give_up_in_it(target, lambda: before.extend(models(bucket / "base"))) is None
     assert len(before) == 3

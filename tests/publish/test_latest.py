@@ -61,7 +61,7 @@ def test_what_is_no_link_to_a_version_is_left_alone(
     before = link.lstat()
     point_to_latest(tmp_path)
     assert os.path.samestat(link.lstat(), before)
-    assert "latest is no link to a version and is left alone" in caplog.text
+    assert "latest is not a link to a version and is left alone" in caplog.text
 
 
 def test_a_link_to_a_version_that_is_gone_is_renewed(tmp_path: Path) -> None:

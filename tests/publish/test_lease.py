@@ -81,8 +81,8 @@ def test_a_second_process_is_refused_by_name_until_the_first_is_killed(tmp_path:
             LockedLease.of(tmp_path)
         assert isinstance(caught.value, TargetError)
         assert str(caught.value) == (
-            f"{tmp_path} is published to by process {first.pid} on {socket.gethostname()} (chief:0), since {since}; "
-            "end that one first, or publish to another base directory"
+            f"another process publishes to {tmp_path}: process {first.pid} on {socket.gethostname()} (chief:0), "
+            f"since {since}; end that process first, or publish to another base directory"
         )
         first.send_signal(signal.SIGKILL)
         first.wait()

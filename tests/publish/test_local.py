@@ -38,7 +38,7 @@ def test_a_second_model_at_one_place_is_refused(tmp_path: Path) -> None:
     for target in (first, second):
         target.open().saved_model.write_bytes(b"x")
     first.commit()
-    with pytest.raises(TargetExistsError, match="appeared while it was being exported to"):
+    with pytest.raises(TargetExistsError, match="appeared during the export"):
         second.commit()
     second.abandon()
     with pytest.raises(TargetExistsError, match="already exists, and isn't empty"):
@@ -79,20 +79,20 @@ def test_whatever_is_there_is_left_alone(tmp_path: Path, what: str) -> None:
         place.write_text("mine")
     else:
         place.symlink_to(tmp_path if what == "link" else tmp_path / "nowhere")
-    with pytest.raises(TargetExistsError, match="is no directory; choose another"):
+    with pytest.raises(TargetExistsError, match="is not a directory; choose another"):
         LocalTarget(place).check()
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
-    with pytest.raises(TargetUnwritableError, match="a is a file, so no directory can be made below it"):
+    with pytest.raises(TargetUnwritableError, match="a is a file, so there can be no directory below it"):
         LocalTarget(tmp_path / "a" / "b" / "model").check()
 
 
 def test_a_directory_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may write anywhere, so the answer of the operating system is the one thing that is made up here.
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(TargetUnwritableError, match="cannot be written by this user; change its permissions"):
+    with pytest.raises(TargetUnwritableError, match="this user cannot write to .*; change its permissions"):
         LocalTarget(tmp_path / "model").check()
 
 
@@ -107,7 +107,7 @@ def test_something_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> Non
     target = LocalTarget(tmp_path / "model")
     target.open()
     (tmp_path / "model").write_text("mine")
-    with pytest.raises(TargetExistsError, match="appeared while"):
+    with pytest.raises(TargetExistsError, match="appeared during"):
         target.commit()
     assert (tmp_path / "model").read_text() == "mine"
     target.abandon()
@@ -204,7 +204,7 @@ def test_leftovers_of_a_killed_export_are_swept_and_a_living_ones_are_not(
         left = [path for path in tmp_path.iterdir() if path not in odd]
         assert [path.name.startswith(".another.") for path in left] == [True]
         assert all(path.is_symlink() or path.exists() for path in odd)
-        assert "which an export that did not end has left" in caplog.text
+        assert "which an unfinished export has left" in caplog.text
     finally:
         for process in (dead, alive):
             process.kill()
@@ -220,7 +220,7 @@ def test_a_program_that_never_commits_leaves_nothing_when_it_ends(tmp_path: Path
 
 @pytest.mark.parametrize("path", ["gs://bucket/model", "file:///models/1", "a\0b"])
 def test_what_is_no_path_on_a_file_system_is_refused(path: str) -> None:
-    with pytest.raises(TargetUnwritableError, match="is no path on a file system; export to a directory"):
+    with pytest.raises(TargetUnwritableError, match="is not a path of a file system; export to a directory"):
         LocalTarget(path)
 
 

@@ -19,7 +19,7 @@ MIB = 2**20
 
 
 def problems(target: VersionedTarget, nbytes: int = MIB) -> tuple[Problem, ...]:
-    with pytest.raises(PreflightError, match="will not take the models") as caught:
+    with pytest.raises(PreflightError, match="publishing to .* would fail") as caught:
         target.preflight(nbytes)
     assert isinstance(caught.value, TargetError)
     assert caught.value.path == target.path
@@ -41,8 +41,8 @@ def test_it_keeps_others_out_from_then_on(tmp_path: Path) -> None:
     target.close()
     with holder(tmp_path) as other:
         (problem,) = problems(target)
-        assert problem.what.startswith(f"{tmp_path} is published to by process {other.pid} on ")
-        assert problem.fix == "end that one first, or publish to another base directory"
+        assert problem.what.startswith(f"another process publishes to {tmp_path}: process {other.pid} on ")
+        assert problem.fix == "end that process first, or publish to another base directory"
 
 
 def test_targets_that_are_not_exclusive_disturb_nobody(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_targets_that_are_not_exclusive_disturb_nobody(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_told(tmp_path: Path, below: str) -> None:
     (tmp_path / "models").write_text("mine")
     (problem,) = problems(VersionedTarget(tmp_path / "models" / below))
-    assert problem.what == f"{tmp_path}/models is a file, so no directory can be made below it"
+    assert problem.what == f"{tmp_path}/models is a file, so there can be no directory below it"
     assert problem.fix == "choose another export directory"
 
 
@@ -72,14 +72,14 @@ def test_room_is_for_the_versions_that_stay_and_one_more(tmp_path: Path, monkeyp
         return []
 
     assert lack(keep=2) == []
-    assert lack(keep=3) == ["there is room for 3,145,728 bytes, and not for 4 more models of 1,048,576 bytes"]
+    assert lack(keep=3) == ["only 3,145,728 bytes are free, too few for 4 more models of 1,048,576 bytes"]
     for number in range(5):
         make_version(tmp_path, number)
     assert lack(keep=7) == []
-    assert lack(keep=8) == ["there is room for 3,145,728 bytes, and not for 4 more models of 1,048,576 bytes"]
+    assert lack(keep=8) == ["only 3,145,728 bytes are free, too few for 4 more models of 1,048,576 bytes"]
     assert lack(keep=1) == lack(keep=None) == []
     (problem,) = problems(VersionedTarget(tmp_path, retention=Retention(keep=None)), 4 * MIB)
-    assert problem.what == "there is room for 3,145,728 bytes, and not for another model of 4,194,304 bytes"
+    assert problem.what == "only 3,145,728 bytes are free, too few for another model of 4,194,304 bytes"
 
 
 def test_a_file_system_that_tells_no_sizes_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_clock_that_was_set_back_is_told(tmp_path: Path, ahead: float, told: b
         return
     (problem,) = problems(target)
     assert problem.place == str(version)
-    assert "seconds in the future, so that versions would be removed at the wrong time" in problem.what
+    assert "seconds in the future, so versions would be removed at the wrong time" in problem.what
     assert "set the clock" in problem.fix
 
 
@@ -123,9 +123,5 @@ def test_all_is_told_at_once(tmp_path: Path) -> None:
     make_version(tmp_path, 1, days_old=-1)
     with holder(tmp_path):
         found = problems(VersionedTarget(tmp_path), nbytes=2**60)
-    assert [problem.what.split()[:2] for problem in found] == [
-        [str(tmp_path), "is"],
-        ["there", "is"],
-        ["it", "is"],
-    ]
+    assert [problem.what.split()[0] for problem in found] == ["another", "only", "its"]
     assert all(problem.fix for problem in found)

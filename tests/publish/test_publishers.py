@@ -84,7 +84,7 @@ def test_two_chiefs_on_one_base(tmp_path: Path) -> None:
         assert first.stdout is not None
         assert first.stdout.readline() == "open\n"
         second = VersionedTarget(tmp_path)
-        with pytest.raises(LeaseLostError, match=rf"published to by process {first.pid} on .* \(chief:0\)"):
+        with pytest.raises(LeaseLostError, match=rf"publishes to .*: process {first.pid} on .* \(chief:0\)"):
             second.open()
         assert not list(tmp_path.glob("[0-9]*"))
         first.send_signal(signal.SIGKILL)

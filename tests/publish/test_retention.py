@@ -181,7 +181,7 @@ def test_what_another_process_removes_meanwhile_is_no_failure(
 
 def test_a_base_that_is_gone_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Retention().apply(base_at(tmp_path / "gone")) == []
-    assert "cannot be looked through, so old ones stay" in caplog.text
+    assert "cannot be listed or read, so no old version is removed" in caplog.text
 
 
 @pytest.mark.parametrize(("mode", "left"), [("max", [4, 6]), ("min", [2, 6])])

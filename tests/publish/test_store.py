@@ -109,7 +109,7 @@ def test_what_is_no_version_of_ours_stays(bucket: Path, caplog: pytest.LogCaptur
     target = VersionedTarget(bucket / "base", retention=Retention(keep=1))
     assert [publish(target)[-2:] for _ in range(3)] == ["/8", "/9", "10"]
     assert models(bucket / "base") == [f"10/{name}" for name in MODEL] + ["7/notes.txt"]
-    assert "7 is no model and is left alone; the next version comes after it" in caplog.text
+    assert "7 is not a model and is left alone; the next version comes after it" in caplog.text
 
 
 def test_nothing_of_a_model_is_seen_while_it_streams(bucket: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_file_that_does_not_read_back_is_removed_with_all_the_rest(
         write(upload, data ^ 1, offset)
 
     monkeypatch.setattr(store_staging.Upload, "write", flipped)
-    with pytest.raises(VerifyError, match=r"manifest.json does not read back") as caught:
+    with pytest.raises(VerifyError, match=r"manifest.json differs from the exported file") as caught:
         target.commit()
     target.abandon()
     assert caught.value.problems[0].fix == "export again"
@@ -209,7 +209,7 @@ def test_bytes_of_an_upload_come_in_order(bucket: Path) -> None:
     target = VersionedTarget(bucket / "base")
     files = target.open()
     upload = files.uploads.open(files.variables / "variables.data-00000-of-00001", 10)
-    with pytest.raises(Exception, match="grows in order: byte 0 comes next, and not 5"):
+    with pytest.raises(Exception, match="must be written in order: byte 0 comes next, and not byte 5"):
         upload.write(np.zeros(5, np.uint8), 5)
     target.abandon()
 
@@ -229,5 +229,5 @@ def test_retention_that_fails_fails_no_export(
         write_model(target.open().root)
         patch.setattr(store_of(bucket) if call == "rm_file" else type(bucket), call, refused)
         assert target.commit().endswith("/2")
-    assert "have expired, but cannot be removed" in caplog.text or "cannot be looked through" in caplog.text
+    assert "have expired, but cannot be removed" in caplog.text or "cannot be listed or read" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.WARNING}

@@ -63,7 +63,7 @@ def test_what_cannot_be_removed_is_told_once_and_no_export_fails(
     assert versions(base) == ["1", "2", "3", "4", "5"]
     warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 2, warnings
-    for what in (f"versions in {base} have expired, but", f"what exports have left in {base}"):
+    for what in (f"versions in {base} have expired, but", f"remains of exports in {base}"):
         assert sum(warning.startswith(what) for warning in warnings) == 1
 
 

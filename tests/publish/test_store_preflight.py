@@ -51,7 +51,7 @@ def clock_ahead(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "put them where its own tools look for them",
         ),
         (no_server, "the object store cannot be reached", "check the network and the store's endpoint"),
-        (clock_ahead, "the clock of .* seconds apart", "set the clock of this machine"),
+        (clock_ahead, "the clocks of .* seconds", "set the clock of this machine"),
     ],
 )
 def test_a_store_that_will_not_take_the_models_is_told_at_the_start(

@@ -139,7 +139,9 @@ def test_of_two_processes_the_one_that_comes_last_publishes_and_the_other_is_tol
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
     process = publisher(bucket / "base", "open", "commit")
-    with pytest.raises(LeaseLostError, match=rf"is published to by process {process.pid} on .*; end that one first"):
+    with pytest.raises(
+        LeaseLostError, match=rf"publishes to .*: process {process.pid} on .*; end that process first"
+    ):
         target.commit()
     target.abandon()
     end(process)
@@ -162,7 +164,7 @@ def test_a_claim_that_is_taken_away_is_told_at_the_commit(bucket: Path) -> None:
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
     (bucket / "base" / ".autodist_saved-claim-1").unlink()
-    with pytest.raises(LeaseLostError, match="does not name this process any more, but nobody; export again"):
+    with pytest.raises(LeaseLostError, match="no longer names this process, but nobody; export again"):
         target.commit()
     target.abandon()
     assert models(bucket / "base") == []
@@ -180,7 +182,7 @@ def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_
     write_model(stage(swift, 20).root, b"\x08\x01\x12\x05other")
     assert swift.commit().endswith("/1")
     theirs = {name: (base / name).read_bytes() for name in models(base)}
-    with pytest.raises(LeaseLostError, match="does not name this process any more"):
+    with pytest.raises(LeaseLostError, match="no longer names this process"):
         getattr(slow, step)()
     slow.abandon()
     assert {name: (base / name).read_bytes() for name in models(base)} == theirs

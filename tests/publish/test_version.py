@@ -55,7 +55,7 @@ def test_ten_comes_after_nine(tmp_path: Path) -> None:
 
 
 def test_no_version_comes_after_the_greatest() -> None:
-    with pytest.raises(TargetUnwritableError, match="the greatest version that there can be; move it away"):
+    with pytest.raises(TargetUnwritableError, match="has the greatest possible version number; move it away"):
         number_after([Version(GREATEST, Path("/models") / str(GREATEST))])
 
 

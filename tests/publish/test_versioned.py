@@ -69,7 +69,7 @@ def test_what_is_in_the_way_is_passed_over_and_said_once(
     target = VersionedTarget(tmp_path)
     assert [publish(target)[-2:] for _ in range(2)] == ["/9", "10"]
     assert os.path.samestat(place.lstat(), before)
-    said = f"{place} is no model and is left alone; the next version comes after it"
+    said = f"{place} is not a model and is left alone; the next version comes after it"
     assert [record.message for record in caplog.records] == [said]
 
 
@@ -192,4 +192,4 @@ def test_a_model_that_is_there_is_published_though_its_name_may_not_be_on_the_di
     monkeypatch.setattr(os, "fsync", broken)
     assert target.commit().endswith("/1")
     assert linked(tmp_path) == "1"
-    assert "1 is published, but whether it outlives a power failure is not known" in caplog.text
+    assert "1 is published, but a power failure may remove it again" in caplog.text

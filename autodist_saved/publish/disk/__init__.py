@@ -1,1 +1,1 @@
-"""Directories, local or mounted: models appear with a rename."""
+"""Publishes to directories, local or mounted: a model appears by renaming its draft."""

@@ -1,4 +1,4 @@
-"""A hidden directory in which a model grows, beside the place where it is to be."""
+"""A draft on a disk: a hidden directory beside the place where the model will appear."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ log = logging.getLogger(__name__)
 
 
 class DraftDirectory(Draft):
-    """Its name is hidden and never a number, so that no server takes it for a version.
+    """A hidden directory with one model. Its name is never a number, so that no server regards it as a version.
 
-    It is locked as long as its process lives and wants it. :func:`sweep` removes those that nobody has locked.
+    The process locks the directory until the model is published or abandoned. The kernel releases the lock when the
+    process ends, so :func:`sweep` removes the directories that nobody has locked.
     """
 
     def __init__(self, parent: Path, name: str) -> None:
-        """Make it. Raises ``OSError``.
+        """Make and lock the directory. Raises ``OSError``.
 
         Args:
             parent: an existing directory.
-            name: for people who look into ``parent``.
+            name: becomes part of the hidden name, for people who look into ``parent``.
         """
         super().__init__()
-        # Between mkdir and flock another export may sweep the directory as a leftover: then there is a next one.
+        # Between mkdir and flock, another export may sweep the directory as a leftover. Then make another one.
         while True:
             self.root = hidden_name(parent, name)
             self.root.mkdir()
@@ -46,7 +47,7 @@ class DraftDirectory(Draft):
                 break
             lock.close()
         self._lock = lock
-        # For the program that ends without a commit and without a crash, but not for children that it has forked.
+        # Removes the directory if the program ends normally without a commit. In forked children it does nothing.
         self._remover = weakref.finalize(self, _remove, self.root, os.getpid())
 
     @property
@@ -57,15 +58,19 @@ class DraftDirectory(Draft):
         sync_tree(self.root)
 
     def appear_at(self, place: Path, rename: Callable[[Path, Path], None]) -> None:
-        """Give it its name; a warning is logged where that is not durable. It is no staging directory any more.
+        """Publish the model: rename the directory, after which it is no draft any more.
+
+        If the disk fails to make the new name durable, a warning is logged.
 
         Args:
-            place: in the same parent.
-            rename: ``os.rename``, or one that replaces nothing. What it raises goes through.
+            place: path of the model, in the same parent directory.
+            rename: renames the first path to the second one.
 
-        Raises ``ExportError`` where it has been given up.
+        Raises:
+            ExportError: the draft was abandoned.
+            OSError: ``rename`` has raised it.
         """
-        self.check_wanted()
+        self.check_not_abandoned()
         rename(self.root, place)
         self._remover.detach()
         self._lock.close()
@@ -73,7 +78,7 @@ class DraftDirectory(Draft):
             sync(place.parent)
         except OSError as error:
             log.warning(
-                "%s is published, but whether it outlives a power failure is not known (%s); look after the disk",
+                "%s is published, but a power failure may remove it again (%s); check the disk",
                 place,
                 error,
             )
@@ -84,15 +89,15 @@ class DraftDirectory(Draft):
 
 
 def sweep(parent: Path) -> None:
-    """Remove what exports that did not end have left in ``parent``."""
+    """Remove the drafts in ``parent`` whose processes have ended."""
     for leftover in [path for path in parent.glob(".*") if is_hidden_name(path.name)]:
         try:
             lock = Lock(leftover, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
-            continue  # it is no directory of ours, another's, or swept by another export at this moment
+            continue  # not a directory, or one of another user, or another export has just removed it
         try:
             if lock.take():
-                log.warning("removing %s, which an export that did not end has left", leftover)
+                log.warning("removing %s, which an unfinished export has left", leftover)
                 shutil.rmtree(leftover, ignore_errors=True)
         except BlockingIOError:
             continue
@@ -103,7 +108,7 @@ def sweep(parent: Path) -> None:
 def _remove(root: Path, process: int) -> None:
     if os.getpid() != process:
         return
-    # Where the program ends while a thread of it gives the directory its name, one of the two comes too late.
+    # Rename first: if another thread publishes the directory at the same time, only one of the two renames succeeds.
     with suppress(OSError):
         root = root.rename(hidden_name(root.parent, "removed"))
     shutil.rmtree(root, ignore_errors=True)

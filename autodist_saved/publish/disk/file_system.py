@@ -1,4 +1,4 @@
-"""What publication asks of a file system."""
+"""The operations of a file system that publishing needs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _RENAME_NOREPLACE = 1
 
 
 def local_path(path: str | os.PathLike[str]) -> Path:
-    """The absolute path, a link at its end still a link. Touches no file.
+    """Make a path absolute. A symbolic link at its end is not followed. Reads no file.
 
     Raises:
-        TargetUnwritableError: ``path`` names no place on a file system.
+        TargetUnwritableError: ``path`` is a URL, or not a valid path.
     """
     text = os.fsdecode(path)
     if is_url(text) or "\0" in text:
-        raise TargetUnwritableError(f"{text!r} is no path on a file system; export to a directory", path=text)
-    return Path(os.path.abspath(text))  # noqa: PTH100 - a link at the end stays a link
+        raise TargetUnwritableError(f"{text!r} is not a path of a file system; export to a directory", path=text)
+    return Path(os.path.abspath(text))  # noqa: PTH100 - Path.resolve would follow a link at the end
 
 
 def check_writable(directory: Path) -> None:
-    """Refuse a directory that cannot be written, or cannot be made. Leaves nothing behind.
+    """Check that a directory can be written, or can be made. Writes nothing.
 
     Raises:
         TargetUnwritableError: a file is in the way, a permission is missing, or the file system is read-only.
@@ -35,7 +35,7 @@ def check_writable(directory: Path) -> None:
     there = next(place for place in (directory, *directory.parents) if os.path.lexists(place))
     if not there.is_dir():
         raise TargetUnwritableError(
-            f"{there} is a file, so no directory can be made below it; choose another export directory",
+            f"{there} is a file, so there can be no directory below it; choose another export directory",
             path=str(directory),
         )
     if os.access(there, os.W_OK | os.X_OK):
@@ -46,13 +46,13 @@ def check_writable(directory: Path) -> None:
             path=str(directory),
         )
     raise TargetUnwritableError(
-        f"{there} cannot be written by this user; change its permissions or choose another export directory",
+        f"this user cannot write to {there}; change its permissions or choose another export directory",
         path=str(directory),
     )
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the entries of a directory, on the disk. Raises ``OSError``."""
+    """Flush a file, or the entries of a directory, to the disk (``fsync``). Raises ``OSError``."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(directory: Path) -> None:
-    """The same for a directory and all below it, from the bottom up."""
+    """Flush a directory and everything below it, from the bottom up. Raises ``OSError``."""
     for root, _, files in os.walk(directory, topdown=False):
         for file in files:
             sync(Path(root) / file)
@@ -72,12 +72,12 @@ def sync_tree(directory: Path) -> None:
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
-    """``renameat2`` with ``RENAME_NOREPLACE``; where the file system has no such thing, a plain rename.
+    """Rename a directory, with Linux's ``renameat2`` and ``RENAME_NOREPLACE``.
 
-    A plain rename of a directory replaces an empty directory, and nothing else.
+    A file system that cannot do that gets a plain rename. It replaces an empty directory, and nothing else.
 
     Raises:
-        FileExistsError: something is at ``target``.
+        FileExistsError: ``target`` exists.
         OSError: the file system cannot rename.
     """
     libc = ctypes.CDLL(None, use_errno=True)
@@ -94,7 +94,12 @@ def rename_without_replacing(source: Path, target: Path) -> None:
 
 
 def rename_onto_empty(source: Path, target: Path) -> None:
-    """Replace an empty directory by another directory in one step, as POSIX has it. Raises as above."""
+    """Rename a directory; POSIX allows that ``target`` is an empty directory, and replaces it in the same step.
+
+    Raises:
+        FileExistsError: ``target`` is a file, or a directory that is not empty.
+        OSError: the file system cannot rename.
+    """
     try:
         source.rename(target)
     except OSError as error:
@@ -102,6 +107,6 @@ def rename_onto_empty(source: Path, target: Path) -> None:
 
 
 def _refusal(number: int, source: Path, target: Path) -> OSError:
-    """Python makes it a ``FileExistsError`` where something is at ``target``, of whatever kind."""
+    """The error of a failed rename: a ``FileExistsError`` if anything is at ``target``."""
     number = errno.EEXIST if number in {errno.ENOTEMPTY, errno.ENOTDIR} else number
     return OSError(number, os.strerror(number), os.fspath(source), None, os.fspath(target))

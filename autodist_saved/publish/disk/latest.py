@@ -1,4 +1,4 @@
-"""The link ``latest`` beside the versions, for people and scripts. Serving passes over its name."""
+"""The link ``latest`` beside the versions, for people and scripts. TensorFlow Serving ignores its name."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _NAME = "latest"
 
 
 def point_to_latest(base: Path) -> None:
-    """Have ``latest`` point to the newest model, in one step. Never raises for a file system: a warning is logged.
+    """Make ``latest`` point to the newest model, in one step. If that fails, log a warning.
 
-    A file, a directory, or a link to anything but a version is somebody else's and left alone.
+    If ``latest`` is a file, a directory, or a link to anything but a version, somebody else has made it, and it stays
+    as it is.
     """
     try:
-        # Another process may commit meanwhile: who looks last sees its version too.
+        # Look again after each change: another process may have committed a newer version meanwhile.
         while (newest := _newest(base)) is not None and newest != (linked := _linked(base)):
             if linked is None and os.path.lexists(base / _NAME):
-                log.warning("%s is no link to a version and is left alone", base / _NAME)
+                log.warning("%s is not a link to a version and is left alone", base / _NAME)
                 return
             _link(base, newest)
     except OSError as error:
-        log.warning("%s cannot be made to point to the newest version: %s", base / _NAME, error)
+        log.warning("cannot make %s point to the newest version: %s", base / _NAME, error)
 
 
 def _newest(base: Path) -> str | None:

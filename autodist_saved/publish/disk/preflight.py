@@ -1,4 +1,4 @@
-"""What would keep the models of a job out of a base directory, found before the job trains for days."""
+"""Finds out whether a job can publish to a base directory, before the job trains for days."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from autodist_saved.system.paths import hidden_name
 
 
 def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
-    """Make the base, and try out there what publishing takes.
+    """Make the base directory, and try out there what publishing needs.
 
     Args:
         base: directory of the versions.
-        nbytes: bytes of one model.
-        keep: how many versions stay; None for all.
-        take_lease: raises where another process publishes to the base.
+        nbytes: size of one model, in bytes.
+        keep: number of versions that stay; None for all.
+        take_lease: raises ``LeaseLostError`` if another process publishes to the base.
 
     Raises:
-        OSError: the base has vanished meanwhile.
+        OSError: somebody has removed the base meanwhile.
     """
     unusable = list(failure(base, lambda: _make(base)))
     yield from unusable
@@ -57,7 +57,7 @@ def _publish_nothing(base: Path) -> None:
         draft.appear_at(place, rename_without_replacing)
     finally:
         draft.remove()
-    with suppress(FileNotFoundError):  # swept by another export at this moment
+    with suppress(FileNotFoundError):  # another export has just swept it
         shutil.rmtree(place)
 
 
@@ -66,23 +66,26 @@ def _lack_of_room(base: Path, nbytes: int, keep: int | None) -> Iterator[Problem
     models = 1 if keep is None else max(1, keep + 1 - there)
     disk = os.statvfs(base)
     free = disk.f_bavail * disk.f_frsize
-    if disk.f_blocks and free < models * nbytes:  # some network file systems tell nothing
+    if disk.f_blocks and free < models * nbytes:  # some network file systems do not report their size
         more = f"{models} more models" if models > 1 else "another model"
         yield Problem(
             str(base),
-            f"there is room for {free:,} bytes, and not for {more} of {nbytes:,} bytes",
+            f"only {free:,} bytes are free, too few for {more} of {nbytes:,} bytes",
             "free some space, keep fewer versions, or choose another base directory",
         )
 
 
 def _dates_in_the_future(base: Path) -> Iterator[Problem]:
-    """Of versions, and of the base: what was tried out there has dated it, by the file system's clock."""
+    """Compare dates with this machine's clock: of the versions, and of the base, which this preflight has modified.
+
+    The file system's own clock sets these dates.
+    """
     dates = {version.path: version.written or 0.0 for version in versions_in(base)} | {base: base.stat().st_mtime}
     latest = max(dates, key=dates.__getitem__)
     ahead = dates[latest] - time.time()
     if ahead > CLOCK_SECS:
         yield Problem(
             str(latest),
-            f"it is dated {ahead:.0f} seconds in the future, so that versions would be removed at the wrong time",
-            "set the clock of this machine, or of the file server; where they are right, `touch` what is in it",
+            f"its date is {ahead:.0f} seconds in the future, so versions would be removed at the wrong time",
+            "set the clock of this machine, or of the file server; if both are right, `touch` the files in it",
         )

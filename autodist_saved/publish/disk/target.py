@@ -1,4 +1,4 @@
-"""A directory on a local or mounted file system."""
+"""A target on a local or mounted file system."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from autodist_saved.publish.draft_target import DraftTarget
 
 
 class LocalTarget(DraftTarget[DraftDirectory]):
-    """Stages beside the target and renames."""
+    """A directory for one model. The draft is beside it, and gets its name at the commit."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Touches no file.
+        """Reads and writes nothing yet.
 
         Raises:
-            TargetUnwritableError: ``path`` names no place on a file system.
+            TargetUnwritableError: ``path`` is not a valid path of a file system.
         """
         self._path = local_path(path)
 
@@ -38,7 +38,7 @@ class LocalTarget(DraftTarget[DraftDirectory]):
     def _check_free(self) -> None:
         if not self._path.is_dir() or self._path.is_symlink():
             raise TargetExistsError(
-                f"{self._path} is there already and is no directory; choose another export directory",
+                f"{self._path} exists already and is not a directory; choose another export directory",
                 path=self.path,
             )
         if any(self._path.iterdir()):
@@ -49,12 +49,12 @@ class LocalTarget(DraftTarget[DraftDirectory]):
             )
         if self._path.is_mount():
             raise TargetUnwritableError(
-                f"another file system is mounted at {self._path}, so that no model can appear there as a whole; "
+                f"another file system is mounted at {self._path}, so a model cannot appear there as a whole; "
                 "export to a directory in it",
                 path=self.path,
             )
 
-    def _stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - nobody is kept out
+    def _stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - there is no lease that would name the task
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sweep(self._path.parent)
         return DraftDirectory(self._path.parent, self._path.name)
@@ -65,8 +65,7 @@ class LocalTarget(DraftTarget[DraftDirectory]):
             draft.appear_at(self._path, rename_onto_empty if is_directory else rename_without_replacing)
         except FileExistsError as error:
             raise TargetExistsError(
-                f"{self._path} appeared while it was being exported to, and is left as it is; export again to "
-                "another directory",
+                f"{self._path} appeared during the export, and stays as it is; export again to another directory",
                 path=self.path,
             ) from error
         return self.path

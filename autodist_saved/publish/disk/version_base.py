@@ -1,4 +1,4 @@
-"""A base on a file system: versions appear with a rename."""
+"""A version base on a file system: versions appear by renaming."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from autodist_saved.system.paths import hidden_name
 
 
 class LocalVersionBase(VersionBase[DraftDirectory]):
-    """A directory, made if it is absent. Models grow beside the versions, under hidden names."""
+    """A directory, which is made if it does not exist. Drafts are beside the versions, under hidden names."""
 
     def check(self) -> None:
         check_writable(self.path)
@@ -33,7 +33,7 @@ class LocalVersionBase(VersionBase[DraftDirectory]):
         return LockedLease.of(self.path, task)
 
     def remove(self, version: Version) -> None:
-        """As every base's. All but the graphs goes at once, and is swept after a crash."""
+        """See :meth:`VersionBase.remove`. After the graphs, one rename hides the rest; it is swept after a crash."""
         for graphs in version.files.graphs:
             graphs.unlink(missing_ok=True)
         sync(version.path)
@@ -44,14 +44,14 @@ class LocalVersionBase(VersionBase[DraftDirectory]):
     def prepare(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - a lock tells whose a directory is
+    def stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - the lock of a draft shows that it is in use
         sweep(self.path)
         return DraftDirectory(self.path, "version")
 
     def appear(self, draft: DraftDirectory) -> Path:
         number = 0
         while True:
-            # The listing of a network file system may be old: a number that was refused is not tried again.
+            # The listing of a network file system may be out of date, so never try a number again that was in use.
             number = max(number + 1, self._next_number())
             version = self.path / str(number)
             try:

@@ -1,1 +1,1 @@
-"""Object stores, through fsspec: models are uploaded, the graphs last."""
+"""Publishes to object stores, through fsspec: uploads a model, its graphs last."""

@@ -1,4 +1,4 @@
-"""The right to write at one place of an object store, where nothing can be locked or renamed."""
+"""A claim: the right to write to one place of an object store, in which objects cannot be locked or renamed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
 _held: set[LeaseHolder] = set()
-"""What this process writes at."""
+"""The claims with which this process writes."""
 
 _DAY_SECS = 24 * 60 * 60
 
@@ -27,16 +27,22 @@ _DAY_SECS = 24 * 60 * 60
 class Claim:
     """A hidden object beside the place, which names the process that writes there.
 
-    It is made under the condition that it is not there, so one of two processes gets it. It goes with the commit;
-    what crashed exports have left is known by it. See :func:`sweep`.
+    The store creates the object only if it does not exist, so only one of two processes gets the claim. The commit
+    removes it. A claim that is left shows where a crashed export has written; see :func:`sweep`.
     """
 
     def __init__(self, place: Path, task: str) -> None:
-        """Claim the place.
+        """Claim a place.
+
+        Args:
+            place: the place of a model.
+            task: the task that exports, for messages of other processes.
 
         Raises:
-            FileExistsError: it is claimed already.
-            TargetError: the store refuses it.
+            FileExistsError: the place is claimed already.
+            LeaseLostError: another process has claimed it at the same time, and the store does not support creating
+                an object only if it does not exist.
+            TargetError: the store refuses to create the object.
         """
         self._path = claim_of(place)
         self._holder = LeaseHolder.after(None, task)
@@ -44,52 +50,55 @@ class Claim:
         try:
             with storing(self._path):
                 store_of(self._path).pipe_file(str(self._path), self._holder.line, mode="create")
-                self.check()  # a store may not know the condition
+                self.check()  # some stores ignore the mode, and let a second process replace the object
         except BaseException:
             self.disown()
             raise
 
     def check(self) -> None:
-        """To be called right before anything is written to the place, or removed from it.
+        """Check that the claim still is this process's. Call it right before each change at the place.
 
         Raises:
-            LeaseLostError: the place has been taken away, because it was written to for too long.
+            LeaseLostError: another process has removed or replaced the claim, because it was older than a day.
             TargetError: the store does not answer.
         """
         with storing(self._path):
             holder = LeaseHolder.read(self._path)
         if holder != self._holder:
             raise LeaseLostError(
-                f"{self._path} does not name this process any more, but {holder or 'nobody'}; export again",
+                f"{self._path} no longer names this process, but {holder or 'nobody'}; export again",
                 path=str(self._path),
             )
 
     def release(self) -> None:
-        """Let go of it. Raises as :meth:`check` does: what is another's stays."""
+        """Give the claim back. Raises as :meth:`check` does, and then does not remove the other process's claim."""
         self.disown()
         self.check()
         with storing(self._path):
             remove_object(self._path)
 
     def disown(self) -> None:
-        """Nothing is written there any more by who has it; what is left, :func:`sweep` removes."""
+        """Stop using the claim without removing it. :func:`sweep` may then remove it, and what is at the place."""
         _held.discard(self._holder)
 
 
 def claim_of(place: Path) -> Path:
-    """Where it is told whose a place is."""
+    """The object that names the process that has claimed a place."""
     return place.with_name(f"{_MARK}{place.name}")
 
 
 def claims_in(base: Path) -> Iterator[Path]:
-    """The places below ``base`` that are claimed. Raises what the store's library does."""
+    """The claimed places in ``base``. Raises errors of the store's library."""
     for path in base.iterdir():
         if path.name.startswith(_MARK):
             yield path.with_name(path.name.removeprefix(_MARK))
 
 
 def is_left(place: Path) -> bool:
-    """Whether a place is claimed by a process of this machine that has ended, or for more than a day."""
+    """Whether the claim of a place is left over: its process on this machine has ended, or it is older than a day.
+
+    Nothing is known about processes of other machines, so their claims are left over only after a day.
+    """
     path = claim_of(place)
     try:
         holder, date = LeaseHolder.read(path), modified(path)
@@ -100,15 +109,15 @@ def is_left(place: Path) -> bool:
 
 
 def sweep(place: Path) -> None:
-    """Remove what an export that did not end has left at a place, if it is claimed by one.
+    """Remove what an unfinished export has left at a place, if its claim is left over. A whole model stays.
 
-    A model that is whole stays. Raises ``TargetError``.
+    Raises ``TargetError``.
     """
     with storing(place):
         if not is_left(place):
             return
         if not SavedModelFiles(place).is_model:
-            log.warning("removing %s, which an export that did not end has left", place)
+            log.warning("removing %s, which an unfinished export has left", place)
             remove_model(place)
         abort_uploads(place)
         remove_object(claim_of(place))

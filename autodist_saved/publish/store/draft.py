@@ -1,4 +1,4 @@
-"""A model that grows towards its place in an object store."""
+"""The draft of a model that will be in an object store."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ _CHUNK_BYTES = 2**20
 
 
 class StoreDraft(Draft):
-    """Data files of variables are uploads that nobody sees before they are complete. All else is small, grows in a
-    temporary directory, and is copied when it is complete; the graphs last: they make loaders take it for a model.
+    """A draft whose parts are in two places.
 
-    Where the store shows what it has of an upload, all grows in the temporary directory.
+    Data files of variables are uploads, which readers do not see before they are complete. All other files are small:
+    they are written to a temporary directory, and copied to the store at the end. The graphs are copied last, because
+    loaders regard the directory as a model as soon as it has graphs.
+
+    If the store shows incomplete uploads, all files are written to the temporary directory.
     """
 
     def __init__(self, place: Path, task: str, streams: bool, claim: Claim | None = None) -> None:
-        """Make it.
+        """Make the temporary directory, and claim nothing.
 
         Args:
-            place: where the model is to be.
-            task: who exports, for messages.
-            streams: whether the store holds uploads back.
-            claim: of the place; without one, it is claimed when something appears there.
+            place: where the model will appear.
+            task: the task that exports, for messages.
+            streams: whether data files can be uploads, because the store hides them until they are complete.
+            claim: the claim of the place. Without it, the place is claimed before the first object appears there.
 
         Raises:
-            TargetError: the store cannot be written.
+            OSError: the temporary directory cannot be written.
         """
         super().__init__()
         self._place = place
@@ -59,9 +62,12 @@ class StoreDraft(Draft):
         return SavedModelFiles(self._local.root, self._uploads)
 
     def complete(self) -> None:
-        """As every staging place's.
+        """See :meth:`Draft.complete`.
 
-        Raises ``TargetError``, ``LeaseLostError``, and ``TargetExistsError`` where something is there.
+        Raises:
+            TargetError: the store refuses the call or does not answer.
+            LeaseLostError: another process has taken the claim.
+            TargetExistsError: the place is not free.
         """
         if self._claim is None:
             self._claim = self._claimed()
@@ -70,9 +76,11 @@ class StoreDraft(Draft):
             self._uploads.complete()
 
     def sync(self) -> None:
-        """Have all in the store but the graphs, and read back what was copied.
+        """Copy all files but the graphs to the store, and read the copies back.
 
-        Raises ``TargetError``, ``LeaseLostError``, ``VerifyError``.
+        Raises:
+            VerifyError: a copy differs from its file.
+            TargetError, LeaseLostError, TargetExistsError: as :meth:`complete`.
         """
         self.complete()
         for name, path in self._copied().items():
@@ -80,15 +88,16 @@ class StoreDraft(Draft):
                 self._copy(name, path)
 
     def appear(self) -> Path:
-        """Put the graphs beside all the rest, and let go of the claim. Raises as :meth:`sync` does, and
-        ``ExportError`` where it has been given up.
+        """Publish the model: copy its graphs to the store, and give the claim back.
+
+        Raises as :meth:`sync` does, and ``ExportError`` if the draft was abandoned.
         """
         for name, path in self._copied().items():
             if path in self.files.graphs:
                 self._copy(name, path)
-        self.check_wanted()
+        self.check_not_abandoned()
         self._has_appeared = True
-        self._let_go()
+        self._release_claim()
         self._local.remove()
         return self._place
 
@@ -102,9 +111,9 @@ class StoreDraft(Draft):
                     remove_model(self._place)
                 self._claim.release()
             except LeaseLostError as error:
-                log.warning("%s is left as it is: %s", self._place, error)
+                log.warning("%s stays as it is: %s", self._place, error)
             except TargetError as error:
-                log.warning("%s is left behind, and swept by the next export: %s", self._place, error)
+                log.warning("%s cannot be removed now; the next export will remove it: %s", self._place, error)
             self._claim.disown()
         self._claim = None
         self._local.remove()
@@ -113,31 +122,29 @@ class StoreDraft(Draft):
         try:
             claim = Claim(self._place, self._task)
         except FileExistsError as error:
-            raise _taken(
-                self._place, f"is being exported to by another process, as {claim_of(self._place)} says"
-            ) from error
+            raise _not_free(self._place, f"is claimed by another export; {claim_of(self._place)} names it") from error
         with storing(self._place):
             is_free = not exists(self._place)
         if not is_free:
             claim.release()
-            raise _taken(self._place, "appeared while it was being exported to")
+            raise _not_free(self._place, "appeared during the export")
         return claim
 
-    def _let_go(self) -> None:
-        """Whatever comes of it: a claim that stays is swept."""
+    def _release_claim(self) -> None:
+        """Give the claim back. A failure does not matter: the next export sweeps the claim."""
         if self._claim is not None:
             try:
                 self._claim.release()
             except TargetError as error:
-                warn_once(f"what exports have left in {self._place.parent} cannot be removed", error)
+                warn_once(f"remains of exports in {self._place.parent} cannot be removed", error)
             self._claim = None
 
     def _copied(self) -> dict[str, Path]:
         return SavedModelFiles(self._local.root).all()
 
     def _copy(self, name: str, path: Path) -> None:
-        """Copy a file, whole or not at all, and compare what is in the store then."""
-        self.check_wanted()
+        """Copy a file to the store, whole or not at all, and read it back."""
+        self.check_not_abandoned()
         if self._claim is not None:
             self._claim.check()
         place = self._place / name
@@ -148,12 +155,12 @@ class StoreDraft(Draft):
                     upload.write(np.frombuffer(chunk, np.uint8), file.tell() - len(chunk))
             upload.complete()
         finally:
-            upload.abort()  # what is complete stays
+            upload.abort()  # does nothing if the upload is complete
         with storing(place):
             if checksum(place) != checksum(path):
-                what = Problem(name, "its checksum is not that of what was exported", "export again")
-                raise VerifyError(f"{place} does not read back", problems=[what], path=str(place))
+                what = Problem(name, "its checksum differs from that of the exported file", "export again")
+                raise VerifyError(f"{place} differs from the exported file", problems=[what], path=str(place))
 
 
-def _taken(place: Path, what: str) -> TargetExistsError:
-    return TargetExistsError(f"{place} {what}, and is left as it is; export again to another place", path=str(place))
+def _not_free(place: Path, what: str) -> TargetExistsError:
+    return TargetExistsError(f"{place} {what}, and stays as it is; export again to another place", path=str(place))

@@ -1,4 +1,4 @@
-"""A model that stands in an object store, object by object: nothing can be renamed there."""
+"""Removes a model from an object store, object by object: a store has no directories that could be renamed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from autodist_saved.system.paths import files_below, store_of
 
 
 def remove_model(place: Path) -> None:
-    """Remove it. What makes loaders take it for one goes first, and the manifest, by which it is known as ours, last.
+    """Remove a model from a store.
 
-    Where that first step fails, the model stays whole. Raises what the store's library does.
+    The graphs go first: without them loaders find no model; and if they cannot be removed, the model stays whole. The
+    manifest goes last: as long as it exists, the rest is known as ours. Raises errors of the store's library.
     """
     files = SavedModelFiles(place)
     order = {**dict.fromkeys(files.graphs, 0), files.manifest: 2}
@@ -21,9 +22,10 @@ def remove_model(place: Path) -> None:
 
 
 def remove_object(path: Path) -> None:
-    """Remove an object, if it is there. Raises what the store's library does, where the store refuses.
+    """Remove an object, if it exists. Raises errors of the store's library, also if the store refuses.
 
-    ``UPath.unlink`` removes as if there were many: S3 then tells refusals in an answer that s3fs does not look into.
+    ``UPath.unlink`` would use the call that removes many objects. S3 reports refusals in its answer to that call, and
+    s3fs does not read them there.
     """
     with suppress(FileNotFoundError):
         store_of(path).rm_file(str(path))

@@ -1,4 +1,4 @@
-"""A place in an object store."""
+"""A target in an object store."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from autodist_saved.errors import TargetExistsError
 from autodist_saved.publish.draft_target import DraftTarget
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.draft import StoreDraft
-from autodist_saved.publish.store.uploads import holds_uploads_back
+from autodist_saved.publish.store.uploads import hides_uploads
 from autodist_saved.system.error_translation import storing
 from autodist_saved.system.paths import exists
 
 
 class StoreTarget(DraftTarget[StoreDraft]):
-    """Uploads to its place, the graphs last."""
+    """The place of one model. Its files are uploaded there, the graphs last."""
 
     def __init__(self, place: Path) -> None:
-        """Asks the store for nothing. ``place``: of :func:`path_of`."""
+        """Calls the store for nothing yet. ``place`` comes from :func:`path_of`."""
         self._place = place
 
     @property
@@ -41,8 +41,8 @@ class StoreTarget(DraftTarget[StoreDraft]):
 
     @cached_property
     def _streams(self) -> bool:
-        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
-        return holds_uploads_back(self._place.parent)
+        """Whether data files can be uploads, tried out once. Raises ``TargetError`` if the store refuses uploads."""
+        return hides_uploads(self._place.parent)
 
     def _stage(self, task: str) -> StoreDraft:
         claim.sweep(self._place)

@@ -1,4 +1,4 @@
-"""Data files that go into an object store as they grow, and are not there before they are complete."""
+"""Data files that are uploaded to an object store while they are written, and appear there when they are complete."""
 
 from __future__ import annotations
 
@@ -18,60 +18,63 @@ from autodist_saved.system.paths import exists, hidden_name, store_of
 
 log = logging.getLogger(__name__)
 
-# S3 takes 10,000 parts of an object at most. Of each some copies are in memory while it is sent.
+# S3 accepts at most 10,000 parts of an object. Parts should be small: some copies of a part are in memory while it is
+# sent.
 _PARTS = 9_000
 _MIB = 2**20
 _LEAST_MIB = 8
 
 
 class Upload(DataFile):
-    """An object that grows from its beginning to its end.
+    """An object that is written from its beginning to its end.
 
-    What was written of it takes room in the store, and no reader sees it before :meth:`complete`.
+    The written bytes take space in the store, but readers see no object before :meth:`complete`.
     """
 
     def __init__(self, place: Path, nbytes: int = 0, named: Path | None = None) -> None:
-        """Asks the store for nothing yet.
+        """Calls the store for nothing yet.
 
         Args:
             place: of the object.
-            nbytes: about the size that it will have.
-            named: what errors name instead of ``place``.
+            nbytes: approximate size of the object, in bytes.
+            named: the path that errors name instead of ``place``.
         """
         super().__init__()
         self.path = place
         self._named = named or place
         self._part_bytes = max(_LEAST_MIB, math.ceil(nbytes / _PARTS / _MIB)) * _MIB
-        # As transactions of fsspec do it: written, closed, and committed or discarded later.
+        # The way of fsspec's transactions: write and close the file first; later commit or discard it.
         self._file: Any = store_of(place).open(str(place), "wb", autocommit=False, block_size=self._part_bytes)
         self._stop = 0
         self._is_sent = self._is_complete = self._is_aborted = False
 
     def write(self, data: npt.NDArray[Any], offset: int) -> None:
         if offset != self._stop:
-            raise BundleError(f"{self.path} grows in order: byte {self._stop} comes next, and not {offset}")
+            raise BundleError(
+                f"{self.path} must be written in order: byte {self._stop} comes next, and not byte {offset}"
+            )
         with storing(self._named):
-            # Parts of equal size: some stores want that, and no more than one is held.
+            # Write parts of equal size: some stores require that, and only one part is in memory at a time.
             while data.nbytes:
                 head = self._part_bytes - self._stop % self._part_bytes
                 self._stop += self._file.write(data[:head].data)
                 data = data[head:]
 
     def extend(self) -> None:
-        """There is nothing to be done beforehand."""
+        """Nothing to do: a store reserves no space."""
 
     def finish(self) -> None:
-        """Whoever publishes the model completes it."""
+        """Nothing to do: :meth:`complete` is called when the model is published."""
 
     def send(self) -> None:
-        """Have the store take the last bytes. May be called again. Raises ``TargetError``."""
+        """Send the last bytes to the store. May be called again. Raises ``TargetError``."""
         if not self._is_sent:
             with storing(self._named):
                 self._file.close()
             self._is_sent = True
 
     def complete(self) -> None:
-        """Have it in the store, whole. May be called again. Raises ``TargetError``."""
+        """Make the whole object appear in the store. May be called again. Raises ``TargetError``."""
         self.send()
         if self._is_complete:
             return
@@ -79,7 +82,7 @@ class Upload(DataFile):
             with storing(self._named):
                 self._file.commit()
         except TargetError:
-            if not self._is_there():  # the answer may be lost, or come too late
+            if not self._is_there():  # if it is, only the store's answer was lost
                 raise
         self._is_complete = True
 
@@ -91,30 +94,30 @@ class Upload(DataFile):
             return False
 
     def discard(self) -> None:
-        """Whoever gives the model up aborts it."""
+        """Nothing to do: :meth:`abort` is called when the model is abandoned."""
 
     def abort(self) -> None:
-        """Have the store forget it, if it is not complete. Raises nothing; may be called again."""
+        """Make the store drop the upload, if it is not complete. Raises nothing; may be called again."""
         if self._is_complete or self._is_aborted:
             return
         self._is_aborted = True
-        self._file.forced = True  # or the rest would be sent when the file is collected
+        self._file.forced = True  # otherwise the file's finalizer would send the rest
         try:
             self._file.discard()
-        except Exception as error:  # noqa: BLE001 - whatever it is, what led here is the one to tell
-            log.warning("the upload of %s cannot be taken back: %s", self.path, translate(error) or error)
+        except Exception as error:  # noqa: BLE001 - the error that has led to abort() is the one to raise
+            log.warning("the store cannot drop the upload of %s: %s", self.path, translate(error) or error)
 
 
 class Uploads:
-    """All data files of one model."""
+    """The uploads of all data files of one model."""
 
     def __init__(self, directory: Path) -> None:
-        """``directory``: of the variables, in the store."""
+        """``directory`` is that of the variables in the store."""
         self.directory = directory
         self._all: list[Upload] = []
 
     def open(self, path: Path, nbytes: int) -> Upload:
-        """Begin the one that has the name of ``path``, and about so many bytes. Raises ``TargetError``."""
+        """Begin the data file with the name of ``path`` and about ``nbytes`` bytes. Raises ``TargetError``."""
         place = self.directory / path.name
         with storing(place):
             upload = Upload(place, nbytes)
@@ -122,18 +125,18 @@ class Uploads:
         return upload
 
     def complete(self) -> None:
-        """Have all of them in the store. May be called again. Raises ``TargetError``."""
+        """Make all data files appear in the store. May be called again. Raises ``TargetError``."""
         for upload in self._all:
             upload.complete()
 
     def abort(self) -> None:
-        """Have the store forget those that are not complete."""
+        """Make the store drop the uploads that are not complete."""
         for upload in self._all:
             upload.abort()
 
 
-def holds_uploads_back(directory: Path) -> bool:
-    """Whether a store shows nothing of an object before it is complete, tried out below ``directory``.
+def hides_uploads(directory: Path) -> bool:
+    """Try out, below ``directory``, whether a store hides an upload until it is complete.
 
     Raises:
         TargetError: nothing can be written there.
@@ -151,9 +154,9 @@ def holds_uploads_back(directory: Path) -> bool:
 
 
 def abort_uploads(place: Path) -> None:
-    """Have the store forget uploads below ``place`` that are not complete, where it can list them.
+    """Make the store drop incomplete uploads below ``place``, if the store can list them (S3 can).
 
-    Raises what the store's library does.
+    Raises errors of the store's library.
     """
     store = store_of(place)
     if not hasattr(store, "list_multipart_uploads"):

@@ -1,4 +1,4 @@
-"""A base in an object store: versions are uploaded to their places, which are claimed before."""
+"""A version base in an object store: claims the place of a version, and then uploads the version there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.draft import StoreDraft
 from autodist_saved.publish.store.objects import remove_model, remove_object
-from autodist_saved.publish.store.uploads import holds_uploads_back
+from autodist_saved.publish.store.uploads import hides_uploads
 from autodist_saved.publish.version import Version, version_number, versions_in
 from autodist_saved.publish.version_base import VersionBase
 from autodist_saved.publish.warn_once import warn_once
@@ -27,7 +27,9 @@ _PROBE = b"something"
 
 
 class StoreVersionBase(VersionBase[StoreDraft]):
-    """The number of a version is chosen when its export begins: its objects cannot be renamed."""
+    """A place in an object store. The number of a version is chosen when its export begins, because the objects of
+    the version cannot be renamed later.
+    """
 
     grows_on_disk = False
 
@@ -37,8 +39,8 @@ class StoreVersionBase(VersionBase[StoreDraft]):
 
     @cached_property
     def _streams(self) -> bool:
-        """Whether the store holds uploads back, tried out once. Raises ``TargetError`` where it takes none."""
-        return holds_uploads_back(self.path)
+        """Whether data files can be uploads, tried out once. Raises ``TargetError`` if the store refuses uploads."""
+        return hides_uploads(self.path)
 
     def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
         probe = hidden_name(self.path, "preflight")
@@ -65,7 +67,7 @@ class StoreVersionBase(VersionBase[StoreDraft]):
             remove_model(version.path)
 
     def prepare(self) -> None:
-        """Directories are names."""
+        """Nothing to do: a store has no directories that have to be made."""
 
     def stage(self, task: str) -> StoreDraft:
         self._sweep()
@@ -94,25 +96,26 @@ class StoreVersionBase(VersionBase[StoreDraft]):
                 try:
                     claim.sweep(place)
                 except TargetError as error:
-                    warn_once(f"what exports have left in {self.path} cannot be removed", error)
+                    warn_once(f"remains of exports in {self.path} cannot be removed", error)
 
     def _write(self, probe: Path) -> None:
         with storing(self.path):
             probe.write_bytes(_PROBE)
 
     def _find(self, probe: Path) -> None:
-        """List and read an object that was just written, and compare its date with the clock."""
+        """List and read the object that was just written, and compare its date with this machine's clock."""
         with storing(self.path):
             is_there = probe.name in {path.name for path in self.path.iterdir()} and probe.read_bytes() == _PROBE
             date = modified(probe) if is_there else None
         if not is_there:
             raise TargetError(
-                f"what is written to {self.path} cannot be found there; choose another store", path=str(self.path)
+                f"an object that was written to {self.path} cannot be found there; choose another store",
+                path=str(self.path),
             )
         if date is not None and abs(ahead_secs := date - time.time()) > CLOCK_SECS:
             raise TargetError(
-                f"the clock of {self.path} and that of this machine are {abs(ahead_secs):.0f} seconds apart; set the "
-                "clock of this machine",
+                f"the clocks of {self.path} and of this machine differ by {abs(ahead_secs):.0f} seconds; "
+                "set the clock of this machine",
                 path=str(self.path),
             )
 
@@ -121,11 +124,11 @@ class StoreVersionBase(VersionBase[StoreDraft]):
             remove_object(probe)
 
     def _refusals(self, left: Iterator[Problem], keep: int | None) -> Iterator[Problem]:
-        """What keeps old versions in the store: a problem where they are to go, else a warning."""
+        """Report that objects cannot be removed: as a problem if old versions have to go, else as a warning."""
         for problem in left:
             what = f"objects can be written there, but not removed: {problem.what}"
             if keep is None:
-                log.warning("%s: %s; what exports leave beside the versions stays", problem.place, what)
+                log.warning("%s: %s; remains of exports beside the versions will stay", problem.place, what)
             else:
                 fix = "give permission to remove objects, or keep all versions with Retention(keep=None)"
                 yield Problem(problem.place, what, fix)
