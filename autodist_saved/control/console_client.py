@@ -85,7 +85,10 @@ class ConsoleClient:
             match error.code():
                 case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
                     why = connection_failure(self._channel, tls=self._credentials.certificate is not None)
-                    raise TaskUnreachableError(f"no chief answers at {self._address}{why}; it {_LISTENS}") from error
+                    raise TaskUnreachableError(
+                        f"no chief answers at {self._address}{why}. A job that has just begun may still be loading "
+                        f"TensorFlow: try again in a minute. Otherwise check the address: the chief {_LISTENS}"
+                    ) from error
                 case grpc.StatusCode.UNAUTHENTICATED:
                     raise JobError(
                         f"the chief turned this call away: {error.details()}; name the job's token file"

@@ -193,7 +193,7 @@ class MemberClient:
                     case "park":
                         self._reports.park(message.park)
                     case "release":
-                        self._gate.release(message.release.epoch)
+                        self._reports.release(message.release)
                     case "job_over":
                         over = message.job_over
                         self._end(None if over.succeeded else self._job_failed(over.reason))

@@ -27,6 +27,12 @@ class ProgressReports:
         """The chief asks this process to park, or to stay parked. The answer follows at once and when it changes."""
         self._gate.park(park.epoch, park.lease_secs, lambda standing: self._report(standing, park))
 
+    def release(self, release: control_pb2.Release) -> None:
+        """The chief lets this process go."""
+        if self._gate.release(release.epoch):
+            # Now, not with the next heartbeat: until the chief hears of it, `status` shows a parked worker.
+            self.heartbeat()
+
     def heartbeat(self) -> None:
         """Say how this process stands, to the last request that it has heard."""
         if not self._gate.tell_again():

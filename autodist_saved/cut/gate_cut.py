@@ -108,8 +108,12 @@ class GateCut(Cut):
         # Where the time runs out between these two lines, release() says so.
         if self._expired:
             raise self._too_slow()
-        if self._workers.members():
-            log.warning("every task stands still until the variables are streamed: they are not copied beforehand")
+        # Where nobody trains any more, as at the end of a training, this stops nobody.
+        if any(member.trains and member.state is MemberState.JOINED for member in self._workers.members()):
+            log.warning(
+                "training stands still until all variables are streamed: a parameter server has no memory for copies "
+                "of its variables, or the options ask for staging='parked'"
+            )
 
     def release(self) -> Standstill:
         try:

@@ -86,7 +86,7 @@ class Process:
             case "park":
                 self.reports.park(message.park)
             case "release":
-                self.gate.release(message.release.epoch)
+                self.reports.release(message.release)
             case "welcome":
                 self.is_welcome = True
 
