@@ -1,4 +1,4 @@
-"""A job without sockets, threads and real time: processes that come, train, are cut off and die; and a chief that cuts.
+"""A job without sockets, threads and real time: processes that join, train, are cut off and die, and a chief.
 
 The processes have real gates and answer the chief as real ones do. What is simulated lies between: the network, the
 moments at which each end notices something, and the clock. The job sees what its chief cannot, and checks the chief's
@@ -49,7 +49,7 @@ class Connection:
     last_progress: control_pb2.Progress | None = None
 
     def break_off(self, arrive: tuple[int, int] = (2, 2)) -> None:
-        """Nothing is sent over it any more. Of what is under way, so much still arrives: at the chief, at the member."""
+        """Send nothing any more. Of what is under way so many messages arrive: at the chief, at the member."""
         self.is_broken = True
         for queue, number in zip((self.to_chief, self.to_member), arrive, strict=True):
             while len(queue) > number:
@@ -253,8 +253,8 @@ class SimulatedJob:
     def exchange(self, *tasks: Task) -> None:
         """All that is under way between the chief and these tasks arrives, and the answers to it."""
         connections = [each for each in self.connections if each.process.task in tasks]
-        while any([self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections]):
-            pass
+        while any([self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections]):  # noqa: C419
+            pass  # every connection delivers in each round: any() alone would stop at the first one
 
     def chief_notices(self, connection: Connection) -> None:
         """The chief's end of a connection finds that it is broken."""
@@ -372,7 +372,7 @@ class SimulatedJob:
                 assert not process.can_begin_step, f"{member.task} is believed to be parked and may begin a step"
 
     def check_nobody_is_parked_for_ever(self) -> None:
-        """A process goes on when its lease is over, and as soon as it has heard what the chief sent at the release."""
+        """A process goes on when its lease is over, and as soon as it has heard of the release."""
         for process in self.workers:
             parking, connection = process.gate._parking, process.connection
             if not process.is_alive or parking is None or process.gate.standing is Standing.TRAINING:

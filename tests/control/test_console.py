@@ -30,6 +30,7 @@ from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
+from tests.support.members import wait_for_members
 from tests.support.meta_graphs import description
 
 
@@ -70,7 +71,7 @@ def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: ConsoleC
     worker = MemberClient(chief.cluster.for_task(Task("worker", 0)), SessionOptions(start_timeout_secs=20), gate=gate)
     worker.join()
     chief.server.park(5, 60)
-    assert chief.server.wait_for_news(lambda roster: any(m.is_parked(5) for m in roster), 20)
+    wait_for_members(chief.server, lambda members: any(m.is_parked(5) for m in members))
     tasks = {task.task: task for task in visitor.status().tasks}
     worker.leave()
     assert list(tasks) == ["chief:0", "worker:0", "ps:0"]

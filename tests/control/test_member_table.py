@@ -1,4 +1,4 @@
-"""The table of members through every order of events: no cut beside a worker that trains, and none parked for ever."""
+"""The table of members, in every order of events: no cut beside a training worker, nobody parked for ever."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ pauses = st.sampled_from(
 class Interleavings(RuleBasedStateMachine):
     """Everything that may happen to a job, in any order. The job checks what it can see and the chief cannot.
 
-    Hypothesis takes each rule as often as any other one. So what ruins every cut shares a rule, and what a cut is made
-    of has one for each part. Most mistakes are about one worker, and with one alone most orders of events are about it.
+    Hypothesis takes each rule as often as any other one. So what ruins every cut shares a rule, and what a cut is
+    made of has one for each part. Most mistakes are about one worker, and with one alone most orders of events are
+    about it.
     """
 
     make_table: MakeTable = MemberTable

@@ -173,7 +173,7 @@ def test_when_the_training_has_failed_no_more_versions_are_due(graph: tf.Graph, 
         is_due.set()
         assert has_failed.wait(PATIENCE_SECS)
 
-    with pytest.raises(ArithmeticError), training.session():
+    with pytest.raises(ArithmeticError), training.session():  # noqa: PT012 - the training is what raises
         exports = training.hook._exporter._thread
         exports._export = _after(wait_for_the_failure, _then(exports._export, due.release))
         assert is_due.wait(PATIENCE_SECS)  # and none that has begun before is under way
