@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from graphlib import TopologicalSorter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -175,25 +174,36 @@ class Body:
 
     def in_order(self) -> list[Node]:
         """The nodes, each after its inputs. Only where a loop goes around, an input comes later."""
-        inputs = {
-            name: [before for before in self.nodes_of(node.input) if self.nodes[before].op not in NEXT_ITERATIONS]
-            for name, node in self.nodes.items()
-        }
-        return [self.nodes[name] for name in TopologicalSorter(inputs).static_order()]
+        users = self._users()
+        waiting = Counter(user for of_node in users.values() for user in of_node)
+
+        def ready(name: str) -> Iterator[str]:
+            for user in users[name]:
+                waiting[user] -= 1
+                if not waiting[user]:
+                    yield user
+
+        return [self.nodes[name] for name in walk([name for name in self.nodes if name not in waiting], ready)]
 
     def in_loops(self) -> set[str]:
         """Names of the nodes in loops of TensorFlow's first control flow, and of all nodes after a loop.
 
         A node after a loop may be in another loop around it.
         """
-        entries = [node.name for node in self.nodes.values() if node.op in ENTERS]
-        if not entries:
-            return set()
-        users = defaultdict[str, list[str]](list)
-        for node in self.nodes.values():
-            for name in node.input:
-                users[node_of(name)].append(node.name)
+        entries = [name for name, node in self.nodes.items() if node.op in ENTERS]
+        users = self._users() if entries else {}
         return set(walk(entries, lambda name: users[name]))
+
+    def _users(self) -> Mapping[str, list[str]]:
+        """The nodes that take an output of a node or wait for it, by its name; without the way back in a loop."""
+        users = defaultdict[str, list[str]](list)
+        for user, node in self.nodes.items():
+            for name in self.nodes_of(node.input):
+                users[name].append(user)
+        for name, node in self.nodes.items():
+            if node.op in NEXT_ITERATIONS:
+                users[name] = []
+        return users
 
 
 def renamed(name: str, new_names: Mapping[str, str]) -> str:
