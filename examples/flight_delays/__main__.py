@@ -17,7 +17,7 @@ from examples.flight_delays.tables import complaints, measurements_table, variab
 
 
 def main() -> None:
-    """Run the demo; ends with ``SavedModel: PATH``, or with the reason and a status that is not 0."""
+    """Run the demo; ends with ``SavedModel: PATH`` and what to do next, or with the reason and a status that is not 0."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.flight_delays", description="Train on a cluster, export, reload, compare."
     )
@@ -36,7 +36,8 @@ def main() -> None:
     results = output / "results"
     places = ("--export-dir", str(output / "model"), "--results-dir", str(results))
     training = ("--checkpoint-dir", str(output / "checkpoints"), "--epochs", str(arguments.epochs))
-    launch = (str(Path(sys.executable).with_name("autodist-saved")), "launch")
+    program = Path(sys.executable).with_name("autodist-saved")
+    launch = (str(program), "launch")
     train = (sys.executable, "-m", "examples.flight_delays.train", *places, *training)
     reload = (sys.executable, "-m", "examples.flight_delays.reload", *places)
 
@@ -50,7 +51,10 @@ def main() -> None:
     Console().print(variables_table(report.plan), measurements_table(measured))
     if wrong := complaints(measured):
         sys.exit("\n".join(["The reloaded model is not as it should be:", *wrong]))
-    print(f"SavedModel: {output / 'model'}")
+    model = output / "model"
+    print(f"SavedModel: {model}")
+    shown = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    print(f"Look at it: {shown} inspect {model}")
 
 
 if __name__ == "__main__":

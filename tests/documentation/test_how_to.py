@@ -14,7 +14,7 @@ from tests.support.object_store import ENVIRONMENT
 
 PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name != "tutorial.md")
 WITH_CODE = [page for page in PAGES if any(one.language in {"python", "sh"} for one in blocks(page))]
-ELSEWHERE = {"one terminal", "two terminals", "another terminal"}
+ELSEWHERE = {"one terminal", "another terminal", "a third terminal", "start", "export now", "export and end"}
 """Commands that go with a running job, or server: tests of their own run them."""
 SHOWN = ("$ pip install ", "$ python3 -m venv ", "$ . ", "$ docker run ")
 """What is not run: it installs, or fetches from the network."""

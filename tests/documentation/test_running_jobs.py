@@ -35,13 +35,14 @@ def test_the_tutorial_ends_with_a_served_model(tmp_path: Path) -> None:
         for command in one.commands if one.language == "sh" and not one.title else ():
             done = run(tmp_path, command)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    serve, ask = block(TUTORIAL, "two terminals").commands
+    (serve,) = block(TUTORIAL, "one terminal").commands
+    (ask,) = block(TUTORIAL, "another terminal").commands
     listener = bind_any_port("localhost")
     port = str(listener.getsockname()[1])
     listener.close()
     with launched(tmp_path) as shell:
         shell.type(serve.replace("8501", port))
-        shell.wait_until(lambda: run(tmp_path, ask.replace("8501", port)).returncode == 0)
+        shell.wait_until(lambda: "ready\n" in shell.said())
         answers = [float(line) for line in run(tmp_path, ask.replace("8501", port)).stdout.split()]
     assert [round(answer) for answer in answers] == [1, 0, 1]
 
@@ -50,7 +51,8 @@ def test_a_running_job_answers(folder: Path) -> None:
     page = DOCS / "how-to" / "running-job.md"
     write_files(page, folder)
     (start,) = block(page, "one terminal").commands
-    status, watch, export = block(page, "another terminal").commands
+    status, export = block(page, "another terminal").commands
+    (watch,) = block(page, "a third terminal").commands
     with launched(folder) as job:
         job.type(f"exec {start}")
         address = job.address()
@@ -78,7 +80,9 @@ def test_a_running_job_answers(folder: Path) -> None:
 
 
 def test_signals_do_what_the_page_says(folder: Path) -> None:
-    start, export, stop, wait = block(DOCS / "how-to" / "signals.md", "one terminal").commands
+    page = DOCS / "how-to" / "signals.md"
+    (start,), (export,) = block(page, "start").commands, block(page, "export now").commands
+    stop, wait = block(page, "export and end").commands
     base = folder / "models" / "divisible"
     (folder / "train.py").write_text((folder / "train.py").read_text().replace("every_steps=100", ""))
     with launched(folder) as job:
@@ -88,8 +92,8 @@ def test_signals_do_what_the_page_says(folder: Path) -> None:
         job.wait_until((base / "1" / "saved_model.pb").exists)
         job.type(stop)
         job.type(wait)
-        job.type("exit $(($? + 0))")
-        job.end()
+        job.type("exit $?")
+        assert job.end() == 128 + signal.SIGTERM, job.said()
         assert "SIGTERM passed on to chief:0" in job.said()
     assert (base / "2" / "saved_model.pb").exists(), job.said()
 
