@@ -173,12 +173,17 @@ def test_when_the_training_has_failed_no_more_versions_are_due(graph: tf.Graph, 
         is_due.set()
         assert has_failed.wait(PATIENCE_SECS)
 
-    with pytest.raises(ArithmeticError), training.session():  # noqa: PT012 - the training is what raises
-        exports = training.hook._exporter._thread
-        exports._export = _after(wait_for_the_failure, _then(exports._export, due.release))
-        assert is_due.wait(PATIENCE_SECS)  # and none that has begun before is under way
-        raise ArithmeticError
+    def train() -> None:
+        with training.session():
+            exports = training.hook._exporter._thread
+            exports._export = _after(wait_for_the_failure, _then(exports._export, due.release))
+            assert is_due.wait(PATIENCE_SECS)  # and none that has begun before is under way
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        train()
     has_failed.set()
+    exports = training.hook._exporter._thread
     for _ in range(3):
         assert due.acquire(timeout=PATIENCE_SECS)
     exports.end()
@@ -455,7 +460,7 @@ def test_an_export_that_wants_to_end_the_process_has_failed_and_the_next_one_com
         session.run(training.train)
         assert failed.wait(PATIENCE_SECS)
     assert training.steps_of_versions() == [1]
-    assert "ended by SystemExit(3)" in caplog.text
+    assert "the export raised SystemExit(3)" in caplog.text
 
 
 def test_the_last_state_is_published_though_sigterm_has_published_an_earlier_one(
