@@ -1,4 +1,4 @@
-"""The report of an export: what happened, in numbers. Also stored with the model, as its manifest."""
+"""The report of an export: what happened, in numbers. It is also stored in the model, as its manifest."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from autodist_saved.system.escape import escape
 from autodist_saved.system.memory import TaskMemory
 
 Mode = Literal["max", "min"]
-"""Which of a metric's values is the best."""
+"""Whether the greatest or the least value of a metric is the best."""
 
 
 @dataclass(frozen=True)
 class FileSum:
-    """What tells a file from another one.
+    """Size and checksum of a file.
 
     Attributes:
-        nbytes: its size.
-        crc32c: checksum of its bytes, unmasked; None for data files of variables, whose bytes have their checksums in
-            the index of variables.
+        nbytes: size of the file, in bytes.
+        crc32c: CRC32C of its bytes, unmasked; None for data files of variables: the index of the variables contains
+            the checksums of their bytes.
     """
 
     nbytes: int
@@ -42,11 +42,11 @@ _VERIFIED = {"none": "no", "checksums": "read back", "full": "read back, loaded 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an export went. A model may have been moved since.
+    """The target of an export. The model may have been moved since.
 
     Attributes:
-        kind: of the target, such as ``VersionedTarget``.
-        path: of the target; for versions the directory that they are in.
+        kind: name of the target's class, such as ``VersionedTarget``.
+        path: path or URL of the target; for versions, of the base directory.
     """
 
     kind: str
@@ -58,32 +58,31 @@ class Destination:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What one task did for an export. What is not known is None, or absent from its dictionary.
+    """What one task did for an export. A value that is not known is None, or is missing in its dictionary.
 
     Attributes:
         task: the task that reports, such as ``chief:0``; ``local`` in a process without a cluster.
-        path: the SavedModel's directory; None as long as it is not visible, and on every task but the chief.
-        target: where the export went.
-        note: in words, why this task did nothing; empty on the chief.
+        path: the SavedModel's directory; None before the model is published, and on every task but the chief.
+        target: the target of the export.
+        note: why this task did nothing, as text for people; empty on the chief.
         started: when the export began, in UTC.
-        nbytes: bytes of the variables' data files.
-        intervals: the phases in the order in which they began. One may come several times, and within another one:
-            where nothing is copied, the job is released within ``stream``.
-        metrics: how good the model is, as its exporter was told, by name; finite numbers.
-        metric_modes: of metrics, whether the greatest or the least is the best, as far as the exporter was told.
-        transport: for each task that holds variables by which way they came, if they could be carried: ``stream``,
-            ``shared``, or ``read``, by the chief itself, from tasks that are no parameter servers of ours.
-        staging: for each of these tasks what it did while the job was stopped: ``memory``, it copied them, or
-            ``parked``, it did not, and the job was stopped until they had come.
-        memory: of the chief, and of the parameter servers that have staged by themselves.
-        plan: the logical variables and the pieces they were made of; None where nothing was exported.
-        witness: the job's progress around staging; None where nothing was exported.
-        verified: ``none``, ``checksums`` or ``full``, as in :class:`ExportOptions`; empty as long as the model is not
+        nbytes: size of the variables' data files, in bytes.
+        intervals: the phases in the order in which they began. A phase may occur several times, and within another
+            one: with ``parked`` staging, the phase ``release`` is within ``stream``.
+        metrics: metrics of the model by name, finite numbers. The program has passed them to the export.
+        metric_modes: for metrics whose best value is known: ``max`` or ``min``.
+        transport: by task, how its variables came to the chief: ``stream``, ``shared``; or ``read`` if the chief read
+            them itself, because the task is not a parameter server of this package.
+        staging: by task, what it did while the job was stopped: ``memory``, it copied its variables; ``parked``, it
+            copied nothing, and the job was stopped until the variables were transferred.
+        memory: memory of the chief, and of each parameter server that staged its own variables.
+        plan: the logical variables and their pieces; None if nothing was exported.
+        witness: what is known about the job's progress while it was staged; None if nothing was exported.
+        verified: ``none``, ``checksums`` or ``full``, as in :class:`ExportOptions`; empty before the model is
             complete.
-        answers: with ``verify="full"`` for each signature whether the loaded model answers as the job does, or why
+        answers: with ``verify="full"``, for each signature whether the loaded model answers as the job does, or why
             that was not compared.
-        files: size and checksum of each file, by path in the model; empty as long as the model is not complete. The
-            manifest itself is not among them.
+        files: size and checksum of each file but the manifest, by relative path; empty before the model is complete.
     """
 
     task: str
@@ -107,7 +106,7 @@ class ExportReport:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time by phase, in the order in which the phases began."""
+        """Seconds of wall time by phase, in the order in which the phases began."""
         seconds: dict[str, float] = {}
         for interval in self.intervals:
             seconds[interval.phase] = seconds.get(interval.phase, 0.0) + interval.seconds
@@ -120,10 +119,10 @@ class ExportReport:
 
     @property
     def stall(self) -> Interval | None:
-        """The time in which no task trained: from when the last one had stopped until all were let go.
+        """The time in which no task trained: from the stop of the last task until all tasks were released.
 
-        Those that had stopped before it waited longer, by the time of the phase ``cut`` at the most. None where
-        nobody had to be stopped.
+        Tasks that stopped earlier waited longer, by at most the time of the phase ``cut``. None if no task had to be
+        stopped.
         """
         ends = {interval.phase: interval.end for interval in self.intervals}
         if self.witness is None or not self.witness.epoch or not {"cut", "release"} <= ends.keys():
@@ -133,26 +132,26 @@ class ExportReport:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def stall_seconds(self) -> float | None:
-        """How long :attr:`stall` was."""
+        """Seconds of :attr:`stall`."""
         return None if self.stall is None else self.stall.seconds
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def bytes_per_second(self) -> float | None:
-        """Bytes of variables per second of the phase ``stream``; None where there was nothing to stream."""
+        """Bytes of variables per second of the phase ``stream``; None if nothing was streamed."""
         streaming = self.seconds.get("stream", 0.0)
         return self.nbytes / streaming if streaming and self.nbytes else None
 
     @property
     def global_step(self) -> int | None:
-        """The job's global step when the variables were staged; None where it has none."""
+        """The job's global step when the variables were staged; None if the graph has none."""
         return self.witness.global_step_before if self.witness else None
 
     def __str__(self) -> str:
         if self.plan is None:
             return self.note or f"{self.task} has not exported anything"
         step = "" if self.global_step is None else f" of step {self.global_step}"
-        place = f"to {self.path}" if self.path else "and not made visible"
+        place = f"to {self.path}" if self.path else "and not published"
         stall = "" if self.stall is None else f"; training stood still for {self.stall.seconds:.3f} s"
         return (
             f"{len(self.plan.variables)} variables{step}, {self.nbytes:,} bytes, exported {place} in "
@@ -160,11 +159,11 @@ class ExportReport:
         )
 
     def __rich__(self) -> Table:
-        """For ``rich``: the facts as a table."""
+        """The facts as a table, for ``rich.print``."""
         return facts_table(self.facts())
 
     def facts(self) -> list[tuple[str, str]]:
-        """What people ask first, each with its name."""
+        """The most important facts for people, as pairs of name and text."""
         facts = [("exported by", self.task)]
         if self.target is not None:
             facts.append(("exported to", str(self.target)))
@@ -188,7 +187,7 @@ class ExportReport:
     def _figures(self) -> list[tuple[str, str]]:
         facts = []
         if self.witness is not None:
-            stall = "not known: no cut stopped it" if self.stall is None else f"{self.stall.seconds:.3f} s"
+            stall = "not known: no cut has stopped it" if self.stall is None else f"{self.stall.seconds:.3f} s"
             facts.append(("training stood still", stall))
         if self.bytes_per_second is not None:
             facts.append(("streamed", f"{decimal(int(self.bytes_per_second))} per second"))
@@ -208,7 +207,11 @@ class ExportReport:
 
     @staticmethod
     def from_json(text: str | bytes) -> ExportReport:
-        """A report out of :meth:`to_json`. Raises ``pydantic.ValidationError`` on anything else."""
+        """Read a report from JSON that :meth:`to_json` has made.
+
+        Raises:
+            pydantic.ValidationError: the text is not such a report, or no export can have written its values.
+        """
         return _READING.validate_json(text)
 
     def as_dict(self) -> dict[str, Any]:
@@ -221,7 +224,7 @@ _MOST = 2**63
 
 
 def _bounded(value: Any) -> Any:
-    """A part of a manifest as JSON has it. Raises ``ValueError`` for a whole number beyond 64 bits."""
+    """Check a part of a manifest, as JSON has it. Raises ``ValueError`` for a whole number of more than 64 bits."""
     if isinstance(value, int) and not -_MOST <= value < _MOST:
         raise ValueError("a number has more than 64 bits")
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -230,14 +233,14 @@ def _bounded(value: Any) -> Any:
 
 
 def _plausible(report: ExportReport) -> ExportReport:
-    """Raises ``ValueError`` for what no export can have written."""
+    """Check the values of a manifest. Raises ``ValueError`` for values that no export can have written."""
     if not all(abs(interval.begin) < _MOST and abs(interval.seconds) < _MOST for interval in report.intervals):
         raise ValueError("an interval has no end")
     for variable in report.plan.variables if report.plan is not None else ():
         shapes = [shape for piece in variable.pieces for shape in (piece.offset, piece.shape)]
         shapes += [] if variable.shape is None else [variable.shape]
         if len(set(map(len, shapes))) > 1:
-            raise ValueError(f"a piece of {variable.name!r} has other dimensions")
+            raise ValueError(f"a piece of {variable.name!r} has a different number of dimensions")
         if not all(number >= 0 for shape in shapes for number in shape) or variable.nbytes >= _MOST:
             raise ValueError(f"{variable.name!r} has an impossible shape")
     return report
@@ -248,7 +251,11 @@ _READING = TypeAdapter(Annotated[ExportReport, BeforeValidator(_bounded), AfterV
 
 
 def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
-    """Facts and their names, as they are: brackets are brackets, nothing is obeyed, and nothing is cut off."""
+    """Show facts as a table of names and texts.
+
+    Texts are shown as they are: square brackets are no markup for ``rich``, control characters are escaped, and long
+    texts are wrapped.
+    """
     table = Table(show_header=False, box=None)
     for name, value in facts:
         table.add_row(Text(escape(name), "bold", overflow="fold"), Text(escape(value), overflow="fold"))

@@ -1,4 +1,4 @@
-"""What an export has seen so far, from which its report is made whenever somebody asks."""
+"""Collects the facts of an export while it runs, and makes its report at any time."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from autodist_saved.system.memory import MemoryGrowth
 
 
 class ReportBuilder:
-    """Collects what is known of one export. One thread at a time uses it.
+    """Collects the facts of one export. Only one thread at a time may use it.
 
     Attributes:
-        task: the chief's name.
-        stopwatch: takes the times of the phases.
-        path: where the model is; None as long as it is not visible.
+        task: name of the chief.
+        stopwatch: measures the phases.
+        path: path of the model; None before the model is published.
     """
 
     def __init__(
         self, task: str, target: Destination, metrics: Mapping[str, float], metric_modes: Mapping[str, Mode]
     ) -> None:
-        """The export begins now. Arguments are as in :class:`ExportReport`."""
+        """The export begins now. The arguments are attributes of :class:`ExportReport`."""
         self.task = task
         self.stopwatch = Stopwatch()
         self.path: str | None = None
@@ -35,14 +35,14 @@ class ReportBuilder:
         }
 
     def note(self, **known: Any) -> None:
-        """Add attributes of :class:`ExportReport`, or replace what was known of them."""
+        """Set attributes of :class:`ExportReport`."""
         self._known.update(known)
 
     def note_memory(self) -> None:
-        """Add how much memory this process has taken so far, besides what other tasks have told."""
+        """Set the memory that this process has taken so far, and keep what other tasks have reported."""
         self.note(memory={self.task: self._growth.measure(), **self._known.get("memory", {})})
 
     @property
     def report(self) -> ExportReport:
-        """The report of this moment."""
+        """A report of the facts so far."""
         return ExportReport(self.task, path=self.path, intervals=self.stopwatch.intervals, **self._known)

@@ -1,4 +1,4 @@
-"""When the phases of an export began, and how long they took."""
+"""The timeline of an export: when its phases began, and how long they took."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Interval:
-    """A time within an export.
+    """One interval in the timeline of an export.
 
     Attributes:
-        phase: what it was spent on.
-        begin: seconds since the export began.
+        phase: name of the phase.
+        begin: when it began, in seconds since the export began.
         seconds: how long it took.
     """
 
@@ -25,15 +25,15 @@ class Interval:
 
     @property
     def end(self) -> float:
-        """Seconds from the beginning of the export to the end of this."""
+        """When it ended, in seconds since the export began."""
         return self.begin + self.seconds
 
 
 class Stopwatch:
-    """Takes the times of one export, from now on. One thread at a time uses it.
+    """Measures the phases of one export, which begins now. Only one thread at a time may use it.
 
     Attributes:
-        started: when that was, in UTC.
+        started: when the export began, in UTC.
     """
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Stopwatch:
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
-        """All that are over, in the order in which they began."""
+        """All phases that have ended, in the order in which they began."""
         return tuple(sorted(self._intervals, key=lambda interval: interval.begin))
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """A time for the block, unless it raises. A phase may come again, and lie within another one."""
+        """Measure the block as a phase, unless the block raises. A phase may occur again, and within another one."""
         begin = time.perf_counter()
         yield
         self._intervals.append(Interval(name, begin - self._began, time.perf_counter() - begin))

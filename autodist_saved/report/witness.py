@@ -1,4 +1,7 @@
-"""The witness of an export: what was seen of the job's progress while its variables were staged."""
+"""The witness of an export: the record of the job's progress while its variables were staged.
+
+It shows whether the model is one consistent moment of the training.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Witness:
-    """What was seen of the job's progress around the staging of one export.
+    """The record of the job's progress during the staging of one export.
 
     Attributes:
-        training: the tasks that went on training meanwhile; None where nobody can know.
-        epoch: number of the cut; 0 where nobody had to be stopped.
-        steps: how many training steps each task had done since its process began when it stood still, or in all where
-            it has finished.
-        deaths: how many workers have died since the chief's session began. One that is killed within a step leaves a
-            part of that step in the variables, which no cut can mend; restoring a checkpoint does.
-        global_step_before: the job's global step before staging; None where the graph has none.
+        training: the tasks that trained during the staging; None if that is not known.
+        epoch: number of the cut; 0 if no task had to be stopped.
+        steps: by task, the number of training steps since its process began, counted while it stood still. For a task
+            that has finished, the number of all its steps.
+        deaths: number of workers that have died since the chief's session began. A worker that is killed within a
+            step leaves a part of that step in the variables. A cut cannot repair that; restoring a checkpoint can.
+        global_step_before: the job's global step before staging; None if the graph has none.
         global_step_after: the same after staging.
     """
 
@@ -29,11 +32,11 @@ class Witness:
 
     @property
     def consistent(self) -> bool:
-        """Whether it is known that nobody trained on, and the global step stood still."""
+        """Whether it is certain that no task trained during the staging, and the global step did not change."""
         return self.training == () and self.global_step_before == self.global_step_after
 
     def facts(self) -> list[tuple[str, str]]:
-        """What people ask first, each with its name."""
+        """The most important facts for people, as pairs of name and text."""
         facts = [("one moment", "yes" if self.consistent else f"not known: {self.doubt}")]
         if self.global_step_before is not None:
             facts.append(("global step", str(self.global_step_before)))
@@ -42,20 +45,20 @@ class Witness:
         if self.epoch:
             facts.append(("cut", str(self.epoch)))
         if self.deaths:
-            facts.append(("workers that died", f"{self.deaths}: each may have left a part of a step"))
+            facts.append(("workers that died", f"{self.deaths}: each may have left a part of a step behind"))
         return facts
 
     @property
     def doubt(self) -> str:
-        """In words, who may have trained on; empty if it is consistent."""
+        """Which tasks may have trained during the staging, as text for people; empty if the export is consistent."""
         if self.consistent:
             return ""
         if self.training is None:
-            who = "the session is not one of create_distributed_session(), so nobody knows who trained on"
+            who = "the session is not one of create_distributed_session(), so it is not known which tasks trained"
         elif self.training:
-            who = f"{', '.join(self.training)} trained on"
+            who = f"{', '.join(self.training)} trained"
         else:
-            who = "somebody trained on"
+            who = "a task trained"
         return (
             f"{who} while the variables were staged, and the global step went from {self.global_step_before} to "
             f"{self.global_step_after}"

@@ -1,4 +1,4 @@
-"""The page as a whole: what of a model goes into its template."""
+"""Renders the HTML page about a model, from the model, its manifest and a template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from autodist_saved.saved_models.writer import writer_of
 from autodist_saved.system.escape import escape
 
 _SHOWN = 100
-# They have a place of their own on the page.
+# Facts that have their own place on the page, and are not repeated in the list of facts.
 ELSEWHERE = {
     "one moment",
     "training stood still",
@@ -34,7 +34,7 @@ ELSEWHERE = {
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What an export did on one task; empty where it is not known."""
+    """What an export did on one task, as texts. A text is empty if the fact is not known."""
 
     task: str
     steps: str
@@ -46,9 +46,9 @@ class TaskFacts:
 
 
 def render(model: SavedModel) -> bytes:
-    """One HTML page in UTF-8 that tells of a model, with all that it needs in it, and no script.
+    """Render one HTML page about a model, in UTF-8. The page loads no other files and contains no script.
 
-    Its size does not grow with the model: of long lists the largest are shown, and the rest is summed up.
+    The size of the page is bounded: of a long list it shows the 100 largest items and the sum of the others.
     """
     entries = model.variables.entries.values() if model.variables is not None else ()
     report = model.manifest
@@ -72,7 +72,7 @@ def render(model: SavedModel) -> bytes:
         file_nbytes=sum(sizes.values()),
         shown=_SHOWN,
     )  # fmt: skip
-    return page.encode("utf-8", "backslashreplace")  # names may hold bytes that are no text
+    return page.encode("utf-8", "backslashreplace")  # names may contain bytes that are not UTF-8
 
 
 @cache
@@ -91,7 +91,7 @@ def _environment() -> Environment:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may be broken behind its slashes."""
+    """A name in which the browser may break the line after each slash."""
     return Markup("/<wbr>").join(name.split("/"))
 
 

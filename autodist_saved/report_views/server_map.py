@@ -1,4 +1,4 @@
-"""Which task held which part of the variables, as blocks whose width is their bytes."""
+"""A chart of the pieces that each task held: a row for each task, with blocks as wide as their bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BLOCKS = 24
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a variable on its task, or all small ones together.
+    """One piece of a variable, or all small pieces of a task together.
 
     Attributes:
-        begin, width: in percent of the task that holds most.
-        tone: number of the named variable that it is of; None for all others.
-        words: what it is.
+        begin, width: in percent of the bytes of the task that held most.
+        tone: number of the piece's variable among the named ones, which selects its colour; None for other variables.
+        words: description, for people who do not see the block.
     """
 
     begin: float
@@ -32,7 +32,14 @@ class Block:
 
 @dataclass(frozen=True)
 class TaskRow:
-    """What one task held."""
+    """The row of one task.
+
+    Attributes:
+        task: its name.
+        nbytes: bytes of all its pieces.
+        pieces: number of its pieces.
+        blocks: the pieces as drawn.
+    """
 
     task: str
     nbytes: int
@@ -42,7 +49,14 @@ class TaskRow:
 
 @dataclass(frozen=True)
 class NamedVariable:
-    """One of the largest variables, which has a colour of its own."""
+    """One of the largest variables, which has its own colour.
+
+    Attributes:
+        tone: its number, which selects the colour.
+        name: its name.
+        nbytes: bytes of all its pieces.
+        tasks: the tasks that held its pieces, sorted.
+    """
 
     tone: int
     name: str
@@ -59,14 +73,24 @@ class _Held:
 
 @dataclass(frozen=True)
 class ServerMap:
-    """One row for each task that holds variables, and the names of the largest of these."""
+    """The chart.
+
+    Attributes:
+        rows: one row for each task that held variables.
+        named: the largest variables, which have their own colours.
+    """
 
     rows: tuple[TaskRow, ...]
     named: tuple[NamedVariable, ...]
 
     @classmethod
     def of(cls, plan: ExportPlan, stored: Mapping[str, int]) -> ServerMap:
-        """Draw a plan. ``stored``: bytes of variables as they are stored, for strings, whose plan has none."""
+        """Draw the chart.
+
+        Args:
+            plan: the plan of the export.
+            stored: stored bytes of variables by name. Needed for strings, whose sizes a plan does not contain.
+        """
         held = [_held(variable, piece, stored) for variable in plan.variables for piece in variable.pieces]
         totals: dict[str, int] = {}
         for one in held:

@@ -1,4 +1,4 @@
-"""Parts of a whole, as charts draw them, and what of a long list is shown."""
+"""Parts of a whole: percentages for charts, and the largest items of a long list."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Item = TypeVar("Item")
 
 
 def percent(part: float, whole: float) -> float:
-    """0 to 100, whatever a manifest that somebody has changed may say."""
+    """The percentage of a part. Always from 0 to 100, because a manifest may contain any numbers."""
     share = part / whole if whole else 0.0
     return round(100 * min(max(share, 0.0), 1.0), 3) if math.isfinite(share) else 0.0
 
 
 @dataclass(frozen=True)
 class Largest(Generic[Item]):
-    """The largest of many.
+    """The largest of many items.
 
     Attributes:
-        shown: the largest first.
-        others: how many are not shown.
-        others_nbytes: bytes of all these.
+        shown: the largest items, the largest first.
+        others: number of the other items.
+        others_nbytes: bytes of all other items.
     """
 
     shown: tuple[Item, ...]
@@ -32,7 +32,7 @@ class Largest(Generic[Item]):
 
     @classmethod
     def of(cls, items: Iterable[Item], nbytes: Callable[[Item], int], most: int) -> Largest[Item]:
-        """At most ``most`` items; those of the same size in the order in which they come."""
+        """Select at most ``most`` items. Items of the same size keep their order."""
         ordered = sorted(items, key=nbytes, reverse=True)
         rest = ordered[most:]
         return cls(tuple(ordered[:most]), len(rest), sum(map(nbytes, rest)))

@@ -1,4 +1,4 @@
-"""Reports of exports for TensorBoard."""
+"""Writes reports of exports for TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.report.report import ExportReport
 
-# TensorBoard follows the newest file of a directory alone, so these have one beside the training's.
+# TensorBoard follows only the newest file of a directory, so exports have their own directory beside the training's.
 RUN = "export"
 
 log = logging.getLogger(__name__)
 
 
 def write_summary(report: ExportReport, logdir: str | os.PathLike[str]) -> None:
-    """Write the figures of an export as scalars, and its facts as a table of text, at its global step, or else at 0.
+    """Write the numbers of an export as scalars, and its facts as a table of text, for its global step (or 0).
 
-    They are the run ``export`` below ``logdir``. A failure is a warning in the log: the model is published.
+    They appear as the run ``export``. If they cannot be written, a warning is logged: the model is published anyway.
+
+    Args:
+        report: of the export.
+        logdir: TensorBoard's directory.
     """
-    place = os.path.join(os.fspath(logdir), RUN)  # noqa: PTH118 - TensorFlow knows more file systems
+    place = os.path.join(os.fspath(logdir), RUN)  # noqa: PTH118 - TensorFlow supports more file systems than pathlib
     values = [v1.Summary.Value(tag=f"export/{name}", simple_value=value) for name, value in _scalars(report)]
     text = v1.SummaryMetadata(plugin_data=v1.SummaryMetadata.PluginData(plugin_name="text"))
     facts = tf.make_tensor_proto(report.facts())
     values.append(v1.Summary.Value(tag="export/report", metadata=text, tensor=facts))
     try:
-        with tf.Graph().as_default():  # the writer refuses to work eagerly
+        with tf.Graph().as_default():  # the writer raises an error in eager mode
             writer = v1.summary.FileWriterCache.get(place)
         writer.add_summary(v1.Summary(value=values), report.global_step)
         writer.flush()
     except (tf.errors.OpError, OSError) as error:
-        log.warning("the summary of an export could not be written to %s, and is left out: %s", place, error)
+        log.warning("the summary of an export cannot be written to %s and is left out: %s", place, error)
 
 
 def _scalars(report: ExportReport) -> Iterator[tuple[str, float]]:
-    """Those that are known."""
+    """The numbers of the report that are known."""
     yield "bytes", report.nbytes
     yield "seconds", report.elapsed
     for phase, seconds in report.seconds.items():

@@ -1,4 +1,4 @@
-"""The phases of an export as bars on one scale."""
+"""A chart of the phases of an export, as bars on one scale."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from autodist_saved.report.timeline import Interval
 from autodist_saved.report_views.shares import percent
 
 MEANING = {
-    "plan": "which variables there are, and who holds them",
-    "describe": "graphs and signatures",
-    "open": "a hidden place for the files",
-    "connect": "parameter servers get ready",
-    "ask": "the job answers once before, so that it stops for less",
-    "cut": "trainers come to the end of their step",
-    "stage": "variables are copied where they are, or held",
-    "release": "trainers go on",
-    "stream": "the variables become files",
-    "discard": "the copies are freed",
-    "graphs": "the graphs are written",
-    "verify": "what was written is read back",
-    "commit": "the model appears",
+    "plan": "find the variables and the tasks that hold them",
+    "describe": "describe graphs and signatures",
+    "open": "make a hidden place for the files",
+    "connect": "parameter servers connect and prepare",
+    "ask": "the job answers the examples once, so that it answers faster when stopped",
+    "cut": "trainers finish their steps and stop",
+    "stage": "parameter servers copy or hold the variables",
+    "release": "trainers continue",
+    "stream": "write the variables to files",
+    "discard": "free the copies",
+    "graphs": "write the graphs",
+    "verify": "read back the written files",
+    "commit": "publish the model",
 }
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A time, in percent of the whole; and in words, for those who do not see it."""
+    """One interval.
+
+    Attributes:
+        begin, width: in percent of the whole export.
+        words: description, for people who do not see the bar.
+    """
 
     begin: float
     width: float
@@ -36,7 +41,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class PhaseRow:
-    """All times of one phase."""
+    """The row of one phase.
+
+    Attributes:
+        phase: its name.
+        meaning: what happens in it.
+        bars: its intervals.
+        seconds: the sum of its intervals.
+    """
 
     phase: str
     meaning: str
@@ -46,12 +58,12 @@ class PhaseRow:
 
 @dataclass(frozen=True)
 class TimelineChart:
-    """The phases in the order in which they began.
+    """The chart.
 
     Attributes:
-        rows: one for each phase.
-        stall: when training stood still; None where that is not known.
-        seconds: the whole.
+        rows: one row for each phase, in the order in which the phases began.
+        stall: when training stood still; None if that is not known.
+        seconds: length of the whole export.
     """
 
     rows: tuple[PhaseRow, ...]

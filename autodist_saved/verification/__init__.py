@@ -1,1 +1,1 @@
-"""Whether a model answers as the job does of which it was made."""
+"""Full verification: checks whether a model, loaded in a fresh process, answers as the job from which it comes."""

@@ -1,4 +1,4 @@
-"""A process that loads a model as everybody does, on the CPU alone, and knows nothing of the job."""
+"""Loads a model in a fresh process with plain TensorFlow, on the CPU, without any knowledge of the job."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Call:
     """One run of a loaded graph.
 
     Attributes:
-        what: for messages.
-        feeds: ``TensorProto`` by the name of the tensor.
-        fetches: names of tensors by labels.
+        what: description, for messages.
+        feeds: a ``TensorProto`` for each name of an input tensor.
+        fetches: name of an output tensor for each label.
     """
 
     what: str
@@ -43,7 +43,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of loading a graph, or of a call: answers by labels, none for loading; or what went wrong."""
+    """The result of loading a graph, or of one call.
+
+    Attributes:
+        answers: output arrays by label; empty for loading.
+        error: the error's class and message, or None.
+    """
 
     answers: Mapping[str, Array]
     error: str | None = None
@@ -52,20 +57,22 @@ class Reply:
 def load_and_call(
     model: Path, graphs: Sequence[tuple[Sequence[str], Sequence[Call]]], timeout_secs: float
 ) -> list[tuple[Reply, list[Reply]]]:
-    """Load each graph of a model and call it, in a process of its own.
+    """Load each graph of a model and make calls to it, in a new process.
 
-    It ends with this one, gets no signals of a terminal, and leaves the processor to training.
+    The process ends when this one ends. It gets no signals from the terminal, and runs with a raised niceness, so
+    that training has the processor first.
 
     Args:
         model: directory of the SavedModel.
-        graphs: tags and calls of each.
-        timeout_secs: for all of it.
+        graphs: for each graph its tags and the calls.
+        timeout_secs: time limit for all of it.
 
     Returns:
-        for each graph what became of loading it and of its calls; no calls where it could not be loaded.
+        for each graph the result of loading it, and the results of its calls. There are none if the graph could not
+        be loaded.
 
     Raises:
-        VerifyError: the process did not answer in time, or has ended.
+        VerifyError: the process did not finish in time, or has failed.
     """
     asked = {"model": str(model), "parent": os.getpid(), "niceness": NICENESS, "graphs": list(map(_encoded, graphs))}
     try:
@@ -80,13 +87,13 @@ def load_and_call(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        what = f"it did not end within {timeout_secs:g} s; {_reached(error.stdout, graphs)}"
-        fix = "raise ExportOptions.verify_timeout_secs, or give smaller examples"
+        what = f"it did not finish within {timeout_secs:g} s; {_reached(error.stdout, graphs)}"
+        fix = "raise ExportOptions.verify_timeout_secs, or use smaller examples"
         raise _failure(model, what, fix) from error
     if ended.returncode:
         said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        what = f"it {_ending(ended.returncode)}; {_reached(ended.stdout, graphs)}; its last words: {said or 'none'}"
-        fix = "look whether the machine has memory for another copy of the variables, and export again"
+        what = f"it {_ending(ended.returncode)}; {_reached(ended.stdout, graphs)}; its last output: {said or 'none'}"
+        fix = "check that the machine has memory for another copy of the variables, and export again"
         raise _failure(model, what, fix)
     replies = map(_reply, ended.stdout.splitlines())
     return list(_by_graph(replies, graphs))
@@ -127,7 +134,7 @@ def _by_graph(
 
 
 def _reached(output: bytes | None, graphs: Sequence[tuple[Sequence[str], Sequence[Call]]]) -> str:
-    """What a process was doing that has said so much."""
+    """What the process was doing when it ended, concluded from the replies in its output."""
     replies = map(_reply, (output or b"").splitlines(keepends=False))
     for tags, calls in graphs:
         loaded = next(replies, None)
@@ -135,16 +142,16 @@ def _reached(output: bytes | None, graphs: Sequence[tuple[Sequence[str], Sequenc
             return f"it was loading the graph {', '.join(tags)}"
         for call in calls if loaded.error is None else ():
             if next(replies, None) is None:
-                return f"it was at {call.what}"
+                return f"it was answering {call.what}"
     return "it had answered everything"
 
 
 def _ending(status: int) -> str:
     if status > 0:
         return f"failed with exit status {status}"
-    return f"was ended by signal {-status} ({signal.strsignal(-status)})"
+    return f"was killed by signal {-status} ({signal.strsignal(-status)})"
 
 
 def _failure(model: Path, what: str, fix: str) -> VerifyError:
-    problem = Problem(_PLACE, what, f"nothing was made visible; {fix}")
-    return VerifyError("the model could not be loaded in another process", problems=[problem], path=str(model))
+    problem = Problem(_PLACE, what, f"the model was not published; {fix}")
+    return VerifyError("a fresh process could not load and call the model", problems=[problem], path=str(model))

@@ -1,4 +1,4 @@
-"""The contract of a live model: the job that is exported, answering for itself."""
+"""The contract of a live model: the running job, which answers calls of signatures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from autodist_saved.verification.question import Question
 
 
 class LiveModel(ABC):
-    """Answers questions with the variables as they are at the moment. The chief alone calls it, in one thread.
+    """Answers calls of signatures with the present values of the job's variables.
+
+    Only the chief calls it, in one thread.
 
     Attributes:
         has_gpus: whether an answer may come from a GPU, whose arithmetic differs from a CPU's.
@@ -19,16 +21,22 @@ class LiveModel(ABC):
 
     @abstractmethod
     def is_changed_by(self, signature: str) -> bool:
-        """Whether calling a signature changes variables. It would wait for a training that waits for the export."""
+        """Whether a call of the signature changes variables.
+
+        Such a call may wait for other tasks to train, and they wait for the end of the cut.
+        """
 
     @abstractmethod
     def answer(self, question: Question) -> dict[str, Array]:
-        """What a signature's outputs are, by their labels.
+        """Call a signature.
 
-        Called once before the cut, so that whatever the first call prepares is ready, and once while training stands
-        still.
+        Called once before the cut, because TensorFlow prepares a graph in its first run, which takes time; and once
+        more during the cut.
+
+        Returns:
+            the outputs, by the labels of ``fetches``.
 
         Raises:
-            VerifyError: it cannot answer, or not in time; one problem.
-            Exception: any other: the job is gone.
+            VerifyError: the job cannot answer, or does not in time. It has one problem.
+            Exception: any other error means that the job is lost.
         """

@@ -1,4 +1,4 @@
-"""The answers of a job, from its session."""
+"""The live model of a TensorFlow session."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from autodist_saved.verification.live import LiveModel
 from autodist_saved.verification.question import Question, fetches
 
 _LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError)
-"""Of the job and not of what it is asked."""
+"""Errors that mean that the job is lost, and not that the call is wrong."""
 
 
 class LiveSession(LiveModel):
-    """Answers questions with the variables as they are at the moment."""
+    """Answers calls of signatures by running the session."""
 
     def __init__(self, session: v1.Session, signatures: Mapping[str, Any], timeout_secs: float) -> None:
-        """Runs nothing.
+        """Runs nothing yet.
 
         Args:
-            session: a plain one of the job's.
-            signatures: ``SignatureDef`` by name, of tensors of its graph.
-            timeout_secs: for each answer; training may stand still for so long.
+            session: a plain session of the job.
+            signatures: ``SignatureDef`` messages by name. Their tensors are in the session's graph.
+            timeout_secs: time limit for each answer. Training may stand still for so long.
         """
         self._session = session
         self._signatures = signatures
@@ -49,15 +49,14 @@ class LiveSession(LiveModel):
         except _LOST:
             raise
         except tf.errors.DeadlineExceededError as error:
-            what = f"the job has not answered {question} within {self._timeout_secs:g} s, and training waits for it"
-            raise _failure(
-                question, what, "raise ExportOptions.cut_timeout_secs, or give smaller examples"
-            ) from error
+            what = f"the job did not answer {question} within {self._timeout_secs:g} s, and training waits for it"
+            raise _failure(question, what, "raise ExportOptions.cut_timeout_secs, or use smaller examples") from error
         except (tf.errors.OpError, TypeError, ValueError) as error:
             text = first_line(str(getattr(error, "message", error)))
             what = f"the job cannot answer {question} ({type(error).__name__}: {text})"
             raise _failure(question, what, question.fix) from error
-        return {label: _array(value) for label, value in values.items() if value is not None}  # not of an operation
+        # The value of an operation is None.
+        return {label: _array(value) for label, value in values.items() if value is not None}
 
 
 def _failure(question: Question, what: str, fix: str) -> VerifyError:
@@ -65,5 +64,5 @@ def _failure(question: Question, what: str, fix: str) -> VerifyError:
 
 
 def _array(value: Any) -> Array:
-    """A scalar string comes as plain bytes."""
+    """The value as an array. TensorFlow returns a scalar string as ``bytes``."""
     return np.asarray(value, dtype=object if isinstance(value, bytes) else None)

@@ -1,10 +1,11 @@
-"""Loads a SavedModel as everybody does, and answers. A program of its own, which imports nothing of this package.
+"""Loads a SavedModel with plain TensorFlow and calls it. This is a program, and imports nothing of this package.
 
-It reads one JSON object: ``model``, the directory; ``parent``, the process to die with; ``niceness``; and ``graphs``,
-each with ``tags`` and ``calls``. A call has ``feeds`` (``TensorProto`` in base64 by the name of the tensor) and
-``fetches`` (names of tensors by labels). It writes a line of JSON for each graph and each of its calls, in order:
-``{}`` for a graph that was loaded, ``answers`` (as ``feeds``, by label), or an ``error`` and its
-``message``.
+It reads one JSON object from standard input: ``model``, the directory; ``parent``, the id of the process with which
+it must end; ``niceness``; and ``graphs``, each with ``tags`` and ``calls``. A call has ``feeds`` (``TensorProto``
+messages in base64, by the name of the tensor) and ``fetches`` (names of tensors, by label).
+
+It writes one line of JSON for each graph and for each of its calls, in order: ``{}`` for a loaded graph; ``answers``
+for a call (``TensorProto`` messages in base64, by label); or an ``error`` and its ``message``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Answer on standard output, of which nobody else has any more."""
+    """Write replies to standard output. Everything else that is written there goes to standard error."""
     asked = json.load(sys.stdin)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != asked["parent"]:  # it died before the kernel knew that this matters
+    if os.getppid() != asked["parent"]:  # the parent ended before the call above, so no signal will come
         os.kill(os.getpid(), signal.SIGKILL)
     os.nice(asked["niceness"])
     with os.fdopen(os.dup(1), "w") as replies:
@@ -43,7 +44,7 @@ def _answer(model: str, graph: Any, replies: IO[str]) -> None:
     with v1.Session(graph=tf.Graph()) as session:
         try:
             v1.saved_model.loader.load(session, graph["tags"], model)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001 - the parent reports every error
             say(**_error(error))
             return
         say()

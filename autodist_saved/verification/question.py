@@ -1,4 +1,4 @@
-"""What signatures are asked."""
+"""The calls of signatures with which the job and the model are compared."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Question:
     """One call of a signature.
 
     Attributes:
-        signature: its name.
-        number: of the example; None for inputs that were made up.
-        inputs: a ``TensorProto`` for each of its inputs.
+        signature: name of the signature.
+        number: number of the example; None if the inputs were made up.
+        inputs: a ``TensorProto`` for each input, by its name in the signature.
     """
 
     signature: str
@@ -34,7 +34,7 @@ class Question:
 
     @property
     def kind_of_inputs(self) -> str:
-        """Whether they are examples, and if not what they are."""
+        """Whether the inputs are examples or made up, and dtypes and shapes of the latter; for messages."""
         if self.number is not None:
             return "examples"
         inputs = (
@@ -45,19 +45,28 @@ class Question:
 
     @property
     def fix(self) -> str:
-        """What to do where nothing answers it."""
-        return "give examples" if self.number is None else "give what a request for this signature would hold"
+        """What to do if the call cannot be answered."""
+        return "give examples" if self.number is None else "give an example with the values of a real request"
 
     def feeds(self, signature: Any) -> dict[str, Any]:
-        """The inputs by the names of tensors, in the graph that a ``SignatureDef`` is of."""
+        """The inputs by the names of the tensors in a graph.
+
+        Args:
+            signature: the ``SignatureDef`` of the signature in that graph.
+        """
         return {signature.inputs[name].name: value for name, value in self.inputs.items()}
 
 
 def questions(key: str, signature: Any, examples: Sequence[Mapping[str, Any]]) -> list[Question]:
-    """One question for each example; without any, one with inputs that are made up.
+    """Make the calls of a signature: one for each example; without examples, one with made-up inputs.
+
+    Args:
+        key: name of the signature.
+        signature: its ``SignatureDef``.
+        examples: values of inputs, by their names in the signature. Inputs with defaults may be left out.
 
     Raises:
-        TypeError: none can be made up.
+        TypeError: there are no examples, and inputs cannot be made up.
     """
     defaults = dict(signature.defaults.items())
     if examples:
@@ -74,7 +83,10 @@ def questions(key: str, signature: Any, examples: Sequence[Mapping[str, Any]]) -
 
 
 def fetches(signature: Any) -> dict[str, str]:
-    """The names of all tensors of a signature's outputs, by labels that do not depend on the graph."""
+    """The names of all tensors of a signature's outputs, by labels that are the same in every graph.
+
+    An output with several tensors (a sparse one, for example) has a label for each.
+    """
     return dict(_labelled(signature))
 
 
@@ -86,9 +98,12 @@ def _labelled(signature: Any) -> Iterator[tuple[str, str]]:
 
 
 def _made_up(info: Any) -> Any:
-    """Different numbers between 0 and 1, zeros where these are whole, empty strings; 1 for unknown dimensions."""
+    """Make up an input: different numbers between 0 and 1 for floats, zeros for integers, empty strings.
+
+    Dimensions that are not fixed get the extent 1.
+    """
     if info.WhichOneof("encoding") != "name":
-        raise TypeError("inputs that are no dense tensors are not made up")
+        raise TypeError("inputs can only be made up for dense tensors")
     dtype = tf.as_dtype(info.dtype)
     shape = [1 if size is None else size for size in _sizes(info)]
     if not dtype.is_floating and not dtype.is_complex:
@@ -99,6 +114,6 @@ def _made_up(info: Any) -> Any:
 
 
 def _sizes(info: Any) -> list[int | None]:
-    """Of all dimensions; None for an unknown one, and no dimension where it is not known how many there are."""
+    """The extents of all dimensions. An unknown extent is None; an unknown rank counts as a scalar."""
     shape = tf.TensorShape(info.tensor_shape)
     return [] if shape.rank is None else shape.as_list()

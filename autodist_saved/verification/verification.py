@@ -1,4 +1,4 @@
-"""``verify="full"``: the job, and the model that is made of it, are asked the same."""
+"""``verify="full"``: makes the same calls to the job and to the model, and compares the answers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from autodist_saved.verification.question import Question, fetches, questions
 
 log = logging.getLogger(__name__)
 
-_FIX = "nothing was made visible; look at this signature in the job and in the model, and export again"
-_LATER = "it was added after the variables were captured, when training had gone on"
+_FIX = "the model was not published; look at this signature in the job and in the model, and export again"
+_LATER = "its meta graph was added after the variables were captured, when training had continued"
 
 
 @dataclass
 class _Asked:
-    """A question, and what is to be made of its answer.
+    """A call of a signature, and how to treat its answer.
 
     Attributes:
-        question: the question.
-        call: the same to the model.
-        doubt: why the answer is not compared; empty where it is.
-        live: what the job answered.
+        question: the call to the job.
+        call: the same call to the model.
+        doubt: why the answers cannot be compared; empty if they can.
+        live: the job's answer.
     """
 
     question: Question
@@ -41,44 +41,47 @@ class _Asked:
 
 
 class Verification:
-    """What the job was asked at the moment that was captured, and what the model answers when it is loaded."""
+    """Compares the answers of the job at the captured moment with those of the loaded model.
+
+    The chief calls :meth:`add` for each meta graph, :meth:`ask_job` during the cut, and :meth:`check` at the end.
+    """
 
     def __init__(self, options: ExportOptions) -> None:
-        """Asks nobody."""
+        """Calls nothing yet."""
         self._options = options
         self._job: LiveModel | None = None
         self._graphs: dict[tuple[str, ...], list[_Asked]] = {}
         self._outcomes: dict[str, str] = {}
 
     def add(self, description: Description, meta_graph: MetaGraph, live: LiveModel | None = None) -> None:
-        """Ask for a meta graph, too. The job answers already, so that it takes less time when it matters.
+        """Include a meta graph. The job makes all calls once, so that they take less time during the cut.
 
         Args:
-            description: of the live model.
-            meta_graph: what is written.
-            live: the model, which is to be captured; None where its moment is gone, or there never was one.
+            description: of the job's graph.
+            meta_graph: the meta graph that is written.
+            live: the job that will be captured; None if the variables are captured already, or no job runs.
 
         Raises:
-            SignatureError: the job cannot answer the examples; all of them.
+            SignatureError: the job cannot answer examples. The error lists all of them.
         """
         if live is not None:
             self._job = live
         tags = tuple(sorted(description.tags))
         if tags in self._graphs:
             log.warning(
-                "there is a graph with the tags %s already, which loaders take; this one is not checked", tags
+                "the model has a graph with the tags %s already, which loaders use; this one is not checked", tags
             )
             return
         asked = list(self._asked(tags, description, meta_graph, is_captured=live is not None))
-        # What may change variables comes last.
+        # Calls with doubt come last: some of them change variables, and so the answers of the calls after them.
         self._graphs[tags] = sorted(self._answerable(tags, asked), key=lambda one: bool(one.doubt))
 
     def ask_job(self) -> None:
-        """Have the job answer. Called while its variables are as they are captured.
+        """Make the calls to the job. Called during the cut, while the variables have the captured values.
 
         Raises:
-            VerifyError: it does not answer what it has answered before.
-            tf.errors.OpError: it is gone.
+            VerifyError: the job does not answer a call that it has answered before.
+            tf.errors.OpError: the job is lost.
         """
         if self._job is None:
             return
@@ -88,16 +91,16 @@ class Verification:
                     one.live = self._job.answer(one.question)
 
     def check(self, model: Path) -> dict[str, str]:
-        """Load the model, and compare.
+        """Load the model, make the calls, and compare the answers.
 
         Args:
-            model: its directory.
+            model: directory of the staged model.
 
         Returns:
-            by signature what was found out.
+            the outcome for each signature, as text for people.
 
         Raises:
-            VerifyError: it cannot be loaded, or answers otherwise; all problems at once.
+            VerifyError: the model cannot be loaded, or its answers differ. The error lists all problems.
         """
         calls = [(tags, [one.call for one in asked]) for tags, asked in self._graphs.items()]
         replies = load_and_call(model, calls, self._options.verify_timeout_secs)
@@ -109,7 +112,7 @@ class Verification:
             for one, answer in zip(asked, answers, strict=True):
                 problems += self._judge(tags, one, answer)
         if problems:
-            head = "the model that was written is not what the job is"
+            head = "the written model does not answer as the job does"
             raise VerifyError(head, problems=problems, path=str(model))
         for place, outcome in self._outcomes.items():
             log.log(logging.INFO if outcome.startswith("equal") else logging.WARNING, "%s: %s", place, outcome)
@@ -132,15 +135,18 @@ class Verification:
                 yield _Asked(question, call, doubt or doubted.get(key, ""))
 
     def _doubt(self, key: str, description: Description) -> str:
-        """Why the answers of the job that is captured are not those of the model."""
+        """Why the job's answers may differ from the model's, or cannot be had; empty if they must be equal."""
         if description.doubt:
             return description.doubt
         if self._job is not None and self._job.is_changed_by(key):
-            return "the job cannot be asked, because it would change variables"
+            return "the job cannot be called, because the call would change variables"
         return ""
 
     def _answerable(self, tags: tuple[str, ...], asked: list[_Asked]) -> list[_Asked]:
-        """Have the job answer all once. What it cannot is an error, or, where inputs were made up, left out."""
+        """Make all calls to the job once, and return those that it can answer.
+
+        Calls with made-up inputs that it cannot answer are left out; examples that it cannot answer are an error.
+        """
         answerable, problems = [], []
         for one in asked:
             try:
@@ -156,14 +162,14 @@ class Verification:
                 problems.append(Problem(place, problem.what, problem.fix))
             answerable.append(one)
         if problems:
-            raise SignatureError("the examples cannot be answered", problems=problems)
+            raise SignatureError("the job cannot answer the examples", problems=problems)
         return answerable
 
     def _judge(self, tags: tuple[str, ...], one: _Asked, loaded: Reply) -> Iterator[Problem]:
-        """What is wrong with an answer of the model; if nothing is, remember that."""
+        """Compare an answer of the model. Yields its problems; without any, records the outcome."""
         place, with_what = _place(tags, one.question.signature), one.question.kind_of_inputs
         if loaded.error is not None:
-            if one.doubt and one.question.number is None:  # and nobody knows whether the job could
+            if one.doubt and one.question.number is None:  # it is not known whether the job could answer it
                 self._outcomes[place] = (
                     f"not checked: it cannot answer {with_what}: {loaded.error}; {one.question.fix}"
                 )

@@ -199,8 +199,8 @@ def test_a_missing_asset_is_refused_before_the_job_is_touched(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("training", "steps", "said"),
     [
-        (("worker:0",), (7, 7), "worker:0 trained on"),
-        (None, (7, 7), "nobody knows who trained on"),
+        (("worker:0",), (7, 7), "worker:0 trained while"),
+        (None, (7, 7), "it is not known which tasks trained"),
         ((), (7, 9), "the global step went from 7 to 9"),
     ],
 )
@@ -282,6 +282,6 @@ def test_one_target_takes_one_of_two_exports(tmp_path: Path) -> None:
     first.capture(description(), source(), NoCut())
     second.capture(description(), source(), NoCut())
     first.publish()
-    with pytest.raises(TargetExistsError, match="appeared while"):
+    with pytest.raises(TargetExistsError, match="appeared during"):
         second.publish()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

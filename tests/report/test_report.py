@@ -74,7 +74,7 @@ def test_where_nobody_was_stopped_no_figure_is_made_up() -> None:
     assert UNSTOPPED.stall is None
     assert UNSTOPPED.bytes_per_second is None
     assert json.loads(UNSTOPPED.to_json())["stall_seconds"] is None
-    assert ("training stood still", "not known: no cut stopped it") in UNSTOPPED.facts()
+    assert ("training stood still", "not known: no cut has stopped it") in UNSTOPPED.facts()
 
 
 def test_a_report_says_in_one_line_what_happened() -> None:

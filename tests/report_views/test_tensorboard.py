@@ -86,4 +86,4 @@ def test_a_summary_that_cannot_be_written_is_a_warning(tmp_path: Path, caplog: p
     ads.write_summary(REPORT, tmp_path / "file")
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert f"could not be written to {tmp_path}/file/export" in record.getMessage()
+    assert f"cannot be written to {tmp_path}/file/export" in record.getMessage()

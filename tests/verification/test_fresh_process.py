@@ -92,8 +92,8 @@ def test_one_that_dies_is_told_with_what_it_was_at(model: Path) -> None:
     with pytest.raises(VerifyError) as caught:
         load_and_call(model, [(["serve"], [call({"y": "y:0"}), call({"end": "end:0"})])], PATIENCE_SECS)
     (problem,) = caught.value.problems
-    assert "it was ended by signal 6 (Aborted); it was at signature 'y', example 0" in problem.what
-    assert "nothing was made visible" in problem.fix
+    assert "it was killed by signal 6 (Aborted); it was answering signature 'y', example 0" in problem.what
+    assert "the model was not published" in problem.fix
 
 
 def test_one_that_is_killed_is_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,14 +103,14 @@ def test_one_that_is_killed_is_told(model: Path, monkeypatch: pytest.MonkeyPatch
         (child,) = wait_for(lambda: loaders(os.getpid()))
         environment = Path(f"/proc/{child}/environ").read_text().split("\0")
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(VerifyError, match=r"it was ended by signal 9 \(Killed\); it was loading the graph serve"):
+        with pytest.raises(VerifyError, match=r"it was killed by signal 9 \(Killed\); it was loading the graph serve"):
             loading.result()
     assert "CUDA_VISIBLE_DEVICES=-1" in environment
     assert not [one for one in environment if one.startswith("TF_CONFIG")]
 
 
 def test_one_that_takes_too_long_is_ended_and_told(model: Path) -> None:
-    with pytest.raises(VerifyError, match=r"did not end within 0.5 s; it was loading the graph serve"):
+    with pytest.raises(VerifyError, match=r"did not finish within 0.5 s; it was loading the graph serve"):
         load_and_call(model, [(["serve"], [])], 0.5)
     assert loaders(os.getpid()) == []
 

@@ -147,7 +147,7 @@ def test_examples_that_the_job_cannot_answer_are_refused_before_anything_is_writ
         f"examples['serving_default'][{number}]" for number in (1, 2)
     ]
     assert "InvalidArgumentError" in caught.value.problems[0].what
-    assert caught.value.problems[0].fix == "give what a request for this signature would hold"
+    assert caught.value.problems[0].fix == "give an example with the values of a real request"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -159,8 +159,8 @@ def test_a_signature_that_takes_longer_than_training_may_stand_still_is_told_wit
     with v1.Session() as session, pytest.raises(VerifyError) as caught:
         LiveSession(session, signatures, 0.05).answer(question)
     (problem,) = caught.value.problems
-    assert "has not answered signature 'endless', made-up inputs (x float32 ()) within 0.05 s" in problem.what
-    assert problem.fix == "raise ExportOptions.cut_timeout_secs, or give smaller examples"
+    assert "did not answer signature 'endless', made-up inputs (x float32 ()) within 0.05 s" in problem.what
+    assert problem.fix == "raise ExportOptions.cut_timeout_secs, or use smaller examples"
 
 
 @pytest.fixture(scope="module")
@@ -228,12 +228,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("table", "equal for made-up inputs (word string ())"),
         ("loop", "equal for made-up inputs (x float32 (1, 2))"),
         ("random", "not compared: its answers depend on more than inputs and variables: on 'dropout/"),
-        ("assigns", "not compared: the job cannot be asked, because it would change variables"),
+        ("assigns", "not compared: the job cannot be called, because the call would change variables"),
         ("flagged", "not compared: the main op gives a value to 'flag', which it reads"),
         ("checked", "not checked: the job cannot answer signature 'checked', made-up inputs"),
         ("checked", "; give examples"),
         ("batches", "not checked: it cannot answer made-up inputs (x float32 (1, 2)): FailedPreconditionError"),
-        ("sparse", "not checked: inputs that are no dense tensors are not made up"),
+        ("sparse", "not checked: inputs can only be made up for dense tensors"),
     ],
 )
 def test_each_signature_is_compared_or_it_is_said_why_not(answers: dict[str, str], signature: str, said: str) -> None:
@@ -243,7 +243,7 @@ def test_each_signature_is_compared_or_it_is_said_why_not(answers: dict[str, str
 def test_a_graph_that_was_added_later_is_called_and_not_compared(answers: dict[str, str]) -> None:
     said = answers["later: whole"]
     assert said.startswith("called with made-up inputs")
-    assert "when training had gone on" in said
+    assert "when training had continued" in said
 
 
 def test_what_full_verification_cannot_do_is_refused_before(trained: Trained, tmp_path: Path) -> None:
