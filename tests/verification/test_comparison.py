@@ -37,7 +37,11 @@ def test_what_arithmetic_explains_is_the_same(live: np.ndarray, loaded: np.ndarr
     [
         (np.float32([1, 2]), np.float64([1, 2]), "it is float64 [2], and in the job float32 [2]"),
         (np.float32([1, 2]), np.float32([[1, 2]]), "it is float32 [1, 2], and in the job float32 [2]"),
-        (np.float32([5, 1]), np.float32([5, 1.5]), "answered 1.0 at [1], and the loaded model 1.5; they differ by 0.5"),
+        (
+            np.float32([5, 1]),
+            np.float32([5, 1.5]),
+            "answered 1.0 at [1], and the loaded model 1.5; they differ by 0.5",
+        ),
         (np.float32([1e-20]), np.float32([2e-20]), "they differ by 1e-20 there"),
         (np.float32([1e6, 1, 2, 3]), np.float32([1e6, 5, -5, 9]), "answered 2.0 at [2], and the loaded model -5.0"),
         (np.float32([[1e6, 1], [1, 2]]), np.float32([[1e6, 2], [1, 3]]), "answered 2.0 at [1, 1], and the loaded"),

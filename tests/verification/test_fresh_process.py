@@ -103,7 +103,9 @@ def test_one_that_is_killed_is_told(model: Path, monkeypatch: pytest.MonkeyPatch
         (child,) = wait_for(lambda: loaders(os.getpid()))
         environment = Path(f"/proc/{child}/environ").read_text().split("\0")
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(VerifyError, match=r"it was killed by signal 9 \(Killed\); it was loading the graph serve"):
+        with pytest.raises(
+            VerifyError, match=r"it was killed by signal 9 \(Killed\); it was loading the graph serve"
+        ):
             loading.result()
     assert "CUDA_VISIBLE_DEVICES=-1" in environment
     assert not [one for one in environment if one.startswith("TF_CONFIG")]
