@@ -17,7 +17,7 @@ from examples.flight_delays.tables import complaints, measurements_table, variab
 
 
 def main() -> None:
-    """Run the demo; ends with ``SavedModel: PATH`` and what to do next, or with the reason and a status that is not 0."""
+    """Run the demo. Print ``SavedModel: PATH`` and what to do next, or exit with the reason and a status not 0."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.flight_delays", description="Train on a cluster, export, reload, compare."
     )
