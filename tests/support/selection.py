@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("browser") and not (shutil.which("chromium") and shutil.which("chromedriver")):
-            reason = "looking at pages needs chromium and chromedriver: run scripts/install_debian_packages"
+            reason = "looking at pages needs chromium and chromedriver: run scripts/debian_packages test"
             item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=lambda item: not (item.get_closest_marker("cluster") or item.get_closest_marker("slow")))
 
