@@ -26,7 +26,7 @@ if __name__ == "__main__":
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         health = {
             "members": [
-                {task: [member.state.value, id(member.stream)] for task, member in server._members.items()}
+                {task: [row.member.state.value, id(row.stream)] for task, row in server._table._rows.items()}
                 for server in servers
             ],
             "threads": threading.active_count(),

@@ -45,8 +45,14 @@ class Connection:
     to_member: deque[control_pb2.ChiefMessage] = field(default_factory=deque)
     stream: MemberStream | None = None
     is_broken: bool = False
+    is_noticed: bool = False  # by the chief: its stream has ended
     released: set[int] = field(default_factory=set)  # the cuts that it was there for when they ended
     last_progress: control_pb2.Progress | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody reads what arrives at the member: a process reads one connection at a time."""
+        return self.process.is_alive and self.process.connection is self
 
     def break_off(self, arrive: tuple[int, int] = (2, 2)) -> None:
         """Send nothing any more. Of what is under way so many messages arrive: at the chief, at the member."""
@@ -89,6 +95,11 @@ class Process:
                 self.reports.release(message.release)
             case "welcome":
                 self.is_welcome = True
+
+    @property
+    def wants_to_connect(self) -> bool:
+        is_connected = self.connection is not None and not self.connection.is_broken
+        return self.is_alive and not self.has_left and not is_connected
 
     @property
     def can_begin_step(self) -> bool:
@@ -194,11 +205,9 @@ class SimulatedJob:
         self.processes.append(Process(task, f"life {self._lives}", self.clock))
 
     def connect(self, task: Task) -> None:
-        """Its process connects, if it knows that it has to and can."""
+        """Its process connects, if it wants to and can."""
         process = self.process(task)
-        if process is None or process.has_left or task in self.cut_off:
-            return
-        if process.connection is None or process.connection.is_broken:
+        if process is not None and process.wants_to_connect and task not in self.cut_off:
             self.connections.append(process.connect())
 
     def begin_step(self, process: Process) -> None:
@@ -214,6 +223,30 @@ class SimulatedJob:
         process = self.process(task)
         if process is not None and process.connection is not None:
             process.connection.break_off(arrive)
+
+    @property
+    def waiting_for_chief(self) -> list[Connection]:
+        return [each for each in self.connections if each.to_chief]
+
+    @property
+    def waiting_for_member(self) -> list[Connection]:
+        return [each for each in self.connections if each.to_member and each.is_read]
+
+    @property
+    def is_something_under_way(self) -> bool:
+        return bool(self.waiting_for_chief or self.waiting_for_member)
+
+    @property
+    def unnoticed(self) -> list[Connection]:
+        """Broken connections that the chief has not given up yet."""
+        return [
+            each for each in self.connections if each.is_broken and each.stream is not None and not each.is_noticed
+        ]
+
+    @property
+    def disconnected(self) -> list[Process]:
+        """Processes that want to connect."""
+        return [each for each in self.processes if each.wants_to_connect]
 
     def deliver_to_chief(self, connection: Connection) -> bool:
         """One message, if there is one. Also what was received of a connection that the chief has given up."""
@@ -243,11 +276,10 @@ class SimulatedJob:
             self.send()
 
     def deliver_to_member(self, connection: Connection) -> bool:
-        """One message, if there is one and somebody who reads it: a process reads one connection at a time."""
-        process = connection.process
-        if not connection.to_member or not process.is_alive or process.connection is not connection:
+        """One message, if there is one and somebody who reads it."""
+        if not connection.to_member or not connection.is_read:
             return False
-        process.hear(connection.to_member.popleft())
+        connection.process.hear(connection.to_member.popleft())
         return True
 
     def exchange(self, *tasks: Task) -> None:
@@ -259,14 +291,14 @@ class SimulatedJob:
     def chief_notices(self, connection: Connection) -> None:
         """The chief's end of a connection finds that it is broken."""
         if connection.stream is not None:
+            connection.is_noticed = True
             self.chief.table.stream_ended(connection.stream)
             self.send()
 
     def notice_all(self) -> None:
         """Both ends of broken connections find out, and who can connects again."""
-        for connection in self.connections:
-            if connection.is_broken:
-                self.chief_notices(connection)
+        for connection in self.unnoticed:
+            self.chief_notices(connection)
         for task in self.tasks:
             self.connect(task)
         self.exchange(*self.tasks)

@@ -30,8 +30,7 @@ from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.support.members import wait_for_members
-from tests.support.meta_graphs import description
+from tests.support.meta_graphs import request
 
 
 class Chief:
@@ -46,7 +45,7 @@ class Chief:
 
     def export(self, target: str) -> None:
         export = Export("chief:0", LocalTarget(target), ExportOptions(), self.history)
-        export.capture(description(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
+        export.capture(request(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
         export.publish()
 
 
@@ -58,12 +57,12 @@ def chief() -> Iterator[Chief]:
 
 
 @pytest.fixture
-def visitor(chief: Chief) -> Iterator[ConsoleClient]:
-    with ConsoleClient(chief.address, ControlFiles()) as visitor:
-        yield visitor
+def client(chief: Chief) -> Iterator[ConsoleClient]:
+    with ConsoleClient(chief.address, ControlFiles()) as client:
+        yield client
 
 
-def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: ConsoleClient) -> None:
+def test_the_status_has_every_task_and_its_steps(chief: Chief, client: ConsoleClient) -> None:
     gate = Gate()
     for some in (chief.gate, gate, gate):
         with some.step():
@@ -71,8 +70,8 @@ def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: ConsoleC
     worker = MemberClient(chief.cluster.for_task(Task("worker", 0)), SessionOptions(start_timeout_secs=20), gate=gate)
     worker.join()
     chief.server.park(5, 60)
-    wait_for_members(chief.server, lambda members: any(m.is_parked(5) for m in members))
-    tasks = {task.task: task for task in visitor.status().tasks}
+    assert chief.server._wait_for(lambda: any(each.is_parked(5) for each in chief.server.members()), 20)
+    tasks = {task.task: task for task in client.status().tasks}
     worker.leave()
     assert list(tasks) == ["chief:0", "worker:0", "ps:0"]
     assert [tasks[name].state for name in tasks] == ["joined", "joined", "expected"]
@@ -83,7 +82,7 @@ def test_the_status_has_every_task_and_its_steps(chief: Chief, visitor: ConsoleC
 
 
 def test_an_export_on_request_tells_how_it_goes_and_ends_with_the_path(
-    chief: Chief, visitor: ConsoleClient, tmp_path: Path
+    chief: Chief, client: ConsoleClient, tmp_path: Path
 ) -> None:
     go_on = threading.Event()
 
@@ -92,36 +91,36 @@ def test_an_export_on_request_tells_how_it_goes_and_ends_with_the_path(
         chief.export(target)
 
     chief.server.console.export_with(export)
-    statuses = visitor.export(str(tmp_path / "model"))
+    statuses = client.export(str(tmp_path / "model"))
     go_on.set()
     *_, last = statuses
     assert last.path == str(tmp_path / "model")
     assert (tmp_path / "model" / "saved_model.pb").exists()
-    (entry,) = visitor.status().exports
+    (entry,) = client.status().exports
     assert (entry.target, entry.path, entry.error) == (last.path, last.path, "")
 
 
-def test_a_failed_export_says_why(chief: Chief, visitor: ConsoleClient, tmp_path: Path) -> None:
+def test_a_failed_export_says_why(chief: Chief, client: ConsoleClient, tmp_path: Path) -> None:
     chief.server.console.export_with(chief.export)
     (tmp_path / "model").write_text("taken")
     with pytest.raises(ExportError, match="the job did not export: TargetExistsError"):
-        list(visitor.export(str(tmp_path / "model")))
-    (entry,) = visitor.status().exports
+        list(client.export(str(tmp_path / "model")))
+    (entry,) = client.status().exports
     assert "TargetExistsError" in entry.error
-    list(visitor.export(str(tmp_path / "other")))
+    list(client.export(str(tmp_path / "other")))
 
 
-def test_a_job_that_does_not_export_says_so(chief: Chief, visitor: ConsoleClient) -> None:
+def test_a_job_that_does_not_export_says_so(chief: Chief, client: ConsoleClient) -> None:
     with pytest.raises(JobError, match=r"session\.export_on_request"):
-        list(visitor.export("/models/1"))
+        list(client.export("/models/1"))
     chief.server.console.export_with(lambda _: None)
     with pytest.raises(ExportError, match="has returned without an export"):
-        list(visitor.export("/models/1"))
+        list(client.export("/models/1"))
     with pytest.raises(JobError, match="no target"):
-        list(visitor.export(""))
+        list(client.export(""))
 
 
-def test_one_export_on_request_at_a_time(chief: Chief, visitor: ConsoleClient, tmp_path: Path) -> None:
+def test_one_export_on_request_at_a_time(chief: Chief, client: ConsoleClient, tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def export(target: str) -> None:
@@ -130,11 +129,11 @@ def test_one_export_on_request_at_a_time(chief: Chief, visitor: ConsoleClient, t
         chief.export(target)
 
     chief.server.console.export_with(export)
-    first = threading.Thread(target=lambda: list(visitor.export(str(tmp_path / "first"))))
+    first = threading.Thread(target=lambda: list(client.export(str(tmp_path / "first"))))
     first.start()
     assert begun.wait(60)
     with pytest.raises(JobError, match="still under way"):
-        list(visitor.export(str(tmp_path / "second")))
+        list(client.export(str(tmp_path / "second")))
     go_on.set()
     first.join()
     assert [path.name for path in tmp_path.iterdir()] == ["first"]
@@ -150,11 +149,11 @@ def test_an_export_goes_on_when_who_asked_has_gone(chief: Chief, tmp_path: Path)
         done.set()
 
     chief.server.console.export_with(export)
-    with ConsoleClient(chief.address, ControlFiles()) as visitor:
+    with ConsoleClient(chief.address, ControlFiles()) as client:
 
         def ask() -> None:
             with pytest.raises(JobError):
-                list(visitor.export(str(tmp_path / "model")))
+                list(client.export(str(tmp_path / "model")))
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -167,8 +166,8 @@ def test_an_export_goes_on_when_who_asked_has_gone(chief: Chief, tmp_path: Path)
 
 def test_nobody_at_the_address_is_told() -> None:
     address = str(Cluster.local(ps=1, workers=1).control_address)
-    with ConsoleClient(address, ControlFiles()) as visitor, pytest.raises(TaskUnreachableError, match=address):
-        visitor.status()
+    with ConsoleClient(address, ControlFiles()) as client, pytest.raises(TaskUnreachableError, match=address):
+        client.status()
 
 
 def test_a_port_of_tensorflow_is_told_from_the_chief() -> None:
@@ -176,19 +175,19 @@ def test_a_port_of_tensorflow_is_told_from_the_chief() -> None:
     address = f"localhost:{server.add_insecure_port('localhost:0')}"
     server.start()
     with (
-        ConsoleClient(address, ControlFiles()) as visitor,
+        ConsoleClient(address, ControlFiles()) as client,
         pytest.raises(TaskUnreachableError, match=f"{address} is no control service, .* TensorFlow server of a task"),
     ):
-        visitor.status()
+        client.status()
     server.stop(None)
 
 
 def test_the_log_names_who_asks_for_an_export(
-    chief: Chief, visitor: ConsoleClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    chief: Chief, client: ConsoleClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     chief.server.console.export_with(chief.export)
-    list(visitor.export(str(tmp_path / "model")))
+    list(client.export(str(tmp_path / "model")))
     assert re.search(r"(ipv6:\[::1\]|ipv4:127\.0\.0\.1):\d+ asks for an export to", caplog.text)
 
 
@@ -253,7 +252,6 @@ def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(ch
     path.write_text("cluster: {chief: ['localhost:0'], ps: ['localhost:0']}")
     refused = CliRunner().invoke(app, ["status", str(path)]).exception
     assert isinstance(refused, ClusterConfigError)
-    assert (
-        "each launch of the job chooses other ports\n    fix: give the address that `autodist-saved launch`"
-        in str(refused)
+    assert "chosen anew whenever it is launched\n    fix: name the address that `autodist-saved launch`" in str(
+        refused
     )

@@ -41,7 +41,10 @@ class Interleavings(RuleBasedStateMachine):
     """
 
     make_table: MakeTable = MemberTable
-    job: SimulatedJob
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job = SimulatedJob(ONE_WORKER, type(self).make_table)
 
     @initialize(
         tasks=st.sampled_from([ONE_WORKER, ONE_WORKER, TWO_AND_A_PARAMETER_SERVER]),
@@ -77,46 +80,60 @@ class Interleavings(RuleBasedStateMachine):
             if busy[number % len(busy)] and process is not None and process.can_begin_step:
                 self.job.begin_step(process)
 
+    @precondition(lambda self: self.job.is_something_under_way)
     @rule()
     def everything_arrives(self) -> None:
         self.job.exchange(*self.job.tasks)
 
+    @precondition(lambda self: self.job.is_something_under_way and len(self.job.tasks) > 1)
     @rule(pick=picks)
     def everything_arrives_of_one(self, pick: int) -> None:
         self.job.exchange(self.task(pick))
 
+    @precondition(lambda self: self.job.waiting_for_chief)
     @rule(pick=picks)
     def a_message_arrives_at_the_chief(self, pick: int) -> None:
-        if waiting := [each for each in self.job.connections if each.to_chief]:
-            self.job.deliver_to_chief(waiting[pick % len(waiting)])
+        waiting = self.job.waiting_for_chief
+        self.job.deliver_to_chief(waiting[pick % len(waiting)])
 
+    @precondition(lambda self: self.job.waiting_for_member)
     @rule(pick=picks)
     def a_message_arrives_at_a_member(self, pick: int) -> None:
-        if waiting := [each for each in self.job.connections if each.to_member]:
-            self.job.deliver_to_member(waiting[pick % len(waiting)])
+        waiting = self.job.waiting_for_member
+        self.job.deliver_to_member(waiting[pick % len(waiting)])
 
     @precondition(lambda self: self.job.connections)
-    @rule(pick=picks)
-    def a_report_arrives_again(self, pick: int) -> None:
-        self.job.deliver_again(self.job.connections[-1 - pick % len(self.job.connections)])
+    @rule(pick=picks, is_new=st.booleans())
+    def a_member_reports(self, pick: int, is_new: bool) -> None:
+        """By a heartbeat, or what has arrived before once more."""
+        connection = self.job.connections[-1 - pick % len(self.job.connections)]
+        if is_new and not connection.process.has_left:
+            connection.process.reports.heartbeat()
+        else:
+            self.job.deliver_again(connection)
 
+    @precondition(lambda self: self.job.unnoticed)
     @rule(pick=picks)
     def the_chief_notices_a_loss(self, pick: int) -> None:
-        if broken := [each for each in self.job.connections if each.is_broken and each.stream is not None]:
-            self.job.chief_notices(broken[-1 - pick % len(broken)])
+        unnoticed = self.job.unnoticed
+        self.job.chief_notices(unnoticed[pick % len(unnoticed)])
 
+    @precondition(lambda self: self.job.disconnected)
     @rule(pick=picks, is_mended=st.booleans())
     def a_member_connects_again(self, pick: int, is_mended: bool) -> None:
+        process = self.job.disconnected[pick % len(self.job.disconnected)]
         if is_mended:
-            self.job.cut_off.discard(self.task(pick))
-        self.job.connect(self.task(pick))
+            self.job.cut_off.discard(process.task)
+        self.job.connect(process.task)
 
+    @precondition(lambda self: self.job.unnoticed or self.job.disconnected)
     @rule()
     def everybody_notices_and_connects_again(self) -> None:
         self.job.notice_all()
 
     # ---- processes -------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: any(each.is_in_step for each in self.job.processes))
     @rule(pick=st.sampled_from([None, 0, 1]), raises=st.sampled_from([True, False, False]))
     def steps_end(self, pick: int | None, raises: bool) -> None:
         """Of all, or of one."""
@@ -124,18 +141,14 @@ class Interleavings(RuleBasedStateMachine):
             if process is not None and process.is_in_step:
                 process.end_step(raises=raises)
 
-    @rule(pick=picks)
-    def a_heart_beats(self, pick: int) -> None:
-        process = self.process(pick)
-        if process is not None and not process.has_left:
-            process.reports.heartbeat()
-
     # ---- the chief -------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.job.chief.table.absent)
     @rule()
     def the_chief_probes(self) -> None:
         self.job.probe_absent()
 
+    @precondition(lambda self: self.job.chief.table.absent or self.job.chief.probes)
     @rule(pick=picks, never_known=st.sampled_from([ProbeAnswer.REFUSED, ProbeAnswer.UNKNOWN_NAME]))
     def a_probe_goes_on(self, pick: int, never_known: ProbeAnswer) -> None:
         self.job.go_on_with_probe(self.task(pick), never_known)

@@ -18,8 +18,9 @@ import pytest
 from autodist_saved.cluster import Cluster, ControlFiles, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import job_digest
-from autodist_saved.control.chief_service import ChiefService, MemberState
+from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.member_client import MemberClient
+from autodist_saved.control.membership import MemberState
 from autodist_saved.control.security import pending_streams
 from autodist_saved.control.security.auth_interceptor import CALLS_MAX
 from autodist_saved.control.security.credentials import MAKE_A_TOKEN, Credentials
@@ -434,9 +435,8 @@ def test_a_member_that_sends_what_is_no_message_loses_its_stream_and_no_other_do
         answers = call(iter([hello.SerializeToString(), b"\xff"]), wait_for_ready=True, timeout=20)
         with pytest.raises(grpc.RpcError, match="CANCELLED"):
             list(answers)
-    with chief._changed:
-        assert chief._changed.wait_for(lambda: chief._in(MemberState.LOST, parameter_servers=False), 20)
-        assert chief._in(MemberState.JOINED, parameter_servers=True) == ["ps:0"]
+    assert chief._wait_for(lambda: chief.workers(MemberState.LOST), 20)
+    assert [str(each.task) for each in chief.members() if each.state is MemberState.JOINED] == ["ps:0"]
     member.leave()
 
 

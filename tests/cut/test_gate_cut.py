@@ -22,7 +22,6 @@ from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import CutTimeoutError, InconsistentError, JobError, UsageError
 from autodist_saved.options import SessionOptions
 from tests.control.test_gate import stepping
-from tests.support.members import wait_for_members
 
 OPTIONS = SessionOptions(start_timeout_secs=20, chief_timeout_secs=20)
 
@@ -80,7 +79,7 @@ def lose(server: ChiefService, worker: Worker, task: str) -> None:
     """The worker's connection breaks without a goodbye, and it does not come back."""
     worker.membership._leaving = True
     worker.membership._channel.close()
-    wait_for_members(server, lambda all_: any(str(m.task) == task and m.state is MemberState.LOST for m in all_))
+    assert server._wait_for(lambda: task in server.workers(MemberState.LOST), 20)
 
 
 def test_all_are_parked_and_all_go_on_and_the_witness_has_their_steps(join: Join, cut: Cuts) -> None:
@@ -199,7 +198,7 @@ def test_a_process_that_takes_the_place_of_another_drains_and_keeps_the_other_ou
 
 
 def test_hosts_that_do_not_answer_do_not_stretch_the_deadline(
-    cluster: Cluster, join: Join, cut: Cuts, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, over = threading.Event(), threading.Event()
 
@@ -208,14 +207,19 @@ def test_hosts_that_do_not_answer_do_not_stretch_the_deadline(
         over.wait()
         raise TimeoutError
 
-    worker = join("worker:0")
     monkeypatch.setattr(address_probe.socket, "create_connection", hang)
+    server = ChiefService(cluster)
+    server.start()
+    worker = Worker(cluster, "worker:0")
     with pytest.raises(CutTimeoutError, match="worker:1"):
-        cut(0.5).acquire()  # ends, although the question does not
+        GateCut(cluster, Gate(), server, 0.5).acquire()
+    assert not over.is_set(), "nobody waits for an answer"
+    assert asked.is_set()
     with worker.gate.step():
         pass
-    assert asked.is_set()
     over.set()
+    worker.membership.leave()
+    server.end_job(succeeded=False, reason="the test is over")
 
 
 def test_a_cut_that_was_released_can_be_released_again_and_lets_the_next_one_come(join: Join, cut: Cuts) -> None:
@@ -302,12 +306,10 @@ def test_an_extended_cut_lasts_as_long_as_it_is_wanted(join: Join, cut: Cuts) ->
     assert entered.wait(20)
 
 
-def test_an_interrupted_cut_lets_all_go(
-    join: Join, cut: Cuts, server: ChiefService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_cut_lets_all_go(join: Join, cut: Cuts, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = join("worker:0")
     one = cut()
-    monkeypatch.setattr(server, "wait_until_parked", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(one, "_wait_until_parked", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         one.acquire()
     with worker.gate.step():
