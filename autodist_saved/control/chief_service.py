@@ -17,9 +17,9 @@ from autodist_saved.control.channel import job_digest, peer_of
 from autodist_saved.control.console_service import ConsoleService
 from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
+from autodist_saved.control.member import Member, MemberState, Workers
 from autodist_saved.control.member_stream import MemberStream
 from autodist_saved.control.member_table import JoinRefusedError, MemberTable
-from autodist_saved.control.membership import Member, MemberState, Workers
 from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.control.security.pending_streams import PendingStreams
 from autodist_saved.control.security.rejection_log import RejectionLog

@@ -15,7 +15,7 @@ from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import peer_of
 from autodist_saved.control.export_history import Entry, ExportHistory
 from autodist_saved.control.gate import Gate
-from autodist_saved.control.membership import Member, Workers
+from autodist_saved.control.member import Member, Workers
 from autodist_saved.control.rate import Rate
 
 _LOOK_SECS = 1.0

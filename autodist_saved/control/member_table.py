@@ -15,8 +15,8 @@ from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
 from autodist_saved.control.address_probe import ProbeAnswer
 from autodist_saved.control.gate import DRAIN_SECS, Standing
+from autodist_saved.control.member import Member, MemberState
 from autodist_saved.control.member_stream import MemberStream
-from autodist_saved.control.membership import Member, MemberState
 from autodist_saved.control.parking import Hold, Parking
 from autodist_saved.control.rate import Rate
 
@@ -188,7 +188,7 @@ class MemberTable:
     # ---- cuts ------------------------------------------------------------------------------------------------
 
     def park(self, epoch: int, lease_secs: float) -> None:
-        """Ask every worker to park; see :meth:`~autodist_saved.control.membership.Workers.park`."""
+        """Ask every worker to park; see :meth:`~autodist_saved.control.member.Workers.park`."""
         self._parking = Parking(epoch, lease_secs, self._clock())
         for row in self._rows.values():
             row.member = replace(row.member, parked_until=0.0)

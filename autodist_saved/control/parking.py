@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
-from autodist_saved.control.membership import Member
+from autodist_saved.control.member import Member
 
 # One process of a task.
 Life = tuple[Task, str]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate, Standing
-from autodist_saved.control.membership import Member, MemberState, Workers
+from autodist_saved.control.member import Member, MemberState, Workers
 from autodist_saved.cut.cut import Cut, Standstill
 from autodist_saved.errors import CutTimeoutError, ExportError, InconsistentError, UsageError
 from autodist_saved.system import deadline

@@ -15,9 +15,9 @@ from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
+from autodist_saved.control.member import MemberState, NoWorkers
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.control.member_signals import MemberSignals
-from autodist_saved.control.membership import MemberState, NoWorkers
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError

@@ -19,8 +19,8 @@ from autodist_saved.cluster import Cluster, ControlFiles, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import job_digest
 from autodist_saved.control.chief_service import ChiefService
+from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_client import MemberClient
-from autodist_saved.control.membership import MemberState
 from autodist_saved.control.security import pending_streams
 from autodist_saved.control.security.auth_interceptor import CALLS_MAX
 from autodist_saved.control.security.credentials import MAKE_A_TOKEN, Credentials

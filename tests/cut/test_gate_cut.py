@@ -15,8 +15,8 @@ from autodist_saved.control import address_probe
 from autodist_saved.control import gate as gate_module
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.gate import Gate, Standing
+from autodist_saved.control.member import MemberState, NoWorkers
 from autodist_saved.control.member_client import MemberClient
-from autodist_saved.control.membership import MemberState, NoWorkers
 from autodist_saved.cut import gate_cut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import CutTimeoutError, InconsistentError, JobError, UsageError
