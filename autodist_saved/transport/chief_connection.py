@@ -29,7 +29,7 @@ SILENCE_SECS = 60.0
 FLUSHING_SECS = 900.0
 # Before the answer to ``attach``, TensorFlow may have to prepare a graph of many thousand variables.
 ATTACHING_SECS = 600.0
-_STEP_BYTES = 2**20
+_STEP_BYTES = 2**20  # how much of what a parameter server sends the chief holds at one time
 _BATCH_BYTES = 2**25
 # With few spans a request fits into the buffers of the connection. Otherwise both ends could wait for each other,
 # because the parameter server may be sending at the same time.
