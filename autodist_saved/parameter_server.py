@@ -12,7 +12,7 @@ from autodist_saved.errors import WrongTaskError
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.sources.held_variables import HeldVariables
-from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.staging_memory import StagingMemory
 
 _LOOK_SECS = 0.5
@@ -48,7 +48,7 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
 
     def give_copies(address: tuple[str, int], token: bytes) -> None:
         wanted = (address, token, variables.open, memory, membership.tls)
-        threading.Thread(target=hold, args=wanted, name="copies", daemon=True).start()
+        threading.Thread(target=serve_copies, args=wanted, name="copies", daemon=True).start()
 
     membership = MemberClient(cluster, options, give_copies=give_copies)
     variables = HeldVariables(start_tensorflow_server(cluster), cluster.task.device)

@@ -18,7 +18,7 @@ from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.files import write_all
 from autodist_saved.transport.chief_connection import StagedSpan
 from autodist_saved.transport.rendezvous import Rendezvous
-from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.server_variable import ServerVariable
 from autodist_saved.transport.staging_memory import StagingMemory
 
@@ -48,7 +48,7 @@ class Socket(Way):
 
     def serve(self, nbytes: int, chief: Connection) -> None:
         host, port, token = chief.recv()
-        hold((host, port), token, lambda _: _Held(nbytes), StagingMemory())
+        serve_copies((host, port), token, lambda _: _Held(nbytes), StagingMemory())
 
     @contextmanager
     def receiver(self, servers: Sequence[Connection], nbytes: int) -> Iterator[Receive]:
@@ -56,7 +56,7 @@ class Socket(Way):
             servers[int(task)].send(("127.0.0.1", port, token))
             return True
 
-        connections = Rendezvous("127.0.0.1", invite).call_in(map(str, range(len(servers))))
+        connections = Rendezvous("127.0.0.1", invite).connect(map(str, range(len(servers))))
         variable = ServerVariable("v", "", "uint8", reference=False, shape=(nbytes,))
         for connection in connections.values():
             connection.attach([variable], "memory", keep=False)

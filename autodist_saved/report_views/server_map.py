@@ -10,7 +10,7 @@ from autodist_saved.bundle.dtypes import item_bytes
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
 from autodist_saved.report_views.shares import Largest, percent
 
-NAMED = 6
+NAMED = 6  # the number of colours in style.css
 _BLOCKS = 24
 
 

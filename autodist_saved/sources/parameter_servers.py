@@ -67,7 +67,7 @@ class ParameterServers:
             TaskUnreachableError: a task is gone.
         """
         self._held = held
-        self._connections = {} if rendezvous is None else rendezvous.call_in(held)
+        self._connections = {} if rendezvous is None else rendezvous.connect(held)
         self._seen_by = _tasks_that_see(directory, self._connections, options.transport)
         if options.transport == "shared" and (blind := sorted(held.keys() - self._seen_by)):
             place = f"{directory} of the chief" if directory else "an object store"

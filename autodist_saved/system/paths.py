@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _HIDDEN_MARK = ".autodist_saved-"
-_NAME_BYTES = 100
+_NAME_BYTES = 100  # of a hidden name; with its mark it stays below the 255 bytes that file systems allow
 
 _HIDDEN = re.compile(rf"\..*{re.escape(_HIDDEN_MARK)}[0-9a-f]{{32}}", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

@@ -1,1 +1,1 @@
-"""How the bytes of staged copies leave a parameter server: over a connection of our own, or into a shared file."""
+"""Moves the bytes of staged variables out of parameter servers: over our own connection, or into a shared file."""

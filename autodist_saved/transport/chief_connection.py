@@ -1,4 +1,4 @@
-"""The chief's end of a connection to one parameter server."""
+"""The chief's end of the connection to one parameter server."""
 
 from __future__ import annotations
 
@@ -23,22 +23,30 @@ from autodist_saved.transport.staged_copies import StageResult
 from autodist_saved.transport.staging_memory import Bytes
 from autodist_saved.transport.transport_pb2 import Attach, Discard, Move, Probe, Reply, Request, Span, Stage
 
-# Nothing at all comes for so long: the parameter server is stopped or cut off.
+# If no byte arrives for so long, the parameter server has stopped or cannot be reached.
 SILENCE_SECS = 60.0
-# Before it answers, it may have to flush gigabytes to a slow disk.
+# Before the answer to a write with ``sync``, the parameter server may have to flush gigabytes to a slow disk.
 FLUSHING_SECS = 900.0
-# Or TensorFlow has to prepare a graph of many thousand variables.
+# Before the answer to ``attach``, TensorFlow may have to prepare a graph of many thousand variables.
 ATTACHING_SECS = 600.0
-_STEP_BYTES = 2**20
+_STEP_BYTES = 2**20  # how much of what a parameter server sends the chief holds at one time
 _BATCH_BYTES = 2**25
-# A request never fills the buffers of a connection on which both ends may be sending.
+# With few spans a request fits into the buffers of the connection. Otherwise both ends could wait for each other,
+# because the parameter server may be sending at the same time.
 _BATCH_SPANS = 1024
-# The parameter server goes on with the next batch while the chief does its part of the last one.
+# The parameter server works on the next batch while the chief writes the last one.
 _BATCHES_AHEAD = 2
 
 
 class StagedSpan(NamedTuple):
-    """A range of a variable, given by its place in what was attached, and where it goes in a file; all in bytes."""
+    """A range of a staged variable, and its place in a file.
+
+    Attributes:
+        variable: position of the variable in the list that was attached.
+        start: where the range begins in the variable, in bytes.
+        nbytes: its length, in bytes.
+        offset: where it belongs in the file, in bytes.
+    """
 
     variable: int
     start: int
@@ -47,14 +55,19 @@ class StagedSpan(NamedTuple):
 
 
 class ChiefConnection:
-    """Asks one parameter server. Any thread may call; the calls go one after the other.
+    """Sends requests to one parameter server. Any thread of the chief may call it; calls run one after the other.
 
-    All methods raise ``TaskUnreachableError`` when the parameter server is gone, and ``ExportError`` when it cannot
-    do what it is asked for.
+    All methods raise ``TaskUnreachableError`` if the parameter server is lost, and ``ExportError`` if it reports that
+    it cannot do what was requested.
     """
 
     def __init__(self, task: str, connection: socket.socket) -> None:
-        """``connection`` is from ``task``, and its token has been checked."""
+        """Takes over a connection.
+
+        Args:
+            task: the parameter server, such as ``ps:0``.
+            connection: the connection from it. Its token has been checked.
+        """
         self.task = task
         self._connection = connection
         connection.settimeout(SILENCE_SECS)
@@ -62,33 +75,33 @@ class ChiefConnection:
         self._turn = threading.Lock()
 
     def attach(self, variables: Sequence[ServerVariable], staging: str, *, keep: bool) -> frozenset[int]:
-        """Have it get ready to stage variables. Otherwise as :meth:`StagedCopies.attach`, which it calls there."""
+        """Call :meth:`StagedCopies.attach` on the parameter server: it prepares to stage these variables."""
         attach = Attach(variables=encode_variables(variables), staging=staging, keep=keep)
         return frozenset(self._ask(Request(attach=attach), ATTACHING_SECS).absent)
 
     def stage(self) -> StageResult:
-        """Have the attached variables staged."""
+        """Call :meth:`StagedCopies.stage` on the parameter server: it stages the attached variables."""
         reply = self._ask(Request(stage=Stage()))
         shapes = {number: tuple(shape.extents) for number, shape in reply.shapes.items()}
         return StageResult(reply.parked, shapes, TaskMemory(reply.resident_bytes or None, staged=reply.staged_bytes))
 
     def discard(self) -> None:
-        """Have it let go of what was staged; it has done so when this returns."""
+        """Call :meth:`StagedCopies.discard` on the parameter server. Returns when it has released everything."""
         self._ask(Request(discard=Discard()))
 
     def sees(self, path: Path, contents: bytes) -> bool:
-        """Whether the parameter server finds this file, with these contents, and may write it."""
+        """Whether the parameter server finds a file with these contents at this path, and may write it."""
         return self._ask(Request(probe=Probe(path=os.fsencode(path), contents=contents))).sees
 
     def receive(self, spans: Sequence[StagedSpan], path: Path) -> Iterator[list[int]]:
-        """Move ranges into a file, by this process.
+        """Receive ranges over the connection, and write them into a file in this process.
 
         Args:
-            spans: what to move.
-            path: the file, which is there.
+            spans: the ranges.
+            path: the file, which must exist.
 
         Yields:
-            checksums, of some spans at a time, in order.
+            the CRC32C checksums of some of the spans at a time, unmasked, in the order of the spans.
 
         Raises:
             TargetUnwritableError: the file cannot be written.
@@ -113,7 +126,7 @@ class ChiefConnection:
             os.close(file)
 
     def read(self, variable: int, start: int, nbytes: int) -> Bytes:
-        """A range of a staged variable."""
+        """Read ``nbytes`` bytes of a staged variable from byte ``start``; ``variable`` as in :class:`StagedSpan`."""
         data = np.empty(nbytes, np.uint8)
         move = Move(spans=[Span(variable=variable, start=start, nbytes=nbytes)])
         with self._turn, self._reaching():
@@ -125,17 +138,17 @@ class ChiefConnection:
         return data
 
     def write(self, spans: Sequence[StagedSpan], path: Path, *, sync: bool) -> Iterator[list[int]]:
-        """Have ranges written by the parameter server itself. Otherwise as :meth:`receive`.
+        """Make the parameter server write ranges into a file. Yields and raises as :meth:`receive` does.
 
         Args:
-            spans: what to move.
-            path: the file, which is there for both.
-            sync: flush it to its disk at the end.
+            spans: the ranges.
+            path: the file, which must exist and which both tasks see.
+            sync: flush the file to its disk at the end.
         """
         for reply in self._move(spans, lambda _: None, os.fsencode(path), sync=sync):
             if reply.error:
                 raise TargetUnwritableError(
-                    f"{self.task} cannot write to the export directory ({reply.error}); see to its room and "
+                    f"{self.task} cannot write to the export directory ({reply.error}); give it space and "
                     "permissions there, or export with transport='stream'",
                     task=self.task,
                     path=str(path),
@@ -143,7 +156,7 @@ class ChiefConnection:
             yield list(reply.crc32c)
 
     def close(self) -> None:
-        """Hang up; the parameter server lets go of what was staged then, if it has not before."""
+        """Close the connection. The parameter server then releases what is still staged."""
         self._connection.close()
 
     def _ask(self, request: Request, timeout_secs: float | None = None) -> Reply:
@@ -160,7 +173,7 @@ class ChiefConnection:
         *,
         sync: bool = False,
     ) -> Iterator[Reply]:
-        """Ask for batch after batch, ``take`` what comes before each answer, and yield the answers."""
+        """Request batch after batch, call ``take`` for the bytes that precede each reply, and yield the replies."""
         waiting: deque[Sequence[StagedSpan]] = deque()
 
         def answer() -> Reply:
@@ -169,7 +182,7 @@ class ChiefConnection:
             self._connection.settimeout(FLUSHING_SECS if sync else SILENCE_SECS)
             reply = self._reply()
             if not reply.error and len(reply.crc32c) != len(batch):
-                raise ConnectionError(f"{len(reply.crc32c)} checksums came for {len(batch)} ranges")
+                raise ConnectionError(f"{len(reply.crc32c)} checksums arrived for {len(batch)} ranges")
             return reply
 
         batches = list(_batches(spans))
@@ -194,13 +207,13 @@ class ChiefConnection:
     def _good(self, reply: Reply) -> Reply:
         if reply.error:
             raise ExportError(
-                f"{self.task} cannot give its variables: {reply.error}; see its own output", task=self.task
+                f"{self.task} cannot send its variables: {reply.error}; look at its own output", task=self.task
             )
         return reply
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Hang up when anything fails: the rest of an answer would be taken for the next one."""
+        """Close the connection after any error, because the rest of a reply would be read as the next reply."""
         try:
             yield
         except BaseException as error:
@@ -208,14 +221,14 @@ class ChiefConnection:
             if isinstance(error, AutodistSavedError) or not isinstance(error, OSError):
                 raise
             raise TaskUnreachableError(
-                f"{self.task} went away while it gave its variables ({error}); see its own output, and export again "
-                "once the job goes on",
+                f"{self.task} disappeared while it sent its variables ({error}); look at its own output, and export "
+                "again when the job trains again",
                 task=self.task,
             ) from error
 
 
 def _runs(spans: Sequence[StagedSpan]) -> Iterator[tuple[int, int]]:
-    """Offsets and lengths in the file, of spans that follow each other there."""
+    """Join spans that follow each other in the file. Yields offset and length of each run, in bytes."""
     start = stop = 0
     for span in spans:
         if span.offset != stop:
@@ -226,7 +239,7 @@ def _runs(spans: Sequence[StagedSpan]) -> Iterator[tuple[int, int]]:
 
 
 def _batches(spans: Sequence[StagedSpan]) -> Iterator[list[StagedSpan]]:
-    """Spans in portions that are asked for together."""
+    """Divide spans into batches, each of which is one request."""
     batch: list[StagedSpan] = []
     nbytes = 0
     for span in spans:

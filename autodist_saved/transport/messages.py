@@ -1,4 +1,4 @@
-"""Messages on a connection, each after its length."""
+"""Sends and receives protobuf messages on a connection. The length of a message precedes it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from google.protobuf.message import DecodeError, Message
 Kind = TypeVar("Kind", bound=Message)
 
 TOKEN_BYTES = 32
-MESSAGE_BYTES_MAX = 64 * 2**20  # some hundred thousand variables or spans
+MESSAGE_BYTES_MAX = 64 * 2**20  # enough for several hundred thousand variables or spans
 _LENGTH = struct.Struct("<I")
 
 
 def send_message(connection: socket.socket, message: Message) -> None:
-    """Raises ``OSError`` when the connection breaks."""
+    """Send a message. Raises ``OSError`` if the connection breaks."""
     data = message.SerializeToString()
     connection.sendall(_LENGTH.pack(len(data)) + data)
 
 
 def receive_message(connection: socket.socket, kind: type[Kind]) -> Kind | None:
-    """The next message; None when the other end has closed the connection before it.
+    """Receive the next message; None if the other end has closed the connection before it.
 
     Raises:
-        OSError: the connection breaks, or what comes is no such message.
+        OSError: the connection breaks, or the bytes are not such a message.
     """
     head = receive_exactly(connection, _LENGTH.size)
     if head is None:
@@ -39,11 +39,14 @@ def receive_message(connection: socket.socket, kind: type[Kind]) -> Kind | None:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise ConnectionError("what came is no message") from error
+        raise ConnectionError("the received bytes are not a message") from error
 
 
 def receive_exactly(connection: socket.socket, nbytes: int) -> bytes | None:
-    """So many bytes; None when the other end has closed the connection before the first. Raises ``OSError``."""
+    """Receive ``nbytes`` bytes; None if the other end has closed the connection before the first.
+
+    Raises ``OSError`` if the connection breaks or ends in between.
+    """
     data = bytearray(nbytes)
     if not receive_into(connection, memoryview(data)):
         return None
@@ -51,7 +54,10 @@ def receive_exactly(connection: socket.socket, nbytes: int) -> bytes | None:
 
 
 def receive_into(connection: socket.socket, buffer: memoryview) -> bool:
-    """Fill a buffer of bytes. False when the connection was closed before the first. Raises ``OSError``."""
+    """Receive bytes until the buffer is full; false if the other end has closed the connection before the first.
+
+    Raises ``OSError`` if the connection breaks or ends in between.
+    """
     filled = 0
     while filled < buffer.nbytes:
         received = connection.recv_into(buffer[filled:])

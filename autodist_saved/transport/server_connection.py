@@ -1,4 +1,4 @@
-"""The parameter server's end: it stages variables and moves what the chief asks for."""
+"""The parameter server's end of the connection: it stages variables, and sends or writes what the chief requests."""
 
 from __future__ import annotations
 
@@ -16,34 +16,43 @@ from autodist_saved.bundle.files import write_all
 from autodist_saved.system.niceness import yield_to_training
 from autodist_saved.transport.messages import receive_message, send_message
 from autodist_saved.transport.server_variable import decode_variables
-from autodist_saved.transport.staged_copies import Open, StagedCopies
+from autodist_saved.transport.staged_copies import OpenVariables, StagedCopies
 from autodist_saved.transport.staging_memory import Bytes, StagingMemory
 from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
 
 DIAL_SECS = 10.0
-# While the chief is silent it is busy with another parameter server; when it is gone, TCP finds out.
+# There is no time limit for the chief's next request: a silent chief may be busy with another parameter server. TCP's
+# keepalive probes find out if the chief is lost.
 _PING_SECS = 10
 _PINGS = 3
-# Small enough to be in the processor's cache still when it is sent, after its checksum was taken.
+# Small enough to be still in the processor's cache when it is sent, after its checksum was computed.
 _STEP_BYTES = 2**18
 
 log = logging.getLogger(__name__)
 
 
-def hold(
+def serve_copies(
     address: tuple[str, int],
     token: bytes,
-    open_variables: Open,
+    open_variables: OpenVariables,
     memory: StagingMemory,
     tls: ssl.SSLContext | None = None,
 ) -> None:
-    """Serve one export: dial the chief, answer it until it hangs up, then let go of what was staged.
+    """Serve one export: connect to the chief, answer its requests until it closes the connection, then discard.
 
-    Called in a thread of its own. What fails is told to the chief where that is still possible, and logged. With
-    ``tls``, for a member's end, the connection is encrypted and the chief has to prove its host.
+    The parameter server calls this in a new thread. Errors of a request are logged and reported to the chief; errors
+    of the connection are logged.
+
+    Args:
+        address: host and port at which the chief listens.
+        token: identifies this parameter server to the chief.
+        open_variables: finds variables in this process.
+        memory: this parameter server's memory for copies.
+        tls: encrypts the connection, and checks that the chief's certificate is for its host; None for a connection
+            without encryption.
     """
     try:
-        with _dialed(address, tls) as connection:
+        with _connect(address, tls) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PING_SECS)
@@ -52,33 +61,37 @@ def hold(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PING_SECS * (_PINGS + 1) * 1000)
             connection.settimeout(None)
             connection.sendall(token)
-            holder = _ServerConnection(connection, StagedCopies(open_variables, memory))
+            server = _ServerConnection(connection, StagedCopies(open_variables, memory))
             try:
-                holder.answer_all()
+                server.answer_all()
             finally:
-                holder.copies.discard()
+                server.copies.discard()
     except OSError as error:
         log.warning("the connection to the chief at %s:%d failed: %s", *address, error)
 
 
-def _dialed(address: tuple[str, int], tls: ssl.SSLContext | None) -> socket.socket:
+def _connect(address: tuple[str, int], tls: ssl.SSLContext | None) -> socket.socket:
     connection = socket.create_connection(address, DIAL_SECS)
     return connection if tls is None else tls.wrap_socket(connection, server_hostname=address[0])
 
 
 class _ServerConnection:
+    """Answers the chief's requests for one export."""
+
     def __init__(self, connection: socket.socket, copies: StagedCopies) -> None:
         self.copies = copies
         self._connection = connection
 
     def answer_all(self) -> None:
+        """Answer requests until the chief closes the connection. Raises ``OSError`` if the connection breaks."""
         while (request := receive_message(self._connection, Request)) is not None:
             try:
                 reply = self._answer(request)
             except Exception as error:
                 if request.WhichOneof("kind") == "move" and not request.move.path:
-                    raise ConnectionError(f"cannot send ({error}), and an answer would be taken for bytes") from error
-                log.exception("cannot do what the chief asks for")
+                    # The chief would read a reply as bytes of the variables, so close the connection instead.
+                    raise ConnectionError(f"cannot send the variables ({error})") from error
+                log.exception("cannot do what the chief requests")
                 reply = Reply(error=f"{type(error).__name__}: {error}"[:4000])
             send_message(self._connection, reply)
 
@@ -110,7 +123,7 @@ class _ServerConnection:
 
     def _move(self, move: Move) -> Reply:
         if not self.copies.parked:
-            yield_to_training()  # the job goes on; staging was done in its time
+            yield_to_training()  # the job trains again: only staging, which is over, was urgent
         spans = [self._bytes_of(span) for span in move.spans]
         if not move.path:
             return Reply(crc32c=[self._send(span) for span in spans])
@@ -121,7 +134,7 @@ class _ServerConnection:
             if move.sync:
                 os.fsync(file)
         finally:
-            os.close(file)  # a network file system brings the bytes to its server now, at the latest
+            os.close(file)  # a network file system sends the bytes to its server now at the latest
         return Reply(crc32c=crcs)
 
     def _bytes_of(self, span: Span) -> Bytes:
@@ -136,11 +149,13 @@ class _ServerConnection:
 
 
 def _lock(file: int, move: Move) -> None:
-    """Lock what is written: without, NFS may write whole pages, with what others have written in them before."""
+    """Lock the written ranges. Without a lock, an NFS client may write whole pages, and so overwrite bytes that
+    another machine has written in the same page.
+    """
     first = min((span.offset for span in move.spans), default=0)
     last = max((span.offset + span.nbytes for span in move.spans), default=0)
     if last > first:
-        with contextlib.suppress(OSError):  # there are file systems without locks
+        with contextlib.suppress(OSError):  # some file systems have no locks
             fcntl.lockf(file, fcntl.LOCK_EX, last - first, first)
 
 

@@ -1,4 +1,4 @@
-"""A variable as the TensorFlow server names it that holds it."""
+"""A variable of a parameter server, with the names by which its TensorFlow server finds it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class ServerVariable(NamedTuple):
     """What a parameter server needs to find a variable in its own memory.
 
     Attributes:
-        name: its ``shared_name``.
-        container: of the server, in which the name is looked up; empty for the default one.
-        dtype: name of its element type.
-        reference: whether it is a reference variable, that is, without a resource handle.
-        shape: as planned; None where the running job alone knows. Reference variables have one.
+        name: the ``shared_name`` of the variable's op.
+        container: name of the resource container; empty for the default one.
+        dtype: name of the element type, such as ``float32``.
+        reference: whether it is a reference variable, which has no resource handle.
+        shape: planned shape; None if it is known only in the running job. A reference variable always has a shape.
     """
 
     name: str
@@ -28,11 +28,11 @@ class ServerVariable(NamedTuple):
 
 
 def encode_variables(variables: Sequence[ServerVariable]) -> bytes:
-    """How variables travel, a ``Variables`` message; fast where they were encoded lately."""
+    """Encode variables as a ``Variables`` message. Lists that were encoded recently are cached."""
     return _encode(tuple(variables))
 
 
-# From one export to the next they are the same, and thousands of them take longer than all else that is asked.
+# Exports of a job send the same list each time, and to encode thousands of variables takes longer than all else.
 @lru_cache(maxsize=64)
 def _encode(variables: tuple[ServerVariable, ...]) -> bytes:
     message = Variables()
@@ -46,7 +46,7 @@ def _encode(variables: tuple[ServerVariable, ...]) -> bytes:
 
 @lru_cache(maxsize=2)
 def decode_variables(message: bytes) -> tuple[ServerVariable, ...]:
-    """The variables of a ``Variables`` message; those of one that came lately are the same objects."""
+    """Decode a ``Variables`` message. For a message that was decoded recently, it returns the same objects."""
     return tuple(
         ServerVariable(
             variable.name,

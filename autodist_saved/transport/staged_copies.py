@@ -1,4 +1,4 @@
-"""What one export holds on a parameter server: copies of variables, or the variables themselves."""
+"""The staged variables of one export on a parameter server: copies, or the variables themselves."""
 
 from __future__ import annotations
 
@@ -20,26 +20,30 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 _THREADS_MAX = 4
-# A thread copies as much as it can at a time: beyond the caches' size memory is copied without reading what is to be
-# overwritten. Less than this is not worth a thread.
+# A portion for a thread is large: copying more than the caches hold does not read the memory that it overwrites. Less
+# than this is not worth a thread.
 _PORTION_BYTES = 2**24
 
 
 class Reader(Protocol):
-    """Reads variables of this process. Made ready beforehand, so that reading takes no longer than it must."""
+    """Reads variables of this process. It is prepared before the cut, so that :meth:`read` is fast."""
 
     @property
     def absent(self) -> frozenset[int]:
-        """Positions of those variables that are not here, or have no value yet."""
+        """Positions of the variables that this process does not have, or that have no value yet."""
 
     def read(self) -> dict[int, Array]:
-        """All others by position, as arrays that share their memory; nobody else holds the arrays."""
+        """All other variables by position, as arrays that share the variables' memory.
+
+        Only the returned dictionary refers to the arrays.
+        """
 
     def close(self) -> None:
-        """It is needed no more."""
+        """Release what the reader holds."""
 
 
-Open = Callable[[Sequence[ServerVariable]], Reader]
+OpenVariables = Callable[[Sequence[ServerVariable]], Reader]
+"""Makes a reader of variables."""
 
 
 class StageResult(NamedTuple):
@@ -47,8 +51,8 @@ class StageResult(NamedTuple):
 
     Attributes:
         parked: whether nothing was copied.
-        shapes: by position, of those variables that have another shape than planned, or had none.
-        memory: of the process, now that it has staged.
+        shapes: by position, the shapes of variables whose planned shape was another one or None.
+        memory: memory of the process after staging.
     """
 
     parked: bool
@@ -57,9 +61,12 @@ class StageResult(NamedTuple):
 
 
 class StagedCopies:
-    """Belongs to one export, and to the thread that serves it: :meth:`attach`, :meth:`stage`, :meth:`discard`."""
+    """The staged variables of one export. Only the thread that serves the export uses it.
 
-    def __init__(self, open_variables: Open, memory: StagingMemory) -> None:
+    It calls :meth:`attach` before the cut, :meth:`stage` during the cut, and :meth:`discard` at the end.
+    """
+
+    def __init__(self, open_variables: OpenVariables, memory: StagingMemory) -> None:
         self._open = open_variables
         self._memory = memory
         self._variables: Sequence[ServerVariable] = ()
@@ -70,15 +77,15 @@ class StagedCopies:
         self._staged: Mapping[int, Bytes] = {}
 
     def attach(self, variables: Sequence[ServerVariable], staging: str, *, keep: bool) -> frozenset[int]:
-        """Get ready to stage variables, as far as that can be done before the job is stopped.
+        """Prepare to stage variables, as far as that is possible before the job is stopped.
 
         Args:
-            variables: which; what lies side by side here is copied side by side.
+            variables: the variables. Neighbours in this list are neighbours in the copy.
             staging: ``memory``, ``parked`` or ``auto``, as in ``ExportOptions``.
-            keep: keep the memory of the copies warm at the end.
+            keep: keep the memory of the copies for the next export.
 
         Returns:
-            positions of those that are not here and are not staged.
+            positions of the variables that are not on this parameter server, and so will not be staged.
         """
         self.discard()
         self._variables, self._staging, self._keep = variables, staging, keep
@@ -90,7 +97,14 @@ class StagedCopies:
         return self._reader.absent
 
     def stage(self) -> StageResult:
-        """Copy the variables, or hold them as they are. When it returns, no copied variable is held any more."""
+        """Copy the variables, or hold the variables themselves.
+
+        If they were copied, nothing refers to the variables any more when this returns. So TensorFlow does not have
+        to copy a variable before its next update.
+
+        Raises:
+            ValueError: nothing is attached.
+        """
         if self._reader is None:
             raise ValueError("nothing is attached")
         arrays = self._reader.read()
@@ -109,7 +123,17 @@ class StagedCopies:
         )
 
     def bytes_of(self, number: int, start: int, nbytes: int) -> Bytes:
-        """A range of a staged variable. Raises ``ValueError`` and ``KeyError`` where there is none."""
+        """``nbytes`` bytes of a staged variable, from byte ``start``.
+
+        Args:
+            number: position of the variable in the list that was attached.
+            start: first byte.
+            nbytes: length.
+
+        Raises:
+            KeyError: the variable is not staged.
+            ValueError: the variable has fewer bytes.
+        """
         data = self._staged[number][start : start + nbytes]
         if data.nbytes != nbytes:
             raise ValueError(f"variable {number} has no {nbytes} bytes from {start} on")
@@ -117,11 +141,11 @@ class StagedCopies:
 
     @property
     def parked(self) -> bool:
-        """Whether what is staged are the variables themselves, for which the job stands still."""
+        """Whether the variables themselves are held and not copies, so that the job must stand still."""
         return self._buffer is None
 
     def discard(self) -> None:
-        """Let go of everything. May be called at any time."""
+        """Release everything that is staged or attached. May be called at any time."""
         self._staged = {}
         self._drop_buffer()
         if self._reader is not None:
@@ -138,7 +162,7 @@ class StagedCopies:
 
 
 def _side_by_side(parts: Mapping[int, Bytes], buffer: Bytes) -> dict[int, Bytes]:
-    """Copy parts into a buffer, one after the other."""
+    """Copy parts into a buffer, so that they lie one after the other there."""
     copies: dict[int, Bytes] = {}
     at = 0
     for number, part in parts.items():
@@ -158,7 +182,7 @@ def _side_by_side(parts: Mapping[int, Bytes], buffer: Bytes) -> dict[int, Bytes]
 
 
 def _portions(pairs: Iterator[tuple[Bytes, Bytes]], portion_bytes: int) -> Iterator[list[tuple[Bytes, Bytes]]]:
-    """Large parts cut, and small ones put together, into what one thread copies at a time."""
+    """Divide the work into equal portions for threads: large parts are split, small parts are put together."""
     portion: list[tuple[Bytes, Bytes]] = []
     left = portion_bytes
     for copy, part in pairs:
@@ -177,4 +201,4 @@ def _portions(pairs: Iterator[tuple[Bytes, Bytes]], portion_bytes: int) -> Itera
 
 def _copy(portion: list[tuple[Bytes, Bytes]]) -> None:
     for copy, part in portion:
-        np.copyto(copy, part)  # without the interpreter's lock, where it is large
+        np.copyto(copy, part)  # NumPy releases the interpreter's lock for large arrays

@@ -1,4 +1,4 @@
-"""The memory that a parameter server copies variables into: touched before it is needed, and kept warm if asked."""
+"""The memory into which a parameter server copies variables: touched before it is needed, and kept on request."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ from autodist_saved.system.memory import free_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
-# Of what is free. The job goes on and needs some itself.
+# The part of the free memory that copies may take. The job continues meanwhile and needs some memory itself.
 _SHARE = 0.8
 
 
 class StagingMemory:
-    """One for each parameter server. Any thread may call.
+    """The memory for copies. Each parameter server has one object; any thread may call it.
 
-    Copying into memory that was never touched takes five to ten times as long, nearly all of it page faults. Huge
-    pages need fewer of these, and all of them are taken before the job is stopped for the copy.
+    Copying into memory that was never touched takes five to ten times as long, nearly all of it for page faults. Huge
+    pages cause fewer page faults, and touching the memory before the cut moves all of them out of the time in which
+    the job stands still.
     """
 
     def __init__(self, measure: Callable[[], int] = free_bytes) -> None:
-        """``measure`` tells how many bytes this process may still take."""
+        """``measure`` returns how many bytes this process may still allocate."""
         self._measure = measure
         self._kept: list[Bytes] = []
         self._lock = threading.Lock()
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes that are kept warm and not in use."""
+        """Bytes of kept memory that no export uses now."""
         with self._lock:
             return sum(buffer.nbytes for buffer in self._kept)
 
     def fits(self, nbytes: int) -> bool:
-        """Whether so many bytes can be taken without harm; what is kept warm counts as free."""
+        """Whether :meth:`take` can take ``nbytes`` bytes and leave enough free memory. Kept memory counts as free."""
         return nbytes <= _SHARE * self._measure() + self.kept_bytes
 
     def take(self, nbytes: int) -> Bytes:
-        """A buffer of that size or more, touched. Raises ``OSError`` where the system refuses it."""
+        """Take a touched buffer of at least ``nbytes`` bytes. Raises ``OSError`` if the system refuses it."""
         with self._lock:
             if fitting := [buffer for buffer in self._kept if buffer.nbytes >= nbytes]:
                 smallest = min(fitting, key=lambda buffer: buffer.nbytes)
                 self._kept = [buffer for buffer in self._kept if buffer is not smallest]
                 return smallest
-            self._kept = []  # of no use to whoever needs more, and in the way
+            self._kept = []  # too small for this export; free them before more memory is taken
         return _touched(nbytes)
 
     def give_back(self, buffer: Bytes, *, keep: bool) -> None:
-        """Take a buffer back: to keep it warm, or else it is freed as soon as its last user has dropped it."""
+        """Give a buffer back.
+
+        Args:
+            buffer: from :meth:`take`.
+            keep: keep it for the next export. Otherwise it is freed when nothing refers to it any more.
+        """
         if keep:
             with self._lock:
                 self._kept.append(buffer)
@@ -62,7 +68,7 @@ class StagingMemory:
 def _touched(nbytes: int) -> Bytes:
     mapping: Any = mmap.mmap(-1, max(1, nbytes), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without them
+        with contextlib.suppress(OSError):  # the kernel has no huge pages
             mapping.madvise(mmap.MADV_HUGEPAGE)
     buffer = np.frombuffer(mapping, np.uint8)
     buffer[:: mmap.PAGESIZE] = 0

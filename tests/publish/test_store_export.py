@@ -149,7 +149,7 @@ def test_a_job_publishes_versions_that_a_server_can_load(job: Job, bucket: Path,
 
 def test_parameter_servers_that_are_to_write_themselves_are_refused(bucket: Path) -> None:
     class OneServer:
-        def call_in(self, _: object) -> dict[str, object]:
+        def connect(self, _: object) -> dict[str, object]:
             return {"ps:0": object()}
 
     with pytest.raises(ExportError, match="ps:0 cannot write to an object store.*; .*transport='auto'"):

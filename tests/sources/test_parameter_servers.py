@@ -26,7 +26,7 @@ from autodist_saved.sources.transfer import Span
 from autodist_saved.transport import server_connection
 from autodist_saved.transport.chief_connection import ChiefConnection
 from autodist_saved.transport.rendezvous import Rendezvous
-from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.staging_memory import StagingMemory
 from tests.sources.counting import CountingSession
 from tests.sources.servers import start_parameter_servers
@@ -43,7 +43,7 @@ def servers() -> Any:
 
 
 class _Job:
-    """Variables on two parameter servers that dial in, and what happens on the lines to them."""
+    """Variables on two parameter servers that dial in, and what happens on the connections to them."""
 
     def __init__(self, servers: Sequence[Any], session: v1.Session, variables: dict[str, Any]) -> None:
         self._target = servers[0].target
@@ -72,7 +72,9 @@ class _Job:
         if task in self.absent:
             return False
         opened = self._held[TASKS.index(task)].open
-        self.holders.append(threading.Thread(target=hold, args=(("127.0.0.1", port), token, opened, self.memory)))
+        self.holders.append(
+            threading.Thread(target=serve_copies, args=(("127.0.0.1", port), token, opened, self.memory))
+        )
         self.holders[-1].start()
         return True
 
@@ -90,7 +92,7 @@ class _Job:
         return dict(self.session.run(self.variables))
 
     def discard(self) -> None:
-        """The source lets go; every line is closed then, and every holder ends."""
+        """The source lets go; every connection is closed then, and its thread ends."""
         self.source.discard()
         for holder in self.holders:
             holder.join(PATIENCE_SECS)
@@ -135,10 +137,10 @@ def _count_probes(monkeypatch: pytest.MonkeyPatch, *, blind: Sequence[str] = ())
     asked: list[str] = []
     sees = ChiefConnection.sees
 
-    def counted(line: ChiefConnection, path: Path, contents: bytes) -> bool:
-        asked.append(line.task)
+    def counted(connection: ChiefConnection, path: Path, contents: bytes) -> bool:
+        asked.append(connection.task)
         assert path.read_bytes() == contents
-        return sees(line, path, contents) and line.task not in blind
+        return sees(connection, path, contents) and connection.task not in blind
 
     monkeypatch.setattr(ChiefConnection, "sees", counted)
     return asked
@@ -216,8 +218,8 @@ def test_a_directory_in_which_nothing_can_be_put_is_told(tmp_path: Path, job: _J
 def test_the_probe_is_gone_when_a_task_is_lost_meanwhile(
     tmp_path: Path, job: _Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(line: ChiefConnection, path: Path, contents: bytes) -> bool:
-        raise TaskUnreachableError(f"{line.task} went away", task=line.task)
+    def lost(connection: ChiefConnection, path: Path, contents: bytes) -> bool:
+        raise TaskUnreachableError(f"{connection.task} went away", task=connection.task)
 
     monkeypatch.setattr(ChiefConnection, "sees", lost)
     with pytest.raises(TaskUnreachableError, match="went away"):
@@ -385,7 +387,7 @@ def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
     options = ExportOptions(staging=staging, transport="stream", keep_staging_memory=True)
     for number in range(2):
         with (
-            pytest.raises(TaskUnreachableError, match="went away while it gave its variables")
+            pytest.raises(TaskUnreachableError, match="disappeared while it sent its variables")
             if not number
             else contextlib.nullcontext()
         ):

@@ -68,8 +68,8 @@ def test_a_parameter_server_gives_way_with_copies_alone(
         return send(self, data)
 
     monkeypatch.setattr(server_connection._ServerConnection, "_send", noting)
-    with _staged(array, staging=staging) as line:
+    with _staged(array, staging=staging) as connection:
         path = _file(tmp_path / "file", array.nbytes)
-        list(line.receive([StagedSpan(0, 0, array.nbytes, 0)], path))
+        list(connection.receive([StagedSpan(0, 0, array.nbytes, 0)], path))
     assert set(noted) == {max(before, NICENESS) if staging == "memory" else before}
     assert path.read_bytes() == array.tobytes()

@@ -18,7 +18,7 @@ from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.transport import rendezvous
 from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpan
 from autodist_saved.transport.rendezvous import Rendezvous
-from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.staging_memory import StagingMemory
 from tests.control.certificates import Authority
 from tests.transport.test_transport import _ArrayReader, _variable
@@ -44,23 +44,23 @@ def met(chief: ControlFiles, member: ControlFiles) -> dict[str, ChiefConnection]
 
     def invite(task: str, port: int, token: bytes) -> bool:
         wanted = (("localhost", port), token, open_array, StagingMemory(), tls(member, serves=False))
-        threads.append(threading.Thread(target=hold, args=wanted, daemon=True))
+        threads.append(threading.Thread(target=serve_copies, args=wanted, daemon=True))
         threads[-1].start()
         return True
 
-    return Rendezvous("localhost", invite, tls=tls(chief, serves=True)).call_in(["ps:0"])
+    return Rendezvous("localhost", invite, tls=tls(chief, serves=True)).connect(["ps:0"])
 
 
 @pytest.mark.parametrize("mutual", [True, False])
 def test_what_is_sent_arrives(ours: ControlFiles, tmp_path: Path, mutual: bool) -> None:
     files = ours if mutual else replace(ours, authority=None)
-    (line,) = met(files, files).values()
-    assert not line.attach([_variable(0, ARRAY)], "memory", keep=False)
-    line.stage()
+    (connection,) = met(files, files).values()
+    assert not connection.attach([_variable(0, ARRAY)], "memory", keep=False)
+    connection.stage()
     path = tmp_path / "data"
     path.touch()
-    crcs = [crc for batch in line.receive([StagedSpan(0, 0, ARRAY.nbytes, 0)], path) for crc in batch]
-    line.close()
+    crcs = [crc for batch in connection.receive([StagedSpan(0, 0, ARRAY.nbytes, 0)], path) for crc in batch]
+    connection.close()
     assert path.read_bytes() == ARRAY.tobytes()
     assert crcs == [crc32c.extend(0, ARRAY)]
 
@@ -69,7 +69,7 @@ def test_it_is_encrypted(ours: ControlFiles) -> None:
     """What dials in hears and says no token on the wire."""
     with socket.create_server(("localhost", 0)) as listener:
         wanted = (listener.getsockname()[:2], b"t" * 32, open_array, StagingMemory(), tls(ours, serves=False))
-        threading.Thread(target=hold, args=wanted, daemon=True).start()
+        threading.Thread(target=serve_copies, args=wanted, daemon=True).start()
         connection, _ = listener.accept()
     with connection:
         assert connection.recv(1) == b"\x16", "the beginning of a handshake"
@@ -91,7 +91,7 @@ def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
         "no TLS": ControlFiles(),
     }[who]
     assert met(ours, shown) == {}
-    assert "turned away a connection" in caplog.text
+    assert "rejected a connection" in caplog.text
 
 
 def test_a_chief_of_another_host_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

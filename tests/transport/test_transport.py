@@ -34,9 +34,9 @@ from autodist_saved.transport.messages import (
     send_message,
 )
 from autodist_saved.transport.rendezvous import Rendezvous
-from autodist_saved.transport.server_connection import hold
+from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.server_variable import ServerVariable
-from autodist_saved.transport.staged_copies import Open, StageResult
+from autodist_saved.transport.staged_copies import OpenVariables, StageResult
 from autodist_saved.transport.staging_memory import StagingMemory
 from autodist_saved.transport.transport_pb2 import Attach, Probe, Reply, Request
 from tests.support.patience import PATIENCE_SECS
@@ -47,9 +47,9 @@ Dial = Callable[[tuple[str, int], bytes], None]
 Way = Callable[[ChiefConnection, Sequence[StagedSpan], Path], Iterator[list[int]]]
 
 WAYS: dict[str, Way] = {
-    "receive": lambda line, spans, path: line.receive(spans, path),
-    "write": lambda line, spans, path: line.write(spans, path, sync=False),
-    "write and flush": lambda line, spans, path: line.write(spans, path, sync=True),
+    "receive": lambda connection, spans, path: connection.receive(spans, path),
+    "write": lambda connection, spans, path: connection.write(spans, path, sync=False),
+    "write and flush": lambda connection, spans, path: connection.write(spans, path, sync=True),
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
@@ -72,22 +72,22 @@ def _holding(*arrays: Array, memory: StagingMemory | None = None) -> Dial:
     return _opening(partial(_ArrayReader, arrays), memory)
 
 
-def _opening(open_variables: Open, memory: StagingMemory | None = None) -> Dial:
-    return partial(hold, open_variables=open_variables, memory=memory or StagingMemory())
+def _opening(open_variables: OpenVariables, memory: StagingMemory | None = None) -> Dial:
+    return partial(serve_copies, open_variables=open_variables, memory=memory or StagingMemory())
 
 
 def _variable(name: object, array: Array) -> ServerVariable:
     return ServerVariable(str(name), "", array.dtype.name, reference=False, shape=array.shape)
 
 
-def _stage(line: ChiefConnection, *arrays: Array, staging: str = "memory") -> StageResult:
-    line.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
-    return line.stage()
+def _stage(connection: ChiefConnection, *arrays: Array, staging: str = "memory") -> StageResult:
+    connection.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
+    return connection.stage()
 
 
 @contextmanager
 def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[str, ChiefConnection]]:
-    """Lines to tasks, each of which is a thread. They end when the lines are closed."""
+    """Connections to tasks, each of which is a thread. They end when the connections are closed."""
     threads: list[threading.Thread] = []
 
     def invite(task: str, port: int, token: bytes) -> bool:
@@ -95,12 +95,12 @@ def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[st
         threads[-1].start()
         return True
 
-    lines = Rendezvous(host, invite).call_in(tasks)
+    connections = Rendezvous(host, invite).connect(tasks)
     try:
-        yield lines
+        yield connections
     finally:
-        for line in lines.values():
-            line.close()
+        for connection in connections.values():
+            connection.close()
         for thread in threads:
             thread.join(PATIENCE_SECS)
         assert not [thread.name for thread in threads if thread.is_alive()]
@@ -108,9 +108,9 @@ def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[st
 
 @contextmanager
 def _staged(*arrays: Array, staging: str = "memory") -> Iterator[ChiefConnection]:
-    with _met({"ps:0": _holding(*arrays)}) as lines:
-        _stage(lines["ps:0"], *arrays, staging=staging)
-        yield lines["ps:0"]
+    with _met({"ps:0": _holding(*arrays)}) as connections:
+        _stage(connections["ps:0"], *arrays, staging=staging)
+        yield connections["ps:0"]
 
 
 @contextmanager
@@ -158,67 +158,67 @@ def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_
         ServerVariable("", "", "float32", reference=True, shape=()),
         ServerVariable("0", "", "float64", reference=False, shape=None),
     ]
-    with _met({"ps:0": _opening(open_variables)}) as lines:
-        assert lines["ps:0"].attach(variables, "memory", keep=False) == {1}
-        assert lines["ps:0"].stage()[:2] == (False, {2: (3,)})
+    with _met({"ps:0": _opening(open_variables)}) as connections:
+        assert connections["ps:0"].attach(variables, "memory", keep=False) == {1}
+        assert connections["ps:0"].stage()[:2] == (False, {2: (3,)})
     assert asked == variables
 
 
 @pytest.mark.parametrize("staging", ["memory", "parked"])
 def test_staging_tells_what_it_did_and_the_shapes_that_were_planned_otherwise(staging: str) -> None:
     arrays: list[Array] = [np.zeros((3, 4), np.float32), np.array(5, np.int64), np.zeros((0, 2), np.int8)]
-    with _met({"ps:0": _holding(*arrays)}) as lines:
-        staged = _stage(lines["ps:0"], *arrays, staging=staging)
+    with _met({"ps:0": _holding(*arrays)}) as connections:
+        staged = _stage(connections["ps:0"], *arrays, staging=staging)
         assert staged[:2] == (staging == "parked", {})
         assert staged.memory.staged == (0 if staging == "parked" else 56)
         assert staged.memory.resident > 2**20, "of a whole process"
         variables = [_variable(number, array)._replace(shape=(4, 3)) for number, array in enumerate(arrays)]
-        lines["ps:0"].attach(variables, staging, keep=False)
-        assert lines["ps:0"].stage().shapes == {0: (3, 4), 1: (), 2: (0, 2)}
+        connections["ps:0"].attach(variables, staging, keep=False)
+        assert connections["ps:0"].stage().shapes == {0: (3, 4), 1: (), 2: (0, 2)}
 
 
 @pytest.mark.parametrize("staging", ["memory", "parked"])
 def test_ranges_are_read_without_a_file(staging: str) -> None:
     arrays = [_bytes(10_000), np.arange(6.0)]
-    with _staged(*arrays, staging=staging) as line:
-        assert line.read(0, 100, 50).tobytes() == arrays[0][100:150].tobytes()
-        assert line.read(1, 8, 16).view(np.float64).tolist() == [1, 2]
-        assert line.read(1, 48, 0).tobytes() == b""
-        assert line.read(0, 0, 10_000).tobytes() == arrays[0].tobytes()
+    with _staged(*arrays, staging=staging) as connection:
+        assert connection.read(0, 100, 50).tobytes() == arrays[0][100:150].tobytes()
+        assert connection.read(1, 8, 16).view(np.float64).tolist() == [1, 2]
+        assert connection.read(1, 48, 0).tobytes() == b""
+        assert connection.read(0, 0, 10_000).tobytes() == arrays[0].tobytes()
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            line.read(0, 9_999, 2)
+            connection.read(0, 9_999, 2)
 
 
 def test_copies_do_not_follow_their_variable_and_parked_ones_do() -> None:
     for staging, seen in (("memory", 1), ("parked", 2)):
         array = np.ones(10, np.uint8)
-        with _staged(array, staging=staging) as line:
+        with _staged(array, staging=staging) as connection:
             array[:] = 2
-            assert set(line.read(0, 0, 10).tolist()) == {seen}
+            assert set(connection.read(0, 0, 10).tolist()) == {seen}
 
 
 def test_what_was_discarded_is_there_no_more_and_can_be_staged_again() -> None:
     array = _bytes(10)
-    with _staged(array) as line:
-        line.discard()
-        line.discard()
-        _stage(line, array)
-        assert line.read(0, 0, 10).tobytes() == array.tobytes()
-        line.discard()
+    with _staged(array) as connection:
+        connection.discard()
+        connection.discard()
+        _stage(connection, array)
+        assert connection.read(0, 0, 10).tobytes() == array.tobytes()
+        connection.discard()
         with pytest.raises(ExportError, match="ps:0 .* nothing is attached"):
-            line.stage()
-    with _staged(array) as line:
-        line.discard()
+            connection.stage()
+    with _staged(array) as connection:
+        connection.discard()
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            line.read(0, 0, 10)
+            connection.read(0, 0, 10)
 
 
 @pytest.mark.parametrize("array", [np.arange(6.0), np.array(3, np.int32), np.arange(12).reshape(3, 4).T], ids=repr)
 @every_way
 def test_a_copy_comes_row_major_however_it_lies_in_memory(tmp_path: Path, array: Array, way: Way) -> None:
     path = _file(tmp_path / "data", array.nbytes)
-    with _staged(array) as line:
-        list(way(line, [StagedSpan(0, 0, array.nbytes, 0)], path))
+    with _staged(array) as connection:
+        list(way(connection, [StagedSpan(0, 0, array.nbytes, 0)], path))
     assert path.read_bytes() == array.tobytes()
 
 
@@ -276,8 +276,8 @@ def test_spans_come_to_their_offsets_with_their_checksums(
             span.start : span.start + span.nbytes
         ]
     path = _file(tmp_path / "data", expected.nbytes)
-    with _staged(*copies) as line:
-        crcs = _flat(way(line, spans, path))
+    with _staged(*copies) as connection:
+        crcs = _flat(way(connection, spans, path))
     assert np.array_equal(np.fromfile(path, np.uint8), expected)
     of_spans = [expected[span.offset : span.offset + span.nbytes] for span in spans]
     assert crcs == [crc32c.extend(0, data) for data in of_spans]
@@ -286,13 +286,13 @@ def test_spans_come_to_their_offsets_with_their_checksums(
 @every_way
 def test_a_line_carries_one_export_after_the_other(tmp_path: Path, way: Way) -> None:
     copy = _bytes(100_000)
-    with _staged(copy) as line:
-        assert not _flat(way(line, [], _file(tmp_path / "nothing", 0)))
+    with _staged(copy) as connection:
+        assert not _flat(way(connection, [], _file(tmp_path / "nothing", 0)))
         for number in range(5):
             path = _file(tmp_path / str(number), 50_000)
-            assert len(_flat(way(line, [StagedSpan(0, number, 50_000, 0)], path))) == 1
+            assert len(_flat(way(connection, [StagedSpan(0, number, 50_000, 0)], path))) == 1
             assert path.read_bytes() == copy[number : number + 50_000].tobytes()
-        assert line.attach([], "auto", keep=False) == set()
+        assert connection.attach([], "auto", keep=False) == set()
 
 
 def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
@@ -303,11 +303,11 @@ def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
     monkeypatch.setattr(os, "fsync", lambda _: flushed.append(path.read_bytes()))
     copy = _bytes(10_000)
     spans = [StagedSpan(0, at, 1, at) for at in range(10_000)]
-    with _staged(copy) as line:
-        list(line.write(spans, path, sync=False))
+    with _staged(copy) as connection:
+        list(connection.write(spans, path, sync=False))
         assert not flushed
         _file(path, 10_000)
-        list(line.write(spans, path, sync=True))
+        list(connection.write(spans, path, sync=True))
     assert flushed == [copy.tobytes()]
 
 
@@ -315,21 +315,21 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
     copy = _bytes(300_000)
     wrong: list[int] = []
 
-    def receive(line: ChiefConnection, start: int) -> None:
+    def receive(connection: ChiefConnection, start: int) -> None:
         path = _file(tmp_path / str(start), 1000)
         for _ in range(50):
-            crcs = _flat(line.receive([StagedSpan(0, start, 1000, 0)], path))
+            crcs = _flat(connection.receive([StagedSpan(0, start, 1000, 0)], path))
             if path.read_bytes() != copy[start : start + 1000].tobytes() or len(crcs) != 1:
                 wrong.append(start)
-            if not line.sees(path, path.read_bytes()):
+            if not connection.sees(path, path.read_bytes()):
                 wrong.append(start)
 
-    with _staged(copy) as line:
-        threads = [threading.Thread(target=receive, args=(line, start)) for start in range(0, 8000, 1000)]
+    with _staged(copy) as connection:
+        threads = [threading.Thread(target=receive, args=(connection, start)) for start in range(0, 8000, 1000)]
         for thread in threads:
             thread.start()
         path = _file(tmp_path / "data", copy.nbytes)
-        list(line.receive([StagedSpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
+        list(connection.receive([StagedSpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
         for thread in threads:
             thread.join()
     assert not wrong
@@ -339,13 +339,13 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
 def test_a_task_sees_a_file_only_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "probe").write_bytes(b"just now")
     (tmp_path / "other").write_bytes(b"just now, and more")
-    with _staged() as line:
-        assert line.sees(tmp_path / "probe", b"just now")
-        assert not line.sees(tmp_path / "other", b"just now")
-        assert not line.sees(tmp_path / "missing", b"just now")
-        assert not line.sees(tmp_path, b"just now")
-        assert not line.sees(tmp_path, b"")
-        assert line.sees(tmp_path / "probe", b"just now")
+    with _staged() as connection:
+        assert connection.sees(tmp_path / "probe", b"just now")
+        assert not connection.sees(tmp_path / "other", b"just now")
+        assert not connection.sees(tmp_path / "missing", b"just now")
+        assert not connection.sees(tmp_path, b"just now")
+        assert not connection.sees(tmp_path, b"")
+        assert connection.sees(tmp_path / "probe", b"just now")
 
 
 def test_a_task_does_not_see_what_it_may_not_write() -> None:
@@ -369,9 +369,9 @@ def test_a_task_does_not_see_what_it_may_not_write() -> None:
 @every_way
 def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> None:
     path = _file(tmp_path / os.fsdecode(b"\xff and \xc3\xa4"), 10)
-    with _staged(_bytes(10)) as line:
-        assert line.sees(path, path.read_bytes())
-        list(way(line, [StagedSpan(0, 0, 10, 0)], path))
+    with _staged(_bytes(10)) as connection:
+        assert connection.sees(path, path.read_bytes())
+        list(way(connection, [StagedSpan(0, 0, 10, 0)], path))
     assert path.read_bytes() == _bytes(10).tobytes()
 
 
@@ -379,32 +379,35 @@ def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> No
 @pytest.mark.parametrize("place", ["missing/data", "."], ids=["no such directory", "a directory"])
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, way: Way, place: str) -> None:
     path = tmp_path / place
-    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught:
-        list(way(line, [StagedSpan(0, 0, 10, 0)], path))
+    with (
+        _staged(_bytes(10)) as connection,
+        pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught,
+    ):
+        list(way(connection, [StagedSpan(0, 0, 10, 0)], path))
     assert caught.value.path == str(path)
 
 
 @pytest.mark.parametrize("sync", [False, True])
 def test_the_task_that_cannot_write_is_named(tmp_path: Path, sync: bool) -> None:
     with (
-        _staged(_bytes(10)) as line,
+        _staged(_bytes(10)) as connection,
         pytest.raises(TargetUnwritableError, match=r"ps:0 cannot write .*No such file.*transport='stream'") as caught,
     ):
-        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
+        list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
     assert (caught.value.task, caught.value.path) == ("ps:0", str(tmp_path / "missing" / "data"))
 
 
 def test_a_task_writes_through_no_link(tmp_path: Path) -> None:
     target = _file(tmp_path / "of somebody else", 10)
     (tmp_path / "data").symlink_to(target)
-    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="ps:0"):
-        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    with _staged(_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="ps:0"):
+        list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert target.read_bytes() == b"\xee" * 10
 
 
 def test_a_task_creates_no_file_of_its_own(tmp_path: Path) -> None:
-    with _staged(_bytes(10)) as line, pytest.raises(TargetUnwritableError, match="No such file"):
-        list(line.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
+    with _staged(_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="No such file"):
+        list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert not list(tmp_path.iterdir())
 
 
@@ -413,10 +416,10 @@ def test_variables_that_cannot_be_opened_are_told_with_the_reason() -> None:
         raise LookupError(f"there is no {variables[0].name}")
 
     with (
-        _met({"ps:3": _opening(open_variables)}) as lines,
-        pytest.raises(ExportError, match=r"ps:3 cannot give its variables: LookupError: there is no emb") as caught,
+        _met({"ps:3": _opening(open_variables)}) as connections,
+        pytest.raises(ExportError, match=r"ps:3 cannot send its variables: LookupError: there is no emb") as caught,
     ):
-        lines["ps:3"].attach([_variable("emb", np.zeros(1))], "memory", keep=False)
+        connections["ps:3"].attach([_variable("emb", np.zeros(1))], "memory", keep=False)
     assert caught.value.task == "ps:3"
 
 
@@ -431,15 +434,18 @@ OUT_OF_BOUNDS = {
 @pytest.mark.parametrize("span", OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
 def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, way: Way, span: StagedSpan) -> None:
     path = _file(tmp_path / "data", 20)
-    with _staged(_bytes(10)) as line, pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"):
-        list(way(line, [StagedSpan(0, 0, 5, 0), span], path))
+    with (
+        _staged(_bytes(10)) as connection,
+        pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"),
+    ):
+        list(way(connection, [StagedSpan(0, 0, 5, 0), span], path))
     assert path.read_bytes() == b"\xee" * 20
 
 
 def test_strings_cannot_be_staged() -> None:
     strings = np.array([b"a"], object)
-    with _met({"ps:0": _holding(strings)}) as lines, pytest.raises(ExportError, match="ps:0"):
-        _stage(lines["ps:0"], strings)
+    with _met({"ps:0": _holding(strings)}) as connections, pytest.raises(ExportError, match="ps:0"):
+        _stage(connections["ps:0"], strings)
 
 
 class _Living:
@@ -469,20 +475,20 @@ class _Living:
 
 def test_no_variable_is_held_any_more_when_copies_were_staged() -> None:
     living = _Living()
-    with _met({"ps:0": _opening(living.open)}) as lines:
-        _stage(lines["ps:0"], _bytes(1000), _bytes(1000))
+    with _met({"ps:0": _opening(living.open)}) as connections:
+        _stage(connections["ps:0"], _bytes(1000), _bytes(1000))
         assert living.held == [False, False]
-        assert lines["ps:0"].read(1, 0, 1000).tobytes() == _bytes(1000, 1).tobytes()
+        assert connections["ps:0"].read(1, 0, 1000).tobytes() == _bytes(1000, 1).tobytes()
 
 
 @pytest.mark.parametrize("how", ["discard", "close"])
 def test_parked_variables_are_held_until_they_are_discarded_or_the_line_is_closed(tmp_path: Path, how: str) -> None:
     living = _Living()
-    with _met({"ps:0": _opening(living.open)}) as lines:
-        _stage(lines["ps:0"], _bytes(1000), _bytes(1000), staging="parked")
-        list(lines["ps:0"].receive([StagedSpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
+    with _met({"ps:0": _opening(living.open)}) as connections:
+        _stage(connections["ps:0"], _bytes(1000), _bytes(1000), staging="parked")
+        list(connections["ps:0"].receive([StagedSpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
         assert living.held == [True, True]
-        getattr(lines["ps:0"], how)()
+        getattr(connections["ps:0"], how)()
         if how == "discard":
             assert living.held == [False, False]
             assert living.closed == 1
@@ -507,32 +513,32 @@ def _answering_half(*, reset: bool) -> Dial:
     return dial
 
 
-def _receive(line: ChiefConnection, path: Path) -> None:
-    list(line.receive([StagedSpan(0, 0, 1000, 0)], _file(path, 1000)))
+def _receive(connection: ChiefConnection, path: Path) -> None:
+    list(connection.receive([StagedSpan(0, 0, 1000, 0)], _file(path, 1000)))
 
 
-def _write(line: ChiefConnection, path: Path) -> None:
-    list(line.write([StagedSpan(0, 0, 1000, 0)], path, sync=False))
+def _write(connection: ChiefConnection, path: Path) -> None:
+    list(connection.write([StagedSpan(0, 0, 1000, 0)], path, sync=False))
 
 
-def _attach(line: ChiefConnection, path: Path) -> None:
-    line.attach([], "auto", keep=False)
+def _attach(connection: ChiefConnection, path: Path) -> None:
+    connection.attach([], "auto", keep=False)
 
 
-def _stage_it(line: ChiefConnection, path: Path) -> None:
-    line.stage()
+def _stage_it(connection: ChiefConnection, path: Path) -> None:
+    connection.stage()
 
 
-def _read_it(line: ChiefConnection, path: Path) -> None:
-    line.read(0, 0, 1000)
+def _read_it(connection: ChiefConnection, path: Path) -> None:
+    connection.read(0, 0, 1000)
 
 
-def _discard(line: ChiefConnection, path: Path) -> None:
-    line.discard()
+def _discard(connection: ChiefConnection, path: Path) -> None:
+    connection.discard()
 
 
-def _see(line: ChiefConnection, path: Path) -> None:
-    line.sees(path, b"x")
+def _see(connection: ChiefConnection, path: Path) -> None:
+    connection.sees(path, b"x")
 
 
 CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see, _stage_it, _read_it, _discard)}
@@ -543,13 +549,13 @@ CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see, _
 def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
     tmp_path: Path, call: Callable[[ChiefConnection, Path], None], reset: bool
 ) -> None:
-    with _met({"ps:1": _answering_half(reset=reset)}) as lines:
-        with pytest.raises(TaskUnreachableError, match="ps:1 went away while it gave its variables") as caught:
-            call(lines["ps:1"], tmp_path / "data")
+    with _met({"ps:1": _answering_half(reset=reset)}) as connections:
+        with pytest.raises(TaskUnreachableError, match="ps:1 disappeared while it sent its variables") as caught:
+            call(connections["ps:1"], tmp_path / "data")
         assert caught.value.task == "ps:1"
         for later in CALLS.values():
             with pytest.raises(TaskUnreachableError, match="ps:1"):
-                later(lines["ps:1"], tmp_path / "data")
+                later(connections["ps:1"], tmp_path / "data")
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -561,10 +567,10 @@ def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[Ch
             connection.sendall(token)
         gone.set()
 
-    with _met({"ps:0": dial}) as lines:
+    with _met({"ps:0": dial}) as connections:
         gone.wait(PATIENCE_SECS)
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            call(lines["ps:0"], tmp_path / "data")
+            call(connections["ps:0"], tmp_path / "data")
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -581,21 +587,21 @@ def test_a_task_that_falls_silent_is_given_up_for_good(
             while receive_message(connection, Request) is not None:
                 send_message(connection, Reply(sees=True))
 
-    with _met({"ps:0": dial}) as lines:
+    with _met({"ps:0": dial}) as connections:
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            call(lines["ps:0"], tmp_path / "data")
+            call(connections["ps:0"], tmp_path / "data")
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            _see(lines["ps:0"], tmp_path / "data")
+            _see(connections["ps:0"], tmp_path / "data")
 
 
 @every_way
 def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way: Way) -> None:
-    with _staged(_bytes(10_000)) as line:
+    with _staged(_bytes(10_000)) as connection:
         with pytest.raises(TargetUnwritableError):
-            list(way(line, [StagedSpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
+            list(way(connection, [StagedSpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
         path = _file(tmp_path / "data", 4)
         try:
-            list(line.receive([StagedSpan(0, 0, 4, 0)], path))
+            list(connection.receive([StagedSpan(0, 0, 4, 0)], path))
         except TaskUnreachableError:
             return
         assert path.read_bytes() == _bytes(4).tobytes()
@@ -603,13 +609,15 @@ def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way:
 
 @every_way
 def test_giving_up_halfway_hangs_up(tmp_path: Path, way: Way) -> None:
-    with _staged(_bytes(10_000)) as line:
-        batches = way(line, [StagedSpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000))
+    with _staged(_bytes(10_000)) as connection:
+        batches = way(
+            connection, [StagedSpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000)
+        )
         next(batches)
         del batches
         for later in CALLS.values():
             with pytest.raises(TaskUnreachableError, match="ps:0"):
-                later(line, tmp_path / "later")
+                later(connection, tmp_path / "later")
 
 
 @pytest.mark.parametrize("told", [0, 1, 3])
@@ -625,11 +633,11 @@ def test_another_number_of_checksums_than_of_ranges_is_never_matched_up(tmp_path
             assert receive_message(connection, Request) is None
 
     spans = [StagedSpan(0, 0, 4, 0), StagedSpan(0, 4, 4, 4)]
-    with _met({"ps:0": dial}) as lines:
-        with pytest.raises(TaskUnreachableError, match=rf"ps:0 .*{told} checksums came for 2 ranges"):
-            list(WAYS[call](lines["ps:0"], spans, _file(tmp_path / "data", 8)))
+    with _met({"ps:0": dial}) as connections:
+        with pytest.raises(TaskUnreachableError, match=rf"ps:0 .*{told} checksums arrived for 2 ranges"):
+            list(WAYS[call](connections["ps:0"], spans, _file(tmp_path / "data", 8)))
         with pytest.raises(TaskUnreachableError, match="ps:0"):
-            _attach(lines["ps:0"], tmp_path)
+            _attach(connections["ps:0"], tmp_path)
 
 
 def test_another_version_is_told_in_words() -> None:
@@ -678,19 +686,19 @@ def _is_closed_from_afar(connection: socket.socket) -> bool:
 def test_a_stranger_is_turned_away_while_the_task_gets_in(
     stranger: Callable[[socket.socket, bytes], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    connections: list[socket.socket] = []
+    strangers: list[socket.socket] = []
 
     def dial_after_the_stranger(address: tuple[str, int], token: bytes) -> None:
-        connections.append(socket.create_connection(address, PATIENCE_SECS))
-        stranger(connections[0], token)
+        strangers.append(socket.create_connection(address, PATIENCE_SECS))
+        stranger(strangers[0], token)
         _holding()(address, token)
 
-    with _met({"ps:0": dial_after_the_stranger}) as lines:
-        assert lines["ps:0"].attach([], "auto", keep=False) == set()
-        with connections[0]:
-            assert _is_closed_from_afar(connections[0])
+    with _met({"ps:0": dial_after_the_stranger}) as connections:
+        assert connections["ps:0"].attach([], "auto", keep=False) == set()
+        with strangers[0]:
+            assert _is_closed_from_afar(strangers[0])
     assert [record.message for record in caplog.records] == [
-        "turned away a connection to an export's port that did not say the token in time"
+        "rejected a connection to an export's port that did not send a valid token in time"
     ]
 
 
@@ -714,8 +722,8 @@ def test_any_number_of_slow_strangers_holds_nobody_up(monkeypatch: pytest.Monkey
         assert dripped.wait(PATIENCE_SECS)
         _holding()(address, token)
 
-    with _met({"ps:0": dial_after_the_strangers}) as lines:
-        assert lines["ps:0"].attach([], "auto", keep=False) == set()
+    with _met({"ps:0": dial_after_the_strangers}) as connections:
+        assert connections["ps:0"].attach([], "auto", keep=False) == set()
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 6
         dripping[0].join(PATIENCE_SECS)
         assert not dripping[0].is_alive()
@@ -732,13 +740,13 @@ def test_strangers_are_closed_when_nobody_else_came(
     def only_strangers(address: tuple[str, int], token: bytes) -> None:
         strangers.extend(socket.create_connection(address, PATIENCE_SECS) for _ in range(3))
 
-    with _met({"ps:0": only_strangers}) as lines:
-        assert not lines
+    with _met({"ps:0": only_strangers}) as connections:
+        assert not connections
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 3
         for stranger in strangers:
             stranger.close()
-    assert caplog.text.count("turned away") == 3
-    assert "ps:0 did not reach port" in caplog.text
+    assert caplog.text.count("rejected") == 3
+    assert "ps:0 did not connect to port" in caplog.text
 
 
 def test_a_token_may_come_in_pieces() -> None:
@@ -751,8 +759,8 @@ def test_a_token_may_come_in_pieces() -> None:
             assert receive_message(connection, Request) is not None
             send_message(connection, Reply(sees=True))
 
-    with _met({"ps:0": dial}) as lines:
-        assert lines["ps:0"].sees(Path("anything"), b"")
+    with _met({"ps:0": dial}) as connections:
+        assert connections["ps:0"].sees(Path("anything"), b"")
 
 
 def test_where_the_chief_cannot_listen_nobody_is_invited(caplog: pytest.LogCaptureFixture) -> None:
@@ -762,7 +770,7 @@ def test_where_the_chief_cannot_listen_nobody_is_invited(caplog: pytest.LogCaptu
         invited.append(task)
         return True
 
-    assert Rendezvous("192.0.2.1", invite).call_in(["ps:0"]) == {}  # an address that no machine has
+    assert Rendezvous("192.0.2.1", invite).connect(["ps:0"]) == {}  # an address that no machine has
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert record.message.startswith("cannot listen on 192.0.2.1 (")
@@ -785,9 +793,9 @@ def test_a_token_lets_in_once(caplog: pytest.LogCaptureFixture) -> None:
         second_was_turned_away.wait(PATIENCE_SECS)
         _holding()(address, token)
 
-    with _met({"ps:0": dial_twice, "ps:1": dial_late}) as lines:
-        assert sorted(lines) == ["ps:0", "ps:1"]
-    assert "turned away a connection" in caplog.text
+    with _met({"ps:0": dial_twice, "ps:1": dial_late}) as connections:
+        assert sorted(connections) == ["ps:0", "ps:1"]
+    assert "rejected a connection" in caplog.text
 
 
 def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
@@ -797,7 +805,7 @@ def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.L
         asked.append(task)
         return False
 
-    assert Rendezvous("127.0.0.1", invite).call_in(["ps:0", "ps:1"]) == {}
+    assert Rendezvous("127.0.0.1", invite).connect(["ps:0", "ps:1"]) == {}
     assert asked == ["ps:0", "ps:1"]
     assert not caplog.records
 
@@ -810,20 +818,20 @@ def test_a_task_that_never_dials_is_named_and_the_others_get_in(
     def cut_off(address: tuple[str, int], token: bytes) -> None:
         pass
 
-    with _met({"ps:0": cut_off, "ps:1": _holding(), "ps:2": cut_off}) as lines:
-        assert list(lines) == ["ps:1"]
-        assert lines["ps:1"].attach([], "auto", keep=False) == set()
+    with _met({"ps:0": cut_off, "ps:1": _holding(), "ps:2": cut_off}) as connections:
+        assert list(connections) == ["ps:1"]
+        assert connections["ps:1"].attach([], "auto", keep=False) == set()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert re.match(r"ps:0, ps:2 did not reach port \d+ of 127\.0\.0\.1, .* within 0\.2 s", record.message)
+    assert re.match(r"ps:0, ps:2 did not connect to port \d+ of 127\.0\.0\.1, .* within 0\.2 s", record.message)
 
 
 def test_every_line_leads_to_its_task() -> None:
     tasks = {f"ps:{number}": _holding(np.zeros(number)) for number in range(12)}
-    with _met(tasks) as lines:
-        shapes = {task: _stage(line, np.zeros(99)).shapes for task, line in lines.items()}
+    with _met(tasks) as connections:
+        shapes = {task: _stage(connection, np.zeros(99)).shapes for task, connection in connections.items()}
         assert shapes == {f"ps:{number}": {0: (number,)} for number in range(12)}
-        assert {task: line.task for task, line in lines.items()} == {task: task for task in tasks}
+        assert {task: connection.task for task, connection in connections.items()} == {task: task for task in tasks}
 
 
 def test_they_meet_over_ipv6_too() -> None:
@@ -831,8 +839,8 @@ def test_they_meet_over_ipv6_too() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as lines:
-        assert _stage(lines["ps:0"], np.zeros(2))[:2] == (False, {})
+    with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as connections:
+        assert _stage(connections["ps:0"], np.zeros(2))[:2] == (False, {})
 
 
 def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -863,8 +871,8 @@ def test_messages_come_one_after_the_other_and_then_none() -> None:
 
 
 NO_MESSAGES = {
-    "garbage": (struct.pack("<I", 6) + b"\xff" * 6, "is no message"),
-    "of another kind": (struct.pack("<I", 12) + b"GET / HTTP/1", "is no message"),
+    "garbage": (struct.pack("<I", 6) + b"\xff" * 6, "are not a message"),
+    "of another kind": (struct.pack("<I", 12) + b"GET / HTTP/1", "are not a message"),
     "cut in its length": (b"\x01\x00", "ended within a message"),
     "cut after its length": (struct.pack("<I", 5), "ended within a message"),
     "cut in itself": (struct.pack("<I", 5) + b"abc", "ended within a message"),
@@ -900,14 +908,14 @@ def test_nothing_is_left_of_twenty_exports(tmp_path: Path) -> None:
     path = _file(tmp_path / "data", 1000)
 
     def export(number: int) -> None:
-        with _met({"ps:0": _holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as lines:
-            _stage(lines["ps:0"], copy)
+        with _met({"ps:0": _holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as connections:
+            _stage(connections["ps:0"], copy)
             for way in WAYS.values():
-                list(way(lines["ps:0"], [StagedSpan(0, 0, 1000, 0)], path))
+                list(way(connections["ps:0"], [StagedSpan(0, 0, 1000, 0)], path))
             with pytest.raises(TargetUnwritableError):
-                list(list(WAYS.values())[number % 3](lines["ps:0"], [StagedSpan(0, 0, 1000, 0)], tmp_path))
+                list(list(WAYS.values())[number % 3](connections["ps:0"], [StagedSpan(0, 0, 1000, 0)], tmp_path))
             with pytest.raises(TaskUnreachableError):
-                _receive(lines["ps:1"], path)
+                _receive(connections["ps:1"], path)
 
     gc.collect()
     before = _descriptors(), threading.active_count()
