@@ -1,4 +1,4 @@
-"""A process that has loaded TensorFlow and forks the tasks of jobs, each of which would take seconds to load it."""
+"""A process that has loaded TensorFlow and forks programs, each of which would take seconds to load it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ ENVIRONMENT = {
 class ForkServer:
     """The process that forks, which is started with this object.
 
-    Python's own fork server ends its processes without what ``atexit`` has to do; those of jobs end as any other.
+    Python's own fork server calls functions, and ends without what ``atexit`` has to do. What is forked here runs and
+    ends as any other program.
     """
 
     def __init__(self) -> None:
@@ -48,16 +50,19 @@ class ForkServer:
         atexit.register(server.end)
         return server
 
-    def fork(self, module: str, results: Path, log: Path, environ: dict[str, str]) -> ForkedProcess:
-        """A process that runs ``main(results)`` of a module of ``tests.support.jobs``, with its output in ``log``.
+    def fork(
+        self, module: str, arguments: Sequence[str | Path], log: Path, environ: Mapping[str, str]
+    ) -> ForkedProcess:
+        """A process in a session of its own that does what ``python -m MODULE ARGUMENTS...`` does.
 
         Args:
-            module: its name, without the package.
-            results: its only argument.
-            log: what the process writes is appended there.
-            environ: the whole environment of the process, but what was read when TensorFlow was loaded.
+            module: has to start nothing when it is imported.
+            arguments: of the program.
+            log: what it writes is appended there.
+            environ: its whole environment. It is too late for what is read when TensorFlow is loaded.
         """
-        pid = self._ask(module=module, results=str(results), log=str(log), environ=environ)
+        words = [str(word) for word in arguments]
+        pid = self._ask(module=module, arguments=words, log=str(log), environ=dict(environ), place=str(Path.cwd()))
         return ForkedProcess(pid, lambda: self._ask(status_of=pid))
 
     def end(self) -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-JOBS = "tests.support.jobs"
 
 
 def _fork(request: Mapping[str, Any]) -> int:
     """Returns in the process that forks alone."""
-    module = importlib.import_module(f"{JOBS}.{request['module']}")
+    importlib.import_module(request["module"])  # with all that it imports
     _refuse_threads()
     pid = os.fork()
     if pid == 0:
-        _run(module, request)
+        _run(request)
     return pid
 
 
@@ -35,15 +33,18 @@ def _refuse_threads() -> None:
         raise RuntimeError(f"there are threads before the fork: {unexpected}")
 
 
-def _run(module: ModuleType, request: Mapping[str, Any]) -> None:
+def _run(request: Mapping[str, Any]) -> None:
     os.setsid()
+    os.chdir(request["place"])
     with Path(os.devnull).open() as nothing, Path(request["log"]).open("a") as log:
         for file, descriptor in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(file.fileno(), descriptor)
     os.environ.clear()
     os.environ.update(request["environ"])
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    module.main(Path(request["results"]))
+    sys.argv[1:] = request["arguments"]
+    del sys.modules[request["module"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     sys.exit()
 
 

@@ -58,8 +58,9 @@ class Job:
             command = [*behind, sys.executable, str(JOBS / script), str(self.results)]
             self.processes[task] = _start(command, log, environment)
         else:
+            module = f"tests.support.jobs.{Path(script).stem}"
             server = ForkServer.of_this_process()
-            self.processes[task] = server.fork(Path(script).stem, self.results, log, environment)
+            self.processes[task] = server.fork(module, [self.results], log, environment)
 
     def wait(self, timeout_secs: float = PATIENCE_SECS) -> dict[str, int]:
         """Exit status of every task, once all have ended. Shows their output when they do not."""
