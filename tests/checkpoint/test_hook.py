@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as v1
 import autodist_saved as ads
 from autodist_saved.errors import CutTimeoutError, TaskUnreachableError
 from autodist_saved.sources.session import SessionSource
-from tests.control.test_gate import stepping
+from tests.support.stepping import stepping
 
 
 @pytest.fixture

@@ -158,11 +158,11 @@ def test_a_damaged_checkpoint_changes_nothing(graph: tf.Graph, tmp_path: Path) -
 
 
 def test_tables_restore(graph: tf.Graph, tmp_path: Path) -> None:
-    from tests.sources.test_session import _saveable
+    from tests.support.saveables import saveable_of
 
     table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
     fill = table.insert(tf.constant(["a", "b"]), tf.constant([1, 2], tf.int64))
-    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, _saveable(table))
+    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, saveable_of(table))
     found = table.lookup(tf.constant(["a", "b", "c"]))
     saver = ads.Saver()
     with v1.Session() as session:

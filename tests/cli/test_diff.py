@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.saved_models import write_ours
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.cli.main import app
-from tests.cli.command_line import Done, run
-from tests.cli.test_main import PROGRAM
+from tests.support.command_line import Done, run
+from tests.support.places import PROGRAM
 from tests.support.saved_models import KINDS
 
 COMMANDS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.saved_models import write_ours
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.saved_models import write_ours, write_v1
 
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J[link=there]"

@@ -16,7 +16,7 @@ from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.testing import ArraySource
-from tests.cli.command_line import heavy_imports, run
+from tests.support.command_line import heavy_imports, run
 from tests.support.meta_graphs import description
 from tests.support.recording_cut import RecordingCut
 from tests.support.saved_models import write_ours, write_v1

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from autodist_saved import errors
 from autodist_saved.cli import main as command_line
-from tests.cli.command_line import heavy_imports
-
-PROGRAM = Path(sys.executable).with_name("autodist-saved")
+from tests.support.command_line import heavy_imports
+from tests.support.places import PROGRAM
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

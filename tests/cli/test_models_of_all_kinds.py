@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from autodist_saved.cli.exit_status import exit_status
 from autodist_saved.cli.main import app
 from autodist_saved.errors import AutodistSavedError
-from tests.bundle.bundles import write_bundle
-from tests.cli.test_main import PROGRAM
+from tests.support.bundles import write_bundle
+from tests.support.places import PROGRAM
 from tests.support.saved_models import KINDS
 
 

@@ -17,7 +17,7 @@ from autodist_saved.errors import OptionsError, RemovalError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest, write_manifest
 from autodist_saved.report.report import Mode
-from tests.publish.models import make_version, numbers
+from tests.support.versions import make_version, numbers
 
 
 @pytest.fixture

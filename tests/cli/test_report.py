@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import TargetUnwritableError, UsageError
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.saved_models import KINDS, write_ours
 
 ROOT = Path(__file__).parent.parent.parent

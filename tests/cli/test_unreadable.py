@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autodist_saved.system.paths import path_of, store_of
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.object_store import models
 from tests.support.saved_models import write_ours
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
 from autodist_saved.errors import ModelError, OtherModelError, UsageError
-from tests.cli.command_line import run
+from tests.support.command_line import run
 from tests.support.saved_models import write_ours
 
 

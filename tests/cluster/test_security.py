@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from autodist_saved.cluster import Cluster
-from tests.control.certificates import Authority
+from tests.support.certificates import Authority
 from tests.support.job import JOBS, ROOT, Job
 from tests.support.patience import PATIENCE_SECS
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from autodist_saved.control import gate as gate_module
 from autodist_saved.control.gate import Gate, Standing
+from tests.support.stepping import stepping
 
 LONG = 60.0
 
@@ -18,28 +17,6 @@ LONG = 60.0
 @pytest.fixture
 def gate() -> Gate:
     return Gate()
-
-
-@contextmanager
-def stepping(gate: Gate) -> Iterator[Callable[[], None]]:
-    """Another thread within a step, until the function is called or the block ends."""
-    inside, leave = threading.Event(), threading.Event()
-
-    def run() -> None:
-        with gate.step():
-            inside.set()
-            assert leave.wait(LONG)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert inside.wait(LONG)
-
-    def end() -> None:
-        leave.set()
-        thread.join()
-
-    yield end
-    end()
 
 
 def test_steps_are_counted_and_those_within_a_step_are_part_of_it(gate: Gate) -> None:

@@ -29,7 +29,7 @@ from autodist_saved.control.member_client import MemberClient
 from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.control.server import STRANGERS_MAX
 from autodist_saved.options import SessionOptions
-from tests.control.certificates import Authority
+from tests.support.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 ATTACKS = 10_000

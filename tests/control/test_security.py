@@ -27,7 +27,7 @@ from autodist_saved.control.security.credentials import MAKE_A_TOKEN, Credential
 from autodist_saved.control.security.rejection_log import LINES_MAX, RejectionLog
 from autodist_saved.errors import ClusterConfigError, JobError, TaskUnreachableError
 from autodist_saved.options import SessionOptions
-from tests.control.certificates import Authority
+from tests.support.certificates import Authority
 
 TOKEN = "k7aT0bY2xQ9mZ4cV1nR8"  # noqa: S105 - of tests
 BRIEF = SessionOptions(start_timeout_secs=1)

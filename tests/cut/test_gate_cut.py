@@ -21,7 +21,7 @@ from autodist_saved.cut import gate_cut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import CutTimeoutError, InconsistentError, JobError, UsageError
 from autodist_saved.options import SessionOptions
-from tests.control.test_gate import stepping
+from tests.support.stepping import stepping
 
 OPTIONS = SessionOptions(start_timeout_secs=20, chief_timeout_secs=20)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.publish.models import linked, make_version
 from tests.support.lone_job import LoneJob
+from tests.support.versions import linked, make_version
 
 MIB = 2**20
 HOUR_SECS = 3600

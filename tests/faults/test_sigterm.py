@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import publish
 from tests.support.jobs.paused import COMMIT, PHASES
 from tests.support.lone_job import LoneJob
 from tests.support.published import leftovers, step_of
+from tests.support.versions import publish
 
 TERMINATED = 128 + signal.SIGTERM
 

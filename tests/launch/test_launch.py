@@ -20,8 +20,8 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.errors import LaunchError
 from autodist_saved.launch import launch
 from autodist_saved.launch.running_tasks import SAME_SIGNAL_SECS
+from tests.support.places import PROGRAM
 
-PROGRAM = Path(sys.executable).with_name("autodist-saved")
 PATIENCE_SECS = 60.0
 FOR_EVER = "import time; time.sleep(1000)"
 # Tells its task apart: every child of these tests knows who it is.

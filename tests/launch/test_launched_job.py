@@ -13,9 +13,8 @@ from pathlib import Path
 
 from autodist_saved.cluster import ControlFiles
 from autodist_saved.control.console_client import ConsoleClient
-from tests.support.job import JOBS, ROOT
+from tests.support.places import JOBS, PROGRAM, ROOT
 
-PROGRAM = Path(sys.executable).with_name("autodist-saved")
 PATIENCE_SECS = 90.0
 
 

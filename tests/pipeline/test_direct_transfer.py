@@ -25,7 +25,7 @@ from autodist_saved.sources.transfer import Span, Transfer
 from autodist_saved.system import progress as progress_module
 from autodist_saved.system.progress import Progress
 from tests.support.patience import PATIENCE_SECS
-from tests.test_plan import partitioned
+from tests.support.plans import partitioned
 
 Array = np.ndarray[Any, Any]
 

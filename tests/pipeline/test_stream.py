@@ -14,8 +14,8 @@ from autodist_saved.errors import ExportError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import LogicalVariable, make_plan
 from autodist_saved.testing import ArraySource
+from tests.support.plans import partitioned
 from tests.support.streamed import stream
-from tests.test_plan import partitioned
 
 
 def read(prefix: str, name: str) -> np.ndarray:

@@ -20,7 +20,7 @@ import sys
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.store.claim import Claim
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import write_model
+from tests.support.versions import write_model
 from tests.publish.staged import PART, stage
 target = VersionedTarget(sys.argv[1])
 for step in sys.argv[2:]:

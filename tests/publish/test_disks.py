@@ -21,8 +21,8 @@ from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import ArraySource
-from tests.publish.models import numbers, publish, write_model
 from tests.support.meta_graphs import description
+from tests.support.versions import numbers, publish, write_model
 
 pytestmark = pytest.mark.root
 
@@ -171,7 +171,7 @@ import os, sys
 from autodist_saved.errors import AutodistSavedError
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import write_model
+from tests.support.versions import write_model
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

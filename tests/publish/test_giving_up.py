@@ -17,9 +17,9 @@ from autodist_saved.publish.store import draft as store_staging
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import numbers, publish, write_model
 from tests.publish.staged import stage
 from tests.support.object_store import keys, models, uploads
+from tests.support.versions import numbers, publish, write_model
 
 
 class Pause:

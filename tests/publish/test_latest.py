@@ -9,7 +9,7 @@ import pytest
 
 from autodist_saved.publish.disk import latest
 from autodist_saved.publish.disk.latest import point_to_latest
-from tests.publish.models import linked, make_version
+from tests.support.versions import linked, make_version
 
 
 def test_it_points_to_the_newest_model(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +19,8 @@ from autodist_saved.errors import LeaseLostError, TargetError
 from autodist_saved.publish import lock
 from autodist_saved.publish.lease import LockedLease
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import publish, write_model
-
-HOLD = """
-import sys
-from pathlib import Path
-from autodist_saved.publish.lease import LockedLease
-lease = LockedLease.of(Path(sys.argv[1]), "chief:0")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def holder(base: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+from tests.publish.lease_holder import holder
+from tests.support.versions import publish, write_model
 
 
 def file_of(base: Path) -> Path:

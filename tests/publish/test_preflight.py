@@ -12,8 +12,8 @@ from autodist_saved.errors import PreflightError, Problem, TargetError
 from autodist_saved.publish.disk import preflight
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import make_version
-from tests.publish.test_lease import holder
+from tests.publish.lease_holder import holder
+from tests.support.versions import make_version
 
 MIB = 2**20
 

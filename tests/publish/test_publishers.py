@@ -13,7 +13,7 @@ import pytest
 from autodist_saved.errors import LeaseLostError
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import GRAPHS, linked, numbers, publish, write_model
+from tests.support.versions import GRAPHS, linked, numbers, publish, write_model
 
 
 def run(code: str, base: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -26,7 +26,7 @@ import os, signal, sys
 from pathlib import Path
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import write_model
+from tests.support.versions import write_model
 base = Path(sys.argv[1])
 """
 

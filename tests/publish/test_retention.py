@@ -21,7 +21,7 @@ from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target_factory import base_at
 from autodist_saved.publish.version import Version
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.models import make_version, numbers
+from tests.support.versions import make_version, numbers
 
 
 @pytest.mark.parametrize(

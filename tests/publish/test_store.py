@@ -21,9 +21,9 @@ from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.system.paths import path_of, store_of
 from autodist_saved.testing import TargetConformance
-from tests.publish.models import publish, write_model
 from tests.publish.staged import PART, stage
 from tests.support.object_store import cut_after, keys, models, through, uploads
+from tests.support.versions import publish, write_model
 
 MODEL = ["assets.extra/autodist_saved/manifest.json", "saved_model.pb"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,10 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.cluster import Cluster
 from autodist_saved.errors import ExportError, TargetError, VerifyError
 from autodist_saved.publish.store.uploads import Uploads
 from autodist_saved.sources.parameter_servers import ParameterServers
 from autodist_saved.system.paths import path_of
-from tests.support.job import Job, leave
 from tests.support.object_store import cut_after, download, environment, keys, models, through, uploads
 
 MIB = 2**20
@@ -118,33 +115,6 @@ def test_a_store_that_shows_uploads_gets_the_model_at_the_commit(tmp_path: Path)
         export(session, saver, place)
     copy = download(place, tmp_path / "copy")
     assert (tf.train.load_variable(str(copy / "variables" / "variables"), "whole")[0] == np.arange(1024)).all()
-
-
-@pytest.fixture
-def job(bucket: Path, tmp_path: Path) -> Iterator[Job]:
-    job = Job(Cluster.local(ps=2, workers=1, chief=True), tmp_path)
-    job.start("publish.py", {**environment(), "EXPORT_BASE": f"{bucket}base"})
-    try:
-        yield job
-    finally:
-        job.end()
-
-
-def test_a_job_publishes_versions_that_a_server_can_load(job: Job, bucket: Path, tmp_path: Path) -> None:
-    deadline = time.monotonic() + 90
-    while "3/saved_model.pb" not in models(bucket / "base"):
-        assert time.monotonic() < deadline, job.logs()
-        assert not any(process.poll() for process in job.processes.values()), job.logs()
-        time.sleep(0.1)  # as servers do: stores are polled
-    leave(job.results, "stop", True)
-    job.succeed()
-    published = job.found("done-chief:0")
-    assert published[0] == f"{bucket}base/1"
-    copy = download(path_of(published[-1]), tmp_path / "copy")
-    with tf.Graph().as_default(), v1.Session() as session:
-        v1.saved_model.loader.load(session, ["serve"], str(copy))
-        step = int(tf.train.load_variable(str(copy / "variables" / "variables"), "global_step"))
-        assert (session.run("numbers:0") == step).all(), "one moment of the job"
 
 
 def test_parameter_servers_that_are_to_write_themselves_are_refused(bucket: Path) -> None:

@@ -15,9 +15,9 @@ from autodist_saved.errors import PreflightError, TargetError, TargetUnwritableE
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.system.paths import path_of
-from tests.cli.command_line import run
-from tests.publish.models import publish
+from tests.support.command_line import run
 from tests.support.object_store import keys, models, uploads
+from tests.support.versions import publish
 
 WRITING = ("s3:Get*", "s3:List*", "s3:Put*", "s3:Abort*")
 """What it takes to publish, and not to remove."""

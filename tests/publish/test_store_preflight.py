@@ -16,8 +16,8 @@ from autodist_saved.errors import (
 from autodist_saved.publish.store import version_base as store_base
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.system.paths import path_of, store_of
-from tests.publish.models import publish
 from tests.support.object_store import keys, through
+from tests.support.versions import publish
 
 
 def no_bucket(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -20,9 +20,9 @@ from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.report.report import ExportReport
 from autodist_saved.system.paths import modified, path_of, store_of
-from tests.publish.models import DAY_SECS, GRAPHS, publish, write_model
 from tests.publish.staged import end, publisher, stage
 from tests.support.object_store import keys, models, uploads
+from tests.support.versions import DAY_SECS, GRAPHS, publish, write_model
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from autodist_saved.publish.disk import version_base as local_base
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.testing import TargetConformance
-from tests.publish.models import linked, make_version, numbers, publish, write_model
+from tests.support.versions import linked, make_version, numbers, publish, write_model
 
 
 class TestVersionedTarget(TargetConformance):

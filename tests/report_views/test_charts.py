@@ -10,8 +10,8 @@ from autodist_saved.report_views.page import ELSEWHERE
 from autodist_saved.report_views.server_map import NAMED, ServerMap
 from autodist_saved.report_views.shares import Largest, percent
 from autodist_saved.report_views.timeline_chart import MEANING, TimelineChart
-from tests.report.test_report import REPORT, UNSTOPPED
 from tests.support.jobs.paused import PHASES
+from tests.support.reports import REPORT, UNSTOPPED
 
 
 def variable(name: str, rows: int, tasks: tuple[str, ...], dtype: str = "float32") -> LogicalVariable:

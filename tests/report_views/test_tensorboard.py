@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.publish.manifest import read_manifest
-from tests.report.test_report import REPORT, UNSTOPPED
+from tests.support.reports import REPORT, UNSTOPPED
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from autodist_saved.saved_models.changes import Changes
 from autodist_saved.saved_models.difference import ModelDifference, compare_models
 from autodist_saved.saved_models.saved_model import open_model
 from autodist_saved.saved_models.variable_difference import ValueChange, VariableDifference, compare_variables
-from tests.bundle.bundles import write_bundle
+from tests.support.bundles import write_bundle
 from tests.support.saved_models import write_ours, write_v1, write_v2
 
 

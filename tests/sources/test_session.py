@@ -18,6 +18,7 @@ from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
 from autodist_saved.sources.session import SessionSource, plain_session
 from autodist_saved.testing import Array, SourceConformance
 from tests.sources.counting import CountingSession
+from tests.support.saveables import saveable_of
 
 
 def every_kind() -> dict[str, Any]:
@@ -115,7 +116,7 @@ def test_slots_are_partitioned_as_their_variable(
 def test_a_table_has_its_shape_only_when_it_is_staged(session: Any) -> None:
     table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1, name="table")
     add = table.insert(tf.constant(["a", "b", "c"]), tf.constant([1, 2, 3], tf.int64))
-    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, _saveable(table))
+    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, saveable_of(table))
     saver = Saver()
     session.run(add)
     source = SessionSource(session, saver.staging, saver.turn)
@@ -124,23 +125,6 @@ def test_a_table_has_its_shape_only_when_it_is_staged(session: Any) -> None:
     assert keys == LogicalVariable("table-keys", "string", (3,), keys.pieces)
     pairs = zip(source.read(keys.pieces[0], 0, 3), source.read(values.pieces[0], 0, 3), strict=True)
     assert dict(pairs) == {b"a": 1, b"b": 2, b"c": 3}
-
-
-def _saveable(table: Any) -> Any:
-    """A saveable of the old kind, as users of tables in graph mode write it."""
-    from tensorflow.python.training.saving import saveable_object
-
-    keys, values = table.export()
-
-    class TableSaveable(saveable_object.SaveableObject):
-        def restore(self, tensors: Any, shapes: Any) -> Any:
-            return table.insert(*tensors)
-
-    specs = [
-        saveable_object.SaveSpec(keys, "", "table-keys"),
-        saveable_object.SaveSpec(values, "", "table-values"),
-    ]
-    return TableSaveable(table.resource_handle, specs, "table")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["shape known", "shape unknown"])

@@ -18,7 +18,7 @@ from autodist_saved.system.niceness import NICENESS
 from autodist_saved.testing import ArraySource
 from autodist_saved.transport import server_connection
 from autodist_saved.transport.chief_connection import StagedSpan
-from tests.transport.test_transport import _bytes, _file, _staged
+from tests.support.connections import random_bytes, staged, written
 
 
 def niceness() -> int:
@@ -60,7 +60,7 @@ def test_the_chief_gives_way_where_the_job_goes_on(tmp_path: Path, training_wait
 def test_a_parameter_server_gives_way_with_copies_alone(
     tmp_path: Path, staging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, noted, array = niceness(), [], _bytes(100_000)
+    before, noted, array = niceness(), [], random_bytes(100_000)
     send = server_connection._ServerConnection._send
 
     def noting(self: object, data: object) -> int:
@@ -68,8 +68,8 @@ def test_a_parameter_server_gives_way_with_copies_alone(
         return send(self, data)
 
     monkeypatch.setattr(server_connection._ServerConnection, "_send", noting)
-    with _staged(array, staging=staging) as connection:
-        path = _file(tmp_path / "file", array.nbytes)
+    with staged(array, staging=staging) as connection:
+        path = written(tmp_path / "file", array.nbytes)
         list(connection.receive([StagedSpan(0, 0, array.nbytes, 0)], path))
     assert set(noted) == {max(before, NICENESS) if staging == "memory" else before}
     assert path.read_bytes() == array.tobytes()

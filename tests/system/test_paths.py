@@ -7,7 +7,7 @@ import pytest
 import autodist_saved as ads
 from autodist_saved.errors import UsageError
 from autodist_saved.system.paths import path_of
-from tests.cli.command_line import run
+from tests.support.command_line import run
 
 SECRETS = ["ftp://user:hunter2@host/base", "s3://AKIA:hun/ter2@bucket/base", "memory://:hunter2@host/base"]
 

@@ -20,13 +20,13 @@ from autodist_saved.transport.chief_connection import ChiefConnection, StagedSpa
 from autodist_saved.transport.rendezvous import Rendezvous
 from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.staging_memory import StagingMemory
-from tests.control.certificates import Authority
-from tests.transport.test_transport import _ArrayReader, _variable
+from tests.support.certificates import Authority
+from tests.support.connections import ArrayReader, variable_of
 
 ARRAY = np.random.default_rng(7).integers(0, 256, 5_000_001, np.uint8)
 
 
-open_array = partial(_ArrayReader, [ARRAY])
+open_array = partial(ArrayReader, [ARRAY])
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def met(chief: ControlFiles, member: ControlFiles) -> dict[str, ChiefConnection]
 def test_what_is_sent_arrives(ours: ControlFiles, tmp_path: Path, mutual: bool) -> None:
     files = ours if mutual else replace(ours, authority=None)
     (connection,) = met(files, files).values()
-    assert not connection.attach([_variable(0, ARRAY)], "memory", keep=False)
+    assert not connection.attach([variable_of(0, ARRAY)], "memory", keep=False)
     connection.stage()
     path = tmp_path / "data"
     path.touch()

@@ -12,11 +12,9 @@ import tempfile
 import threading
 import tracemalloc
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,16 +32,23 @@ from autodist_saved.transport.messages import (
     send_message,
 )
 from autodist_saved.transport.rendezvous import Rendezvous
-from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.server_variable import ServerVariable
-from autodist_saved.transport.staged_copies import OpenVariables, StageResult
-from autodist_saved.transport.staging_memory import StagingMemory
 from autodist_saved.transport.transport_pb2 import Attach, Probe, Reply, Request
+from tests.support.connections import (
+    Array,
+    ArrayReader,
+    Dial,
+    holding,
+    met,
+    opening,
+    random_bytes,
+    stage,
+    staged,
+    variable_of,
+    written,
+)
 from tests.support.patience import PATIENCE_SECS
 
-Array = np.ndarray[Any, Any]
-# What a task does when it is told an address and a token.
-Dial = Callable[[tuple[str, int], bytes], None]
 Way = Callable[[ChiefConnection, Sequence[StagedSpan], Path], Iterator[list[int]]]
 
 WAYS: dict[str, Way] = {
@@ -52,65 +57,6 @@ WAYS: dict[str, Way] = {
     "write and flush": lambda connection, spans, path: connection.write(spans, path, sync=True),
 }
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-
-
-class _ArrayReader:
-    """Reads arrays of this process, whose numbers are the variables' names."""
-
-    def __init__(self, arrays: Sequence[Array], variables: Sequence[ServerVariable]) -> None:
-        self._arrays = [arrays[int(variable.name)] if variable.name else None for variable in variables]
-        self.absent = frozenset(number for number, array in enumerate(self._arrays) if array is None)
-
-    def read(self) -> dict[int, Array]:
-        return {number: array for number, array in enumerate(self._arrays) if array is not None}
-
-    def close(self) -> None:
-        self._arrays.clear()
-
-
-def _holding(*arrays: Array, memory: StagingMemory | None = None) -> Dial:
-    return _opening(partial(_ArrayReader, arrays), memory)
-
-
-def _opening(open_variables: OpenVariables, memory: StagingMemory | None = None) -> Dial:
-    return partial(serve_copies, open_variables=open_variables, memory=memory or StagingMemory())
-
-
-def _variable(name: object, array: Array) -> ServerVariable:
-    return ServerVariable(str(name), "", array.dtype.name, reference=False, shape=array.shape)
-
-
-def _stage(connection: ChiefConnection, *arrays: Array, staging: str = "memory") -> StageResult:
-    connection.attach([_variable(number, array) for number, array in enumerate(arrays)], staging, keep=False)
-    return connection.stage()
-
-
-@contextmanager
-def _met(tasks: Mapping[str, Dial], host: str = "127.0.0.1") -> Iterator[dict[str, ChiefConnection]]:
-    """Connections to tasks, each of which is a thread. They end when the connections are closed."""
-    threads: list[threading.Thread] = []
-
-    def invite(task: str, port: int, token: bytes) -> bool:
-        threads.append(threading.Thread(target=tasks[task], args=((host, port), token), name=task))
-        threads[-1].start()
-        return True
-
-    connections = Rendezvous(host, invite).connect(tasks)
-    try:
-        yield connections
-    finally:
-        for connection in connections.values():
-            connection.close()
-        for thread in threads:
-            thread.join(PATIENCE_SECS)
-        assert not [thread.name for thread in threads if thread.is_alive()]
-
-
-@contextmanager
-def _staged(*arrays: Array, staging: str = "memory") -> Iterator[ChiefConnection]:
-    with _met({"ps:0": _holding(*arrays)}) as connections:
-        _stage(connections["ps:0"], *arrays, staging=staging)
-        yield connections["ps:0"]
 
 
 @contextmanager
@@ -129,15 +75,6 @@ def _dialed_by(dial: Dial) -> Iterator[socket.socket]:
     assert not thread.is_alive()
 
 
-def _bytes(nbytes: int, seed: int = 0) -> Array:
-    return np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
-
-
-def _file(path: Path, nbytes: int) -> Path:
-    path.write_bytes(b"\xee" * nbytes)
-    return path
-
-
 def _flat(batches: Iterator[list[int]]) -> list[int]:
     return [crc for some in batches for crc in some]
 
@@ -149,16 +86,16 @@ def _descriptors() -> int:
 def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_there() -> None:
     asked: list[ServerVariable] = []
 
-    def open_variables(variables: Sequence[ServerVariable]) -> _ArrayReader:
+    def open_variables(variables: Sequence[ServerVariable]) -> ArrayReader:
         asked.extend(variables)
-        return _ArrayReader([np.zeros(3), np.zeros(2)], variables)
+        return ArrayReader([np.zeros(3), np.zeros(2)], variables)
 
     variables = [
         ServerVariable("1", "box", "float64", reference=False, shape=(2,)),
         ServerVariable("", "", "float32", reference=True, shape=()),
         ServerVariable("0", "", "float64", reference=False, shape=None),
     ]
-    with _met({"ps:0": _opening(open_variables)}) as connections:
+    with met({"ps:0": opening(open_variables)}) as connections:
         assert connections["ps:0"].attach(variables, "memory", keep=False) == {1}
         assert connections["ps:0"].stage()[:2] == (False, {2: (3,)})
     assert asked == variables
@@ -167,20 +104,20 @@ def test_attaching_names_the_variables_to_the_task_and_tells_those_that_are_not_
 @pytest.mark.parametrize("staging", ["memory", "parked"])
 def test_staging_tells_what_it_did_and_the_shapes_that_were_planned_otherwise(staging: str) -> None:
     arrays: list[Array] = [np.zeros((3, 4), np.float32), np.array(5, np.int64), np.zeros((0, 2), np.int8)]
-    with _met({"ps:0": _holding(*arrays)}) as connections:
-        staged = _stage(connections["ps:0"], *arrays, staging=staging)
+    with met({"ps:0": holding(*arrays)}) as connections:
+        staged = stage(connections["ps:0"], *arrays, staging=staging)
         assert staged[:2] == (staging == "parked", {})
         assert staged.memory.staged == (0 if staging == "parked" else 56)
         assert staged.memory.resident > 2**20, "of a whole process"
-        variables = [_variable(number, array)._replace(shape=(4, 3)) for number, array in enumerate(arrays)]
+        variables = [variable_of(number, array)._replace(shape=(4, 3)) for number, array in enumerate(arrays)]
         connections["ps:0"].attach(variables, staging, keep=False)
         assert connections["ps:0"].stage().shapes == {0: (3, 4), 1: (), 2: (0, 2)}
 
 
 @pytest.mark.parametrize("staging", ["memory", "parked"])
 def test_ranges_are_read_without_a_file(staging: str) -> None:
-    arrays = [_bytes(10_000), np.arange(6.0)]
-    with _staged(*arrays, staging=staging) as connection:
+    arrays = [random_bytes(10_000), np.arange(6.0)]
+    with staged(*arrays, staging=staging) as connection:
         assert connection.read(0, 100, 50).tobytes() == arrays[0][100:150].tobytes()
         assert connection.read(1, 8, 16).view(np.float64).tolist() == [1, 2]
         assert connection.read(1, 48, 0).tobytes() == b""
@@ -192,22 +129,22 @@ def test_ranges_are_read_without_a_file(staging: str) -> None:
 def test_copies_do_not_follow_their_variable_and_parked_ones_do() -> None:
     for staging, seen in (("memory", 1), ("parked", 2)):
         array = np.ones(10, np.uint8)
-        with _staged(array, staging=staging) as connection:
+        with staged(array, staging=staging) as connection:
             array[:] = 2
             assert set(connection.read(0, 0, 10).tolist()) == {seen}
 
 
 def test_what_was_discarded_is_there_no_more_and_can_be_staged_again() -> None:
-    array = _bytes(10)
-    with _staged(array) as connection:
+    array = random_bytes(10)
+    with staged(array) as connection:
         connection.discard()
         connection.discard()
-        _stage(connection, array)
+        stage(connection, array)
         assert connection.read(0, 0, 10).tobytes() == array.tobytes()
         connection.discard()
         with pytest.raises(ExportError, match="ps:0 .* nothing is attached"):
             connection.stage()
-    with _staged(array) as connection:
+    with staged(array) as connection:
         connection.discard()
         with pytest.raises(TaskUnreachableError, match="ps:0"):
             connection.read(0, 0, 10)
@@ -216,8 +153,8 @@ def test_what_was_discarded_is_there_no_more_and_can_be_staged_again() -> None:
 @pytest.mark.parametrize("array", [np.arange(6.0), np.array(3, np.int32), np.arange(12).reshape(3, 4).T], ids=repr)
 @every_way
 def test_a_copy_comes_row_major_however_it_lies_in_memory(tmp_path: Path, array: Array, way: Way) -> None:
-    path = _file(tmp_path / "data", array.nbytes)
-    with _staged(array) as connection:
+    path = written(tmp_path / "data", array.nbytes)
+    with staged(array) as connection:
         list(way(connection, [StagedSpan(0, 0, array.nbytes, 0)], path))
     assert path.read_bytes() == array.tobytes()
 
@@ -269,14 +206,14 @@ def test_spans_come_to_their_offsets_with_their_checksums(
     tmp_path: Path, make: Callable[[], list[StagedSpan]], way: Way
 ) -> None:
     spans = make()
-    copies = [_bytes(max(span.start + span.nbytes for span in spans), seed) for seed in range(2)]
+    copies = [random_bytes(max(span.start + span.nbytes for span in spans), seed) for seed in range(2)]
     expected = np.full(max(span.offset + span.nbytes for span in spans) + 5, 0xEE, np.uint8)
     for span in spans:
         expected[span.offset : span.offset + span.nbytes] = copies[span.variable][
             span.start : span.start + span.nbytes
         ]
-    path = _file(tmp_path / "data", expected.nbytes)
-    with _staged(*copies) as connection:
+    path = written(tmp_path / "data", expected.nbytes)
+    with staged(*copies) as connection:
         crcs = _flat(way(connection, spans, path))
     assert np.array_equal(np.fromfile(path, np.uint8), expected)
     of_spans = [expected[span.offset : span.offset + span.nbytes] for span in spans]
@@ -285,11 +222,11 @@ def test_spans_come_to_their_offsets_with_their_checksums(
 
 @every_way
 def test_a_line_carries_one_export_after_the_other(tmp_path: Path, way: Way) -> None:
-    copy = _bytes(100_000)
-    with _staged(copy) as connection:
-        assert not _flat(way(connection, [], _file(tmp_path / "nothing", 0)))
+    copy = random_bytes(100_000)
+    with staged(copy) as connection:
+        assert not _flat(way(connection, [], written(tmp_path / "nothing", 0)))
         for number in range(5):
-            path = _file(tmp_path / str(number), 50_000)
+            path = written(tmp_path / str(number), 50_000)
             assert len(_flat(way(connection, [StagedSpan(0, number, 50_000, 0)], path))) == 1
             assert path.read_bytes() == copy[number : number + 50_000].tobytes()
         assert connection.attach([], "auto", keep=False) == set()
@@ -299,24 +236,24 @@ def test_a_written_file_is_flushed_once_at_its_end_if_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[bytes] = []
-    path = _file(tmp_path / "data", 10_000)
+    path = written(tmp_path / "data", 10_000)
     monkeypatch.setattr(os, "fsync", lambda _: flushed.append(path.read_bytes()))
-    copy = _bytes(10_000)
+    copy = random_bytes(10_000)
     spans = [StagedSpan(0, at, 1, at) for at in range(10_000)]
-    with _staged(copy) as connection:
+    with staged(copy) as connection:
         list(connection.write(spans, path, sync=False))
         assert not flushed
-        _file(path, 10_000)
+        written(path, 10_000)
         list(connection.write(spans, path, sync=True))
     assert flushed == [copy.tobytes()]
 
 
 def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
-    copy = _bytes(300_000)
+    copy = random_bytes(300_000)
     wrong: list[int] = []
 
     def receive(connection: ChiefConnection, start: int) -> None:
-        path = _file(tmp_path / str(start), 1000)
+        path = written(tmp_path / str(start), 1000)
         for _ in range(50):
             crcs = _flat(connection.receive([StagedSpan(0, start, 1000, 0)], path))
             if path.read_bytes() != copy[start : start + 1000].tobytes() or len(crcs) != 1:
@@ -324,11 +261,11 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
             if not connection.sees(path, path.read_bytes()):
                 wrong.append(start)
 
-    with _staged(copy) as connection:
+    with staged(copy) as connection:
         threads = [threading.Thread(target=receive, args=(connection, start)) for start in range(0, 8000, 1000)]
         for thread in threads:
             thread.start()
-        path = _file(tmp_path / "data", copy.nbytes)
+        path = written(tmp_path / "data", copy.nbytes)
         list(connection.receive([StagedSpan(0, at, 10, at) for at in range(0, copy.nbytes, 10)], path))
         for thread in threads:
             thread.join()
@@ -339,7 +276,7 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
 def test_a_task_sees_a_file_only_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "probe").write_bytes(b"just now")
     (tmp_path / "other").write_bytes(b"just now, and more")
-    with _staged() as connection:
+    with staged() as connection:
         assert connection.sees(tmp_path / "probe", b"just now")
         assert not connection.sees(tmp_path / "other", b"just now")
         assert not connection.sees(tmp_path / "missing", b"just now")
@@ -368,11 +305,11 @@ def test_a_task_does_not_see_what_it_may_not_write() -> None:
 
 @every_way
 def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> None:
-    path = _file(tmp_path / os.fsdecode(b"\xff and \xc3\xa4"), 10)
-    with _staged(_bytes(10)) as connection:
+    path = written(tmp_path / os.fsdecode(b"\xff and \xc3\xa4"), 10)
+    with staged(random_bytes(10)) as connection:
         assert connection.sees(path, path.read_bytes())
         list(way(connection, [StagedSpan(0, 0, 10, 0)], path))
-    assert path.read_bytes() == _bytes(10).tobytes()
+    assert path.read_bytes() == random_bytes(10).tobytes()
 
 
 @every_way
@@ -380,7 +317,7 @@ def test_any_path_that_a_file_system_has_will_do(tmp_path: Path, way: Way) -> No
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, way: Way, place: str) -> None:
     path = tmp_path / place
     with (
-        _staged(_bytes(10)) as connection,
+        staged(random_bytes(10)) as connection,
         pytest.raises(TargetUnwritableError, match=re.escape(str(path))) as caught,
     ):
         list(way(connection, [StagedSpan(0, 0, 10, 0)], path))
@@ -390,7 +327,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, way: Way, place: 
 @pytest.mark.parametrize("sync", [False, True])
 def test_the_task_that_cannot_write_is_named(tmp_path: Path, sync: bool) -> None:
     with (
-        _staged(_bytes(10)) as connection,
+        staged(random_bytes(10)) as connection,
         pytest.raises(TargetUnwritableError, match=r"ps:0 cannot write .*No such file.*transport='stream'") as caught,
     ):
         list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "missing" / "data", sync=sync))
@@ -398,28 +335,28 @@ def test_the_task_that_cannot_write_is_named(tmp_path: Path, sync: bool) -> None
 
 
 def test_a_task_writes_through_no_link(tmp_path: Path) -> None:
-    target = _file(tmp_path / "of somebody else", 10)
+    target = written(tmp_path / "of somebody else", 10)
     (tmp_path / "data").symlink_to(target)
-    with _staged(_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="ps:0"):
+    with staged(random_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="ps:0"):
         list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert target.read_bytes() == b"\xee" * 10
 
 
 def test_a_task_creates_no_file_of_its_own(tmp_path: Path) -> None:
-    with _staged(_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="No such file"):
+    with staged(random_bytes(10)) as connection, pytest.raises(TargetUnwritableError, match="No such file"):
         list(connection.write([StagedSpan(0, 0, 10, 0)], tmp_path / "data", sync=False))
     assert not list(tmp_path.iterdir())
 
 
 def test_variables_that_cannot_be_opened_are_told_with_the_reason() -> None:
-    def open_variables(variables: Sequence[ServerVariable]) -> _ArrayReader:
+    def open_variables(variables: Sequence[ServerVariable]) -> ArrayReader:
         raise LookupError(f"there is no {variables[0].name}")
 
     with (
-        _met({"ps:3": _opening(open_variables)}) as connections,
+        met({"ps:3": opening(open_variables)}) as connections,
         pytest.raises(ExportError, match=r"ps:3 cannot send its variables: LookupError: there is no emb") as caught,
     ):
-        connections["ps:3"].attach([_variable("emb", np.zeros(1))], "memory", keep=False)
+        connections["ps:3"].attach([variable_of("emb", np.zeros(1))], "memory", keep=False)
     assert caught.value.task == "ps:3"
 
 
@@ -433,9 +370,9 @@ OUT_OF_BOUNDS = {
 @every_way
 @pytest.mark.parametrize("span", OUT_OF_BOUNDS.values(), ids=OUT_OF_BOUNDS)
 def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, way: Way, span: StagedSpan) -> None:
-    path = _file(tmp_path / "data", 20)
+    path = written(tmp_path / "data", 20)
     with (
-        _staged(_bytes(10)) as connection,
+        staged(random_bytes(10)) as connection,
         pytest.raises((TaskUnreachableError, TargetUnwritableError), match="ps:0"),
     ):
         list(way(connection, [StagedSpan(0, 0, 5, 0), span], path))
@@ -444,8 +381,8 @@ def test_what_a_copy_does_not_hold_is_refused_and_never_made_up(tmp_path: Path, 
 
 def test_strings_cannot_be_staged() -> None:
     strings = np.array([b"a"], object)
-    with _met({"ps:0": _holding(strings)}) as connections, pytest.raises(ExportError, match="ps:0"):
-        _stage(connections["ps:0"], strings)
+    with met({"ps:0": holding(strings)}) as connections, pytest.raises(ExportError, match="ps:0"):
+        stage(connections["ps:0"], strings)
 
 
 class _Living:
@@ -461,7 +398,7 @@ class _Living:
         return self
 
     def read(self) -> dict[int, Array]:
-        arrays = {number: _bytes(1000, number) for number in range(2)}
+        arrays = {number: random_bytes(1000, number) for number in range(2)}
         self._arrays = [weakref.ref(array) for array in arrays.values()]
         return arrays
 
@@ -475,18 +412,18 @@ class _Living:
 
 def test_no_variable_is_held_any_more_when_copies_were_staged() -> None:
     living = _Living()
-    with _met({"ps:0": _opening(living.open)}) as connections:
-        _stage(connections["ps:0"], _bytes(1000), _bytes(1000))
+    with met({"ps:0": opening(living.open)}) as connections:
+        stage(connections["ps:0"], random_bytes(1000), random_bytes(1000))
         assert living.held == [False, False]
-        assert connections["ps:0"].read(1, 0, 1000).tobytes() == _bytes(1000, 1).tobytes()
+        assert connections["ps:0"].read(1, 0, 1000).tobytes() == random_bytes(1000, 1).tobytes()
 
 
 @pytest.mark.parametrize("how", ["discard", "close"])
 def test_parked_variables_are_held_until_they_are_discarded_or_the_line_is_closed(tmp_path: Path, how: str) -> None:
     living = _Living()
-    with _met({"ps:0": _opening(living.open)}) as connections:
-        _stage(connections["ps:0"], _bytes(1000), _bytes(1000), staging="parked")
-        list(connections["ps:0"].receive([StagedSpan(1, 0, 1000, 0)], _file(tmp_path / "data", 1000)))
+    with met({"ps:0": opening(living.open)}) as connections:
+        stage(connections["ps:0"], random_bytes(1000), random_bytes(1000), staging="parked")
+        list(connections["ps:0"].receive([StagedSpan(1, 0, 1000, 0)], written(tmp_path / "data", 1000)))
         assert living.held == [True, True]
         getattr(connections["ps:0"], how)()
         if how == "discard":
@@ -514,7 +451,7 @@ def _answering_half(*, reset: bool) -> Dial:
 
 
 def _receive(connection: ChiefConnection, path: Path) -> None:
-    list(connection.receive([StagedSpan(0, 0, 1000, 0)], _file(path, 1000)))
+    list(connection.receive([StagedSpan(0, 0, 1000, 0)], written(path, 1000)))
 
 
 def _write(connection: ChiefConnection, path: Path) -> None:
@@ -549,7 +486,7 @@ CALLS = {call.__name__[1:]: call for call in (_receive, _write, _attach, _see, _
 def test_a_task_that_dies_within_an_answer_is_named_and_never_asked_again(
     tmp_path: Path, call: Callable[[ChiefConnection, Path], None], reset: bool
 ) -> None:
-    with _met({"ps:1": _answering_half(reset=reset)}) as connections:
+    with met({"ps:1": _answering_half(reset=reset)}) as connections:
         with pytest.raises(TaskUnreachableError, match="ps:1 disappeared while it sent its variables") as caught:
             call(connections["ps:1"], tmp_path / "data")
         assert caught.value.task == "ps:1"
@@ -567,7 +504,7 @@ def test_a_task_that_is_gone_already_is_named(tmp_path: Path, call: Callable[[Ch
             connection.sendall(token)
         gone.set()
 
-    with _met({"ps:0": dial}) as connections:
+    with met({"ps:0": dial}) as connections:
         gone.wait(PATIENCE_SECS)
         with pytest.raises(TaskUnreachableError, match="ps:0"):
             call(connections["ps:0"], tmp_path / "data")
@@ -587,7 +524,7 @@ def test_a_task_that_falls_silent_is_given_up_for_good(
             while receive_message(connection, Request) is not None:
                 send_message(connection, Reply(sees=True))
 
-    with _met({"ps:0": dial}) as connections:
+    with met({"ps:0": dial}) as connections:
         with pytest.raises(TaskUnreachableError, match="ps:0"):
             call(connections["ps:0"], tmp_path / "data")
         with pytest.raises(TaskUnreachableError, match="ps:0"):
@@ -596,22 +533,22 @@ def test_a_task_that_falls_silent_is_given_up_for_good(
 
 @every_way
 def test_a_line_that_failed_is_dead_rather_than_out_of_step(tmp_path: Path, way: Way) -> None:
-    with _staged(_bytes(10_000)) as connection:
+    with staged(random_bytes(10_000)) as connection:
         with pytest.raises(TargetUnwritableError):
             list(way(connection, [StagedSpan(0, at, 1, at) for at in range(10_000)], tmp_path / "missing" / "data"))
-        path = _file(tmp_path / "data", 4)
+        path = written(tmp_path / "data", 4)
         try:
             list(connection.receive([StagedSpan(0, 0, 4, 0)], path))
         except TaskUnreachableError:
             return
-        assert path.read_bytes() == _bytes(4).tobytes()
+        assert path.read_bytes() == random_bytes(4).tobytes()
 
 
 @every_way
 def test_giving_up_halfway_hangs_up(tmp_path: Path, way: Way) -> None:
-    with _staged(_bytes(10_000)) as connection:
+    with staged(random_bytes(10_000)) as connection:
         batches = way(
-            connection, [StagedSpan(0, at, 1, at) for at in range(10_000)], _file(tmp_path / "data", 10_000)
+            connection, [StagedSpan(0, at, 1, at) for at in range(10_000)], written(tmp_path / "data", 10_000)
         )
         next(batches)
         del batches
@@ -633,15 +570,15 @@ def test_another_number_of_checksums_than_of_ranges_is_never_matched_up(tmp_path
             assert receive_message(connection, Request) is None
 
     spans = [StagedSpan(0, 0, 4, 0), StagedSpan(0, 4, 4, 4)]
-    with _met({"ps:0": dial}) as connections:
+    with met({"ps:0": dial}) as connections:
         with pytest.raises(TaskUnreachableError, match=rf"ps:0 .*{told} checksums arrived for 2 ranges"):
-            list(WAYS[call](connections["ps:0"], spans, _file(tmp_path / "data", 8)))
+            list(WAYS[call](connections["ps:0"], spans, written(tmp_path / "data", 8)))
         with pytest.raises(TaskUnreachableError, match="ps:0"):
             _attach(connections["ps:0"], tmp_path)
 
 
 def test_another_version_is_told_in_words() -> None:
-    with _dialed_by(_holding()) as connection:
+    with _dialed_by(holding()) as connection:
         send_message(connection, Request())
         reply = receive_message(connection, Reply)
     assert reply is not None
@@ -691,9 +628,9 @@ def test_a_stranger_is_turned_away_while_the_task_gets_in(
     def dial_after_the_stranger(address: tuple[str, int], token: bytes) -> None:
         strangers.append(socket.create_connection(address, PATIENCE_SECS))
         stranger(strangers[0], token)
-        _holding()(address, token)
+        holding()(address, token)
 
-    with _met({"ps:0": dial_after_the_stranger}) as connections:
+    with met({"ps:0": dial_after_the_stranger}) as connections:
         assert connections["ps:0"].attach([], "auto", keep=False) == set()
         with strangers[0]:
             assert _is_closed_from_afar(strangers[0])
@@ -720,9 +657,9 @@ def test_any_number_of_slow_strangers_holds_nobody_up(monkeypatch: pytest.Monkey
         dripping.append(threading.Thread(target=drip, args=(strangers[-1],)))
         dripping[0].start()
         assert dripped.wait(PATIENCE_SECS)
-        _holding()(address, token)
+        holding()(address, token)
 
-    with _met({"ps:0": dial_after_the_strangers}) as connections:
+    with met({"ps:0": dial_after_the_strangers}) as connections:
         assert connections["ps:0"].attach([], "auto", keep=False) == set()
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 6
         dripping[0].join(PATIENCE_SECS)
@@ -740,7 +677,7 @@ def test_strangers_are_closed_when_nobody_else_came(
     def only_strangers(address: tuple[str, int], token: bytes) -> None:
         strangers.extend(socket.create_connection(address, PATIENCE_SECS) for _ in range(3))
 
-    with _met({"ps:0": only_strangers}) as connections:
+    with met({"ps:0": only_strangers}) as connections:
         assert not connections
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 3
         for stranger in strangers:
@@ -759,7 +696,7 @@ def test_a_token_may_come_in_pieces() -> None:
             assert receive_message(connection, Request) is not None
             send_message(connection, Reply(sees=True))
 
-    with _met({"ps:0": dial}) as connections:
+    with met({"ps:0": dial}) as connections:
         assert connections["ps:0"].sees(Path("anything"), b"")
 
 
@@ -791,9 +728,9 @@ def test_a_token_lets_in_once(caplog: pytest.LogCaptureFixture) -> None:
 
     def dial_late(address: tuple[str, int], token: bytes) -> None:
         second_was_turned_away.wait(PATIENCE_SECS)
-        _holding()(address, token)
+        holding()(address, token)
 
-    with _met({"ps:0": dial_twice, "ps:1": dial_late}) as connections:
+    with met({"ps:0": dial_twice, "ps:1": dial_late}) as connections:
         assert sorted(connections) == ["ps:0", "ps:1"]
     assert "rejected a connection" in caplog.text
 
@@ -818,7 +755,7 @@ def test_a_task_that_never_dials_is_named_and_the_others_get_in(
     def cut_off(address: tuple[str, int], token: bytes) -> None:
         pass
 
-    with _met({"ps:0": cut_off, "ps:1": _holding(), "ps:2": cut_off}) as connections:
+    with met({"ps:0": cut_off, "ps:1": holding(), "ps:2": cut_off}) as connections:
         assert list(connections) == ["ps:1"]
         assert connections["ps:1"].attach([], "auto", keep=False) == set()
     (record,) = caplog.records
@@ -827,9 +764,9 @@ def test_a_task_that_never_dials_is_named_and_the_others_get_in(
 
 
 def test_every_line_leads_to_its_task() -> None:
-    tasks = {f"ps:{number}": _holding(np.zeros(number)) for number in range(12)}
-    with _met(tasks) as connections:
-        shapes = {task: _stage(connection, np.zeros(99)).shapes for task, connection in connections.items()}
+    tasks = {f"ps:{number}": holding(np.zeros(number)) for number in range(12)}
+    with met(tasks) as connections:
+        shapes = {task: stage(connection, np.zeros(99)).shapes for task, connection in connections.items()}
         assert shapes == {f"ps:{number}": {0: (number,)} for number in range(12)}
         assert {task: connection.task for task, connection in connections.items()} == {task: task for task in tasks}
 
@@ -839,14 +776,14 @@ def test_they_meet_over_ipv6_too() -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with _met({"ps:0": _holding(np.zeros(2))}, host="::1") as connections:
-        assert _stage(connections["ps:0"], np.zeros(2))[:2] == (False, {})
+    with met({"ps:0": holding(np.zeros(2))}, host="::1") as connections:
+        assert stage(connections["ps:0"], np.zeros(2))[:2] == (False, {})
 
 
 def test_a_chief_that_has_gone_is_logged_and_the_holder_ends(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
-    _holding()(address, b"t" * TOKEN_BYTES)
+    holding()(address, b"t" * TOKEN_BYTES)
     assert f"the connection to the chief at 127.0.0.1:{address[1]} failed" in caplog.text
 
 
@@ -897,19 +834,19 @@ def test_what_is_no_message_is_refused_and_takes_no_memory(sent: bytes, message:
 
 
 def test_a_chief_that_talks_nonsense_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    with _dialed_by(_holding()) as connection:
+    with _dialed_by(holding()) as connection:
         connection.sendall(b"HTTP/1.1 400 Bad Request")
         assert _is_closed_from_afar(connection)
     assert "of 1347703880 bytes was announced" in caplog.text
 
 
 def test_nothing_is_left_of_twenty_exports(tmp_path: Path) -> None:
-    copy = _bytes(1000)
-    path = _file(tmp_path / "data", 1000)
+    copy = random_bytes(1000)
+    path = written(tmp_path / "data", 1000)
 
     def export(number: int) -> None:
-        with _met({"ps:0": _holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as connections:
-            _stage(connections["ps:0"], copy)
+        with met({"ps:0": holding(copy), "ps:1": _answering_half(reset=bool(number % 2))}) as connections:
+            stage(connections["ps:0"], copy)
             for way in WAYS.values():
                 list(way(connections["ps:0"], [StagedSpan(0, 0, 1000, 0)], path))
             with pytest.raises(TargetUnwritableError):
