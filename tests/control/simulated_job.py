@@ -1,4 +1,4 @@
-"""A job without sockets, threads and real time: processes that come, train, are cut off and die, and a chief that cuts.
+"""A job without sockets, threads and real time: processes come, train, are cut off and die, and a chief makes cuts.
 
 The processes have real gates and answer the chief as real ones do. What is simulated lies between: the network, the
 moments at which each end notices something, and the clock. The job sees what its chief cannot, and checks the chief's
@@ -55,7 +55,7 @@ class Connection:
         return self.process.is_alive and self.process.connection is self
 
     def break_off(self, arrive: tuple[int, int] = (2, 2)) -> None:
-        """Nothing is sent over it any more. Of what is under way, so much still arrives: at the chief, at the member."""
+        """Nothing is sent over it any more. Of what is under way, so much arrives at the chief and at the member."""
         self.is_broken = True
         for queue, number in zip((self.to_chief, self.to_member), arrive, strict=True):
             while len(queue) > number:
@@ -285,7 +285,7 @@ class SimulatedJob:
     def exchange(self, *tasks: Task) -> None:
         """All that is under way between the chief and these tasks arrives, and the answers to it."""
         connections = [each for each in self.connections if each.process.task in tasks]
-        while any([self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections]):
+        while any(self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections):
             pass
 
     def chief_notices(self, connection: Connection) -> None:
@@ -387,7 +387,7 @@ class SimulatedJob:
     # ---- what holds always -----------------------------------------------------------------------------------
 
     def check_cut(self) -> None:
-        """Where nobody lags, nobody can change a variable; and who has trained while the cut holds is under doubt."""
+        """Where nobody lags, nobody can change a variable. Who has trained while the cut holds is doubtful."""
         if self.chief.epoch and not self.chief.table.lagging(self.chief.epoch):
             for process in self.workers:
                 assert not process.may_write, f"a cut could hold, and {process.task} may train"
@@ -404,7 +404,7 @@ class SimulatedJob:
                 assert not process.can_begin_step, f"{member.task} is believed to be parked and may begin a step"
 
     def check_nobody_is_parked_for_ever(self) -> None:
-        """A process goes on when its lease is over, and as soon as it has heard what the chief sent at the release."""
+        """A process goes on when its lease is over, and as soon as it has heard what the chief sent on release."""
         for process in self.workers:
             parking, connection = process.gate._parking, process.connection
             if not process.is_alive or parking is None or process.gate.standing is Standing.TRAINING:
