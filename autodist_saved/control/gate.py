@@ -160,6 +160,10 @@ class Gate:
                 parking.tell(Standing.PARKING)
             return True
 
+    def drain(self) -> None:
+        """Wait until parameter servers have applied what a step that has raised had sent. No step is under way."""
+        time.sleep(max(self._restless_until - self._clock(), 0))
+
     def wait_until_parked(self, timeout_secs: float) -> bool:
         """Wait until no step is under way. False when the time is over before."""
         with self._changed:

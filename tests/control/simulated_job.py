@@ -1,4 +1,4 @@
-"""A job without sockets, threads and real time: processes that join, train, are cut off and die, and a chief.
+"""A job without sockets, threads and real time: processes come, train, are cut off and die, and a chief makes cuts.
 
 The processes have real gates and answer the chief as real ones do. What is simulated lies between: the network, the
 moments at which each end notices something, and the clock. The job sees what its chief cannot, and checks the chief's
@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from autodist_saved.control.membership import MemberState
+
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
 from autodist_saved.control.address_probe import ProbeAnswer
 from autodist_saved.control.gate import DRAIN_SECS, Gate, Standing
-from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_stream import MemberStream
 from autodist_saved.control.member_table import PARAMETER_SERVER_GRACE_SECS, JoinRefusedError, MemberTable
 from autodist_saved.control.progress_reports import ProgressReports
@@ -55,7 +56,7 @@ class Connection:
         return self.process.is_alive and self.process.connection is self
 
     def break_off(self, arrive: tuple[int, int] = (2, 2)) -> None:
-        """Send nothing any more. Of what is under way so many messages arrive: at the chief, at the member."""
+        """Nothing is sent over it any more. Of what is under way, so much arrives at the chief and at the member."""
         self.is_broken = True
         for queue, number in zip((self.to_chief, self.to_member), arrive, strict=True):
             while len(queue) > number:
@@ -92,7 +93,7 @@ class Process:
             case "park":
                 self.reports.park(message.park)
             case "release":
-                self.reports.release(message.release)
+                self.gate.release(message.release.epoch)
             case "welcome":
                 self.is_welcome = True
 
@@ -285,8 +286,8 @@ class SimulatedJob:
     def exchange(self, *tasks: Task) -> None:
         """All that is under way between the chief and these tasks arrives, and the answers to it."""
         connections = [each for each in self.connections if each.process.task in tasks]
-        while any([self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections]):  # noqa: C419
-            pass  # every connection delivers in each round: any() alone would stop at the first one
+        while any(self.deliver_to_chief(each) or self.deliver_to_member(each) for each in connections):
+            pass
 
     def chief_notices(self, connection: Connection) -> None:
         """The chief's end of a connection finds that it is broken."""
@@ -387,7 +388,7 @@ class SimulatedJob:
     # ---- what holds always -----------------------------------------------------------------------------------
 
     def check_cut(self) -> None:
-        """Where nobody lags, nobody can change a variable; and who has trained while the cut holds is under doubt."""
+        """Where nobody lags, nobody can change a variable. Who has trained while the cut holds is doubtful."""
         if self.chief.epoch and not self.chief.table.lagging(self.chief.epoch):
             for process in self.workers:
                 assert not process.may_write, f"a cut could hold, and {process.task} may train"
@@ -404,7 +405,7 @@ class SimulatedJob:
                 assert not process.can_begin_step, f"{member.task} is believed to be parked and may begin a step"
 
     def check_nobody_is_parked_for_ever(self) -> None:
-        """A process goes on when its lease is over, and as soon as it has heard of the release."""
+        """A process goes on when its lease is over, and as soon as it has heard what the chief sent on release."""
         for process in self.workers:
             parking, connection = process.gate._parking, process.connection
             if not process.is_alive or parking is None or process.gate.standing is Standing.TRAINING:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import pytest
+from autodist_saved.control.membership import MemberState
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import job_digest
 from autodist_saved.control.chief_service import ChiefService
-from autodist_saved.control.member import MemberState
+from autodist_saved.control.gate import Gate
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.errors import (
     ChiefLostError,
@@ -73,6 +76,21 @@ def test_workers_are_expected_then_joined_then_finished(chief: ChiefService, joi
     first.leave()
     assert chief.wait_for_workers(10) == ()
     assert chief.workers(MemberState.FINISHED) == ("worker:0", "worker:1")
+
+
+def test_a_worker_that_is_done_says_so_when_what_its_last_step_sent_is_applied(
+    cluster: Cluster, chief: ChiefService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autodist_saved.control.gate.DRAIN_SECS", 0.5)
+    gate = Gate()
+    member = MemberClient(cluster.for_task(Task("worker", 0)), QUICK, gate=gate)
+    member.join()
+    began = time.monotonic()
+    with contextlib.suppress(StopIteration), gate.step():
+        raise StopIteration  # as at the end of the data
+    member.leave()
+    assert chief._wait_for(lambda: chief.workers(MemberState.FINISHED), 20)
+    assert chief.members()[0].lost_at >= began + 0.5
 
 
 def test_the_chief_waits_for_a_worker_that_has_not_come_yet(chief: ChiefService) -> None:

@@ -1,10 +1,13 @@
-"""The table of members, in every order of events: no cut beside a training worker, nobody parked for ever."""
+"""The table of members through every order of events: no cut beside a worker that trains, none parked for ever."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from hypothesis import settings
+import pytest
+from autodist_saved.control.membership import MemberState
+from hypothesis import Phase, Verbosity, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -36,8 +39,8 @@ class Interleavings(RuleBasedStateMachine):
     """Everything that may happen to a job, in any order. The job checks what it can see and the chief cannot.
 
     Hypothesis takes each rule as often as any other one. So what ruins every cut shares a rule, and what a cut is
-    made of has one for each part. Most mistakes are about one worker, and with one alone most orders of events are
-    about it.
+    made of has one for each part. Most mistakes are about one worker; where there is no other one, most orders of
+    events are about it.
     """
 
     make_table: MakeTable = MemberTable
@@ -223,8 +226,61 @@ class Interleavings(RuleBasedStateMachine):
         self.job.cut_in_calm()
 
 
-INTERLEAVINGS = settings(max_examples=1000, stateful_step_count=30, deadline=None)
+INTERLEAVINGS = settings(max_examples=500, stateful_step_count=30, deadline=None)
 
 
+@pytest.mark.timeout(600)  # seconds of work, and minutes where the machine has other work
 def test_no_interleaving_cuts_beside_a_worker_that_trains_or_parks_one_for_ever() -> None:
     run_state_machine_as_test(Interleavings, settings=INTERLEAVINGS)
+
+
+# ---- and the test can fail -----------------------------------------------------------------------------------
+
+
+class LostIsGone(MemberTable):
+    """A lost worker is counted as gone at once."""
+
+    def _stands_still(self, row: Any, parking: Any, now: float) -> bool:
+        return row.member.state is MemberState.LOST or super()._stands_still(row, parking, now)
+
+
+class LeasesLastForEver(MemberTable):
+    """A worker that has said once that it is parked is believed for the whole cut."""
+
+    def _stands_still(self, row: Any, parking: Any, now: float) -> bool:
+        return row.member.is_parked(parking.epoch) or super()._stands_still(row, parking, now)
+
+
+class TheReplacedDoNotDrain(MemberTable):
+    """What a process had sent is forgotten when another one takes its place."""
+
+    def _replace(self, row: Any, life: str, now: float) -> None:
+        drained_at = row.drained_at
+        super()._replace(row, life, now)
+        row.drained_at = drained_at
+
+
+class NobodyIsReleased(MemberTable):
+    """The chief forgets the cut and tells nobody."""
+
+    def release(self, epoch: int) -> None:
+        self._parking = None
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutant", [LostIsGone, LeasesLastForEver, TheReplacedDoNotDrain, NobodyIsReleased])
+def test_each_of_these_mistakes_is_found(mutant: type[MemberTable]) -> None:
+    class Mutated(Interleavings):
+        make_table = mutant
+
+    found_the_same_way = settings(
+        INTERLEAVINGS,
+        max_examples=5000,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],  # whatever it is, and not the shortest way to it
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+    )
+    with pytest.raises(AssertionError, match="may train|and nobody knows|does not go on|was released and is parked"):
+        run_state_machine_as_test(Mutated, settings=found_the_same_way)
