@@ -138,7 +138,7 @@ class MemberClient:
     def leave(self, *, failed: bool = False) -> None:
         """Say goodbye, this task having done its part or ``failed``, and close the stream."""
         if not failed and self._state is not _State.ENDED:
-            # From the goodbye on this task does not count for cuts any more. One that has failed drains in their eyes.
+            # After a goodbye no cut counts this task any more. Cuts themselves wait for the drain of one that failed.
             self._gate.drain()
         with self._changed:
             self._leaving = True
