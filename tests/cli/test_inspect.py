@@ -40,7 +40,7 @@ def test_it_tells_the_moment_and_the_variables(model: Path) -> None:
         "global step 7",
         "steps of tasks worker:0 8",
         "cut 3",
-        "workers that died 1: each may have left a part of a step",
+        "workers that died 1: each may have left a part of a step behind",
         "variables 1, 96 bytes",
         "graph serve 0 ops",
         "table float64 [6, 2] 96 0 ps:0, ps:1",

@@ -29,8 +29,7 @@ from autodist_saved.errors import ClusterConfigError, ExportError, JobError, Tas
 from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.testing import ArraySource
-from tests.support.meta_graphs import request
+from autodist_saved.testing import ArraySource, GivenDescription
 
 
 class Chief:
@@ -45,7 +44,7 @@ class Chief:
 
     def export(self, target: str) -> None:
         export = Export("chief:0", LocalTarget(target), ExportOptions(), self.history)
-        export.capture(request(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
+        export.capture(GivenDescription(), ArraySource({"w": np.zeros(3)}, global_step=7), NoCut())
         export.publish()
 
 
@@ -252,6 +251,4 @@ def test_the_command_line_takes_a_cluster_file_and_refuses_what_is_no_address(ch
     path.write_text("cluster: {chief: ['localhost:0'], ps: ['localhost:0']}")
     refused = CliRunner().invoke(app, ["status", str(path)]).exception
     assert isinstance(refused, ClusterConfigError)
-    assert "chosen anew whenever it is launched\n    fix: name the address that `autodist-saved launch`" in str(
-        refused
-    )
+    assert "the job chooses other ports\n    fix: give the address that `autodist-saved launch`" in str(refused)

@@ -117,7 +117,7 @@ def test_the_second_meta_graph_has_the_room_that_the_first_one_leaves(
     monkeypatch.setattr(size, "MAX_BYTES", 40_000)
     one = Export("chief:0", LocalTarget(tmp_path / "model"), ExportOptions())
     one.capture(description(graph), ArraySource({"w": np.zeros(2)}), RecordingCut())
-    with pytest.raises(GraphError, match="more than the 40,000 bytes"):
+    with pytest.raises(GraphError, match="more than 40,000 bytes"):
         one.add(description(graph, tags=["again"]))
     one.publish()
 

@@ -162,7 +162,7 @@ def test_it_comes_after_the_variables_and_has_signatures(job: Job, tmp_path: Pat
         ads.SavedModelBuilder(tmp_path / "model").add_meta_graph_from(serve, TAGS)
     with v1.Session() as session:
         builder = job.builder(session, tmp_path / "model")
-        with pytest.raises(SignatureError, match="there are none"):
+        with pytest.raises(SignatureError, match="there are no signatures"):
             builder.add_meta_graph_from(dict, TAGS)
 
 
