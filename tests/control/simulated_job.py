@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from autodist_saved.control.membership import MemberState
-
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
 from autodist_saved.control.address_probe import ProbeAnswer
 from autodist_saved.control.gate import DRAIN_SECS, Gate, Standing
+from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_stream import MemberStream
 from autodist_saved.control.member_table import PARAMETER_SERVER_GRACE_SECS, JoinRefusedError, MemberTable
 from autodist_saved.control.progress_reports import ProgressReports

@@ -15,13 +15,13 @@ from typing import Any
 
 import grpc
 import pytest
-from autodist_saved.control.membership import MemberState
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import job_digest
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.gate import Gate
+from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.errors import (
     ChiefLostError,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from autodist_saved.control.membership import MemberState
 from hypothesis import Phase, Verbosity, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
 
 from autodist_saved.cluster import Task
 from autodist_saved.control.address_probe import ProbeAnswer
+from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_table import MemberTable
 from tests.control.simulated_job import LEASE_SECS, MakeTable, Process, SimulatedJob
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from autodist_saved.control.membership import Member, MemberState
 
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
 from autodist_saved.control.address_probe import ProbeAnswer
 from autodist_saved.control.gate import DRAIN_SECS, Standing
+from autodist_saved.control.member import Member, MemberState
 from autodist_saved.control.member_table import PARAMETER_SERVER_GRACE_SECS, JoinRefusedError
 from tests.control.simulated_job import JOB, LEASE_SECS, Process, SimulatedJob
 

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from autodist_saved.control.membership import NoWorkers
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.gate import Gate
+from autodist_saved.control.member import NoWorkers
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.cut.cut import Cut, NoCut, Standstill
 from autodist_saved.cut.gate_cut import GateCut
