@@ -305,9 +305,10 @@ class MemberTable:
         if before.life:
             row.replaced.add(before.life)
             self._end_hold(row, now)
-        if before.state is MemberState.LOST and row.gone_at is not None:
+        # Of a task that has not joined yet, a process may have died a moment ago: this chief may have been restarted.
+        if before.state in {MemberState.EXPECTED, MemberState.LOST} and row.gone_at is not None:
             row.drained_at = max(row.drained_at, row.gone_at + DRAIN_SECS)
-        elif before.life and before.state in {MemberState.JOINED, MemberState.LOST}:
+        elif before.state in {MemberState.EXPECTED, MemberState.JOINED, MemberState.LOST}:
             row.drained_at = max(row.drained_at, now + DRAIN_SECS)
         died = bool(before.life) and before.state is not MemberState.FINISHED
         row.member = Member(before.task, deaths=before.deaths + died, life=life)

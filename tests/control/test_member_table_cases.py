@@ -23,6 +23,7 @@ class OneWorker(SimulatedJob):
         super().__init__([WORKER])
         self.start(WORKER)
         self.calm_down()
+        self.clock.now += DRAIN_SECS  # a process before this one, of which the chief has not heard, is past
 
     @property
     def worker(self) -> Process:

@@ -66,6 +66,10 @@ class TestGateCutOfAJob(GateCutConformance):
         options = SessionOptions(start_timeout_secs=20, chief_timeout_secs=20)
         worker = MemberClient(self.cluster.for_task(Task("worker", 0)), options, gate=self.gate)
         worker.join()
+        # A cut of a task that has just joined waits for what a process before it may have sent.
+        first = GateCut(self.cluster, Gate(), self.server, 60.0, turn=self.turn)
+        first.acquire()
+        first.release()
         yield
         worker.leave()
         self.server.end_job(succeeded=False, reason="the test is over")
