@@ -1,5 +1,6 @@
-"""The job's own wire between its tasks: who takes part, and when the job is over.
+"""The job's own wire between its tasks: who takes part, who stands still for a cut, and when the job is over.
 
-The chief runs :class:`~autodist_saved.control.chief_service.ChiefService`; every other task holds one stream to it, a
-:class:`~autodist_saved.control.member_client.MemberClient`. No TensorFlow in here.
+The chief runs :class:`~autodist_saved.control.chief_service.ChiefService`, which serves gRPC and decides nothing:
+:class:`~autodist_saved.control.member_table.MemberTable` does. Every other task has a
+:class:`~autodist_saved.control.member_client.MemberClient` with one stream to the chief. No TensorFlow in here.
 """

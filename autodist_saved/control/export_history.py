@@ -1,4 +1,4 @@
-"""The exports of a job: those under way and the last ones, for whoever asks how it goes."""
+"""The exports of a job: those under way and the last ones, for the console."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-KEPT = 10
+KEPT = 10  # a long training makes thousands
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Entry:
 
 
 class ExportHistory:
-    """Keeps the last exports. Any thread may use it."""
+    """Keeps the last exports. Any thread may call any method."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -59,7 +59,7 @@ class ExportHistory:
             return tuple(entry.now() for entry in self._entries)
 
     def begin(self, target: str) -> int:
-        """An export begins in this thread. Returns its number."""
+        """Note that an export begins in this thread. Returns its number."""
         with self._changed:
             self._numbers += 1
             self._entries.append(Entry(self._numbers, target))
@@ -67,9 +67,10 @@ class ExportHistory:
             return self._numbers
 
     def note(self, number: int, *, phase: str = "", path: str = "", error: str = "") -> None:
-        """An export has come to a phase, or to its end. After its end nothing changes any more."""
+        """Note that an export has come to a phase, or to its end. After its end nothing changes any more."""
         with self._changed:
             for place, entry in enumerate(self._entries):
+                # The first end counts: what fails after a commit does not make the model invisible.
                 if entry.number == number and not entry.is_over:
                     self._entries[place] = replace(entry.now(), phase=phase or entry.phase, path=path, error=error)
             self.touch()

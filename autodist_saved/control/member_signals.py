@@ -1,4 +1,4 @@
-"""What a task that is not the chief does on SIGUSR1 and SIGTERM: it leaves both to the chief."""
+"""What a task that is not the chief does on SIGUSR1 and SIGTERM: the chief exports, and this task helps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class MemberSignals:
-    """Signals to a member of a job, which may be sent to all of its tasks at once.
+    """Handles signals in a member of a job. A scheduler may send them to all tasks at once.
 
-    The chief exports once more on SIGTERM, and needs the others for that: they end when it has ended the job, or is
-    gone. SIGUSR1 is ignored, unless the program has said what to do on it.
+    On SIGTERM the chief exports once more, and needs the other tasks for that. So they end when the chief has ended
+    the job, or is gone. A member ignores SIGUSR1, unless its program has a handler for it.
     """
 
     def __init__(self, cluster: Cluster, membership: MemberClient, sigterm_secs: float) -> None:
@@ -28,15 +28,17 @@ class MemberSignals:
         Args:
             cluster: the job.
             membership: of this task.
-            sigterm_secs: how long it goes on after SIGTERM at the most.
+            sigterm_secs: how long this task goes on after SIGTERM at most.
         """
         self._cluster = cluster
         self._membership = membership
         self._sigterm_secs = sigterm_secs
         self._until = math.inf
+        # Without a handler SIGUSR1 would end the process, and the job with it, instead of exporting.
         is_free = signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
         self._exporter = SignalListener(
             ask=self._hear,
+            # A member cannot know whether the chief has the signal, too. Where it has none, this one waits in vain.
             is_done=lambda: not membership.has_chief or time.monotonic() > self._until,
             report_failures=lambda: None,
             limit_secs=sigterm_secs + NO_STEP_SECS,
@@ -45,20 +47,22 @@ class MemberSignals:
         )
 
     def heed(self) -> None:
-        """Handle them from now on. May be called again. Called in the main thread."""
+        """Handle the signals from now on. May be called again. Called in the main thread, as Python demands."""
         EXPORT_SIGNALS.add(self._exporter)
 
     def end_if_told(self) -> None:
         """After SIGTERM, when the chief needs this task no more: end it as SIGTERM would have.
 
-        Raises ``SystemExit``, unless there was a handler for SIGTERM, which is called. Does nothing but in the main
-        thread.
+        Called again and again by the thread that trains, or serves. Does nothing in other threads than the main one.
+
+        Raises:
+            SystemExit: unless the program had a handler for SIGTERM, which is called instead.
         """
         if EXPORT_SIGNALS.is_done() and threading.current_thread() is threading.main_thread():
             EXPORT_SIGNALS.stop()
 
     def forget(self) -> None:
-        """Let signals do what they did before."""
+        """Give the signals back their handlers of before."""
         EXPORT_SIGNALS.remove(self._exporter)
 
     def _hear(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where streams wait until their member has said who it is: few at a time, and not for long."""
+"""Streams whose member has not said yet who it is: few at a time, and not for long."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ import grpc
 
 from autodist_saved.control import control_pb2
 
+# A member says hello together with its call, so this is for networks that are slow.
 HELLO_SECS = 5.0
-# A member says hello with its call; who is displaced by so many others in between was not going to.
+# For the same reason: a stream that so many others come after was not going to say anything.
 STREAMS_MAX = 16
 
 
 class PendingStreams:
-    """Each waiting stream holds a thread, so the one that waits longest goes when too many come."""
+    """Each of them holds a thread that a member may need, so the oldest goes when too many come. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[grpc.ServicerContext, None] = {}  # the longest waiting first
+        self._waiting: dict[grpc.ServicerContext, None] = {}  # the oldest first
 
     def hear(
         self, requests: Iterator[control_pb2.MemberMessage], context: grpc.ServicerContext
     ) -> control_pb2.Hello | None:
-        """The first message of a stream, empty if there is another or none; None where the stream has ended."""
+        """Wait for the first message of a stream.
+
+        Returns:
+            the hello in it, an empty one if it is another message; None where the stream has ended before.
+        """
         silence = threading.Timer(HELLO_SECS, context.cancel)
         silence.daemon = True
         silence.start()
@@ -36,6 +41,7 @@ class PendingStreams:
             displaced.cancel()
         try:
             return next(requests, control_pb2.MemberMessage()).hello
+        # Cancelled by the timer or a later stream, or by the other end.
         except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
             # gRPC keeps the error with the stream, and the stream would be kept by the error.
             error.__traceback__ = None
