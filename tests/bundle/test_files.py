@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from autodist_saved.bundle.files import allocate, data_path, index_path
-
-from .bundles import save_with_tensorflow
+from tests.support.bundles import save_with_tensorflow
 
 
 def test_files_are_named_as_tensorflow_names_them(tmp_path: Path) -> None:

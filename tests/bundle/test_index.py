@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from autodist_saved.bundle import BundleReader
 from autodist_saved.bundle.slices import slice_key
 from autodist_saved.errors import BundleError
-
-from .bundles import entry, header, write_raw
+from tests.support.bundles import entry, header, write_raw
 
 ROWS = [(0, 1), (1, 1)]
 

@@ -8,8 +8,7 @@ import pytest
 
 from autodist_saved.bundle import BundleReader, BundleWriter
 from autodist_saved.errors import BundleError
-
-from .bundles import save_with_tensorflow, write_bundle
+from tests.support.bundles import save_with_tensorflow, write_bundle
 
 WORDS = np.array([[b"late", b""], [b"on time", b"\xff\0"]], object)
 TABLE = np.arange(60, dtype=np.float64).reshape(5, 4, 3)

@@ -11,8 +11,7 @@ from autodist_saved.bundle.damage import Damage
 from autodist_saved.bundle.entry import Part
 from autodist_saved.bundle.slices import check_cover, decode_slice, slice_key
 from autodist_saved.bundle.table import read_table
-
-from .bundles import save_with_tensorflow
+from tests.support.bundles import save_with_tensorflow
 
 STARTS = [0, 1, 63, 64, 127, 128, 8191, 8192, 2**20 - 1, 2**20, 2**27, 2**34, 2**41, 2**48, 2**55 - 1, 2**55]
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from autodist_saved.bundle import crc32c, varint
 from autodist_saved.bundle.damage import Damage
 from autodist_saved.bundle.table import read_table, write_table
-
-from .bundles import save_with_tensorflow
+from tests.support.bundles import save_with_tensorflow
 
 
 def _table(items: dict[bytes, bytes]) -> bytes:

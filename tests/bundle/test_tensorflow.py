@@ -16,8 +16,7 @@ from hypothesis.extra import numpy as npst
 
 from autodist_saved.bundle import BundleReader
 from autodist_saved.bundle.dtypes import numpy_dtype
-
-from .bundles import save_with_tensorflow, write_bundle
+from tests.support.bundles import save_with_tensorflow, write_bundle
 
 Array = np.ndarray[Any, Any]
 

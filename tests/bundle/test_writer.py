@@ -14,8 +14,7 @@ from tensorflow.core.protobuf import tensor_bundle_pb2
 from autodist_saved.bundle import BundleReader, BundleWriter, EntryWriter, crc32c
 from autodist_saved.bundle.table import read_table
 from autodist_saved.errors import BundleError, TargetUnwritableError
-
-from .bundles import write_bundle
+from tests.support.bundles import write_bundle
 
 
 def _names(directory: Path) -> list[str]:
