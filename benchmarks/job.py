@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from autodist_saved.cluster import Cluster
-
-ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 def measure(module: str, cluster: Cluster, arguments: Sequence[str], timeout_secs: float) -> dict[str, Any]:
@@ -26,11 +24,17 @@ def measure(module: str, cluster: Cluster, arguments: Sequence[str], timeout_sec
         result = Path(folder) / "result.json"
         logs = {str(task): (Path(folder) / f"{task}.log") for task in cluster.tasks}
         processes = {
-            str(task): start(
-                module,
-                [str(result), *arguments],
-                logs[str(task)],
-                {**os.environ, **ENVIRONMENT, "TF_CONFIG": cluster.tf_config(task)},
+            str(task): subprocess.Popen(
+                [sys.executable, "-m", module, str(result), *arguments],
+                env={
+                    **os.environ,
+                    "TF_CONFIG": cluster.tf_config(task),
+                    "TF_CPP_MIN_LOG_LEVEL": "2",
+                    "CUDA_VISIBLE_DEVICES": "-1",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=logs[str(task)].open("w"),
+                stderr=subprocess.STDOUT,
             )
             for task in cluster.tasks
         }
@@ -44,15 +48,3 @@ def measure(module: str, cluster: Cluster, arguments: Sequence[str], timeout_sec
                 process.wait()
         measured: dict[str, Any] = json.loads(result.read_text())
         return measured
-
-
-def start(module: str, arguments: Sequence[str], log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A process that runs ``python -m MODULE ARGUMENTS...`` and writes to ``log``."""
-    with log.open("a") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,7 @@ from rich.table import Table
 
 from autodist_saved.cluster import Cluster
 from benchmarks.arguments import Directory, JsonFile
-from benchmarks.job import ENVIRONMENT, measure, start
-
-LOOK_SECS = 0.01
+from benchmarks.job import measure
 
 
 def publish(
@@ -39,10 +38,10 @@ def publish(
         with _watched(base, Path(place)) as seen:
             cluster = Cluster.local(ps=2, workers=2, chief=True)
             arguments = [str(secs), str(every_secs), str(keep), str(base)]
-            trained = measure("benchmarks.publish_task", cluster, arguments, timeout_secs=secs + 600)
-    figures = {"secs": secs, "every_secs": every_secs, "keep": keep, **trained, **seen}
+            job = measure("benchmarks.publish_task", cluster, arguments, timeout_secs=secs + 600)
+    figures = {"secs": secs, "every_secs": every_secs, "keep": keep, **job, **seen}
     figures["unseen"] = sorted(
-        set(trained["published"]) - {*map(int, [*seen["loaded"], *seen["failed"], *seen["missed"]])}
+        set(job["published"]) - {*map(int, [*seen["loaded"], *seen["failed"], *seen["missed"]])}
     )
     _show(figures)
     if json_file is not None:
@@ -74,19 +73,16 @@ def complaints(figures: dict[str, Any]) -> list[str]:
 @contextmanager
 def _watched(base: Path, place: Path) -> Iterator[dict[str, Any]]:
     """What a server has seen during the block; filled in after it."""
-    begun, over, result, log = (place / name for name in ("begun", "over", "seen.json", "watch.log"))
-    seen: dict[str, Any] = {}
-    arguments = [str(base), str(begun), str(over), str(result)]
-    watch = start("benchmarks.publish_watch", arguments, log, {**os.environ, **ENVIRONMENT})
+    over, result, seen = place / "over", place / "seen.json", dict[str, Any]()
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.publish_watch", base, over, result],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"},
+    )
     try:
-        while not begun.exists():
-            if watch.poll() is not None:
-                raise RuntimeError(f"the process that watches failed\n{log.read_text()[-4000:]}")
-            time.sleep(LOOK_SECS)
         yield seen
         over.touch()
         if watch.wait(600) != 0:
-            raise RuntimeError(f"the process that watches failed\n{log.read_text()[-4000:]}")
+            raise RuntimeError("the process that watches has failed; what it said is above")
         seen |= json.loads(result.read_text())
     finally:
         watch.kill()

@@ -91,7 +91,7 @@ def ask(model: Path, flights: dict[str, Ids]) -> int:
     return int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step"))
 
 
-def main(base: Path, begun: Path, over: Path, result: Path) -> None:
+def main(base: Path, over: Path, result: Path) -> None:
     tf.get_logger().setLevel("ERROR")
     held_out = load().held_out[:FLIGHTS]
     flights = {name: held_out.features[name] for name in FEATURES}
@@ -108,7 +108,6 @@ def main(base: Path, begun: Path, over: Path, result: Path) -> None:
         appeared.put(None)
 
     threading.Thread(target=look).start()
-    begun.touch()
     while model := appeared.get():
         seen.load(model, flights)
     if "autodist_saved" in sys.modules:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.conftest import Benchmark
+from pathlib import Path
+
+from tests.benchmarks.benchmark import run
 
 
-def test_no_export_is_torn_where_training_stops_for_it(benchmark: Benchmark) -> None:
-    measured, shown = benchmark("consistency", "--exports", "4", "--mib", "1")
+def test_no_export_is_torn_where_training_stops_for_it(tmp_path: Path) -> None:
+    measured, shown = run(tmp_path, "consistency", "--exports", "4", "--directory", str(tmp_path))
     assert measured["exports"] == 4
     assert measured["consistency"] == "step"
     assert measured["torn"] == measured["step_mismatches"] == 0
@@ -17,7 +19,7 @@ def test_no_export_is_torn_where_training_stops_for_it(benchmark: Benchmark) -> 
     assert "consistency=step" in shown
 
 
-def test_exports_that_stop_nobody_are_torn(benchmark: Benchmark) -> None:
-    command = ["consistency", "--exports", "8", "--mib", "1", "--consistency", "none"]
-    measured, _ = benchmark(*command)
+def test_exports_that_stop_nobody_are_torn(tmp_path: Path) -> None:
+    command = ["consistency", "--exports", "8", "--consistency", "none", "--directory", str(tmp_path)]
+    measured, _ = run(tmp_path, *command)
     assert measured["torn"] + measured["step_mismatches"] > 0

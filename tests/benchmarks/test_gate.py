@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from benchmarks.traffic import Traffic
-from tests.benchmarks.conftest import Benchmark
+from tests.benchmarks.benchmark import run
 
 
-def test_steps_cost_no_message(benchmark: Benchmark) -> None:
+def test_steps_cost_no_message(tmp_path: Path) -> None:
     small = ["--repeats", "3", "--passes", "1000", "--runs", "20", "--seconds", "2"]
-    measured, shown = benchmark("gate", *small)
+    measured, shown = run(tmp_path, "gate", *small)
     for name in ("gate", "nullcontext", "run_step", "run_step_stock", "run_nothing", "run_nothing_stock"):
         assert 0 < measured[name]["min_us"] <= measured[name]["median_us"]
         assert name in shown

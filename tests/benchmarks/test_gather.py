@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.benchmarks.conftest import Benchmark
+from tests.benchmarks.benchmark import run
 
 
 @pytest.mark.parametrize("variables", [1, 8])
-def test_gathering_is_measured_for_each_way(benchmark: Benchmark, variables: int) -> None:
-    small = ["--mib", "2", "--ps", "2", "--rounds", "1", "--variables", str(variables)]
-    measured, shown = benchmark("gather", *small)
+def test_gathering_is_measured_for_each_way(tmp_path: Path, variables: int) -> None:
+    small = ["--mib", "2", "--ps", "2", "--rounds", "1", "--variables", str(variables), "--directory", str(tmp_path)]
+    measured, shown = run(tmp_path, "gather", *small)
     for method in ("stock_plain", "stock_sharded", "stream", "shared"):
         assert measured[method]["median_seconds"] > 0
         assert method in shown

@@ -8,12 +8,12 @@ import pytest
 
 from benchmarks.publish import complaints
 from benchmarks.publish_watch import Seen
-from tests.benchmarks.conftest import Benchmark
+from tests.benchmarks.benchmark import run
 
 
-def test_every_version_loads_when_it_appears(benchmark: Benchmark) -> None:
-    small = ["--secs", "10", "--every-secs", "1"]
-    measured, shown = benchmark("publish", *small)
+def test_every_version_loads_when_it_appears(tmp_path: Path) -> None:
+    small = ["--secs", "10", "--every-secs", "1", "--directory", str(tmp_path)]
+    measured, shown = run(tmp_path, "publish", *small)
     assert len(measured["loaded"]) + len(measured["missed"]) == len(measured["published"]) > 2
     assert measured["failed"] == {}
     assert measured["half_written"] == measured["out_of_order"] == measured["unseen"] == []

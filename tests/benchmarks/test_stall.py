@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.steps import Interval, Steps
-from tests.benchmarks.conftest import Benchmark
+from tests.benchmarks.benchmark import run
 
 
 @pytest.mark.parametrize("update", ["sparse", "dense"])
-def test_the_pause_is_measured_for_each_way(benchmark: Benchmark, update: str) -> None:
-    small = ["--mib", "8", "--ps", "2", "--rounds", "1", "--update", update]
-    measured, shown = benchmark("stall", *small)
+def test_the_pause_is_measured_for_each_way(tmp_path: Path, update: str) -> None:
+    small = ["--mib", "8", "--ps", "2", "--rounds", "1", "--update", update, "--directory", str(tmp_path)]
+    measured, shown = run(tmp_path, "stall", *small)
     for method in ("cold", "warm", "stock_plain", "stock_sharded"):
         found = measured[method]
         assert found["pause_seconds"] == max(found["to_step_seconds"], found["through_step_seconds"]) > 0

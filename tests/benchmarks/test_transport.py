@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.transport import _measured
 from benchmarks.transport_ways import WAYS
-from tests.benchmarks.conftest import Benchmark
+from tests.benchmarks.benchmark import run
 
 
-def test_every_way_is_measured(benchmark: Benchmark) -> None:
-    measured, shown = benchmark("transport", "--mib", "8", "--rounds", "1")
+def test_every_way_is_measured(tmp_path: Path) -> None:
+    measured, shown = run(tmp_path, "transport", "--mib", "8", "--rounds", "1")
     assert measured["seconds"].keys() == WAYS.keys() == {"socket", "grpc", "flight"}
     assert measured["socket_over_socket"] == 1
     assert all(measured[f"{name}_over_socket"] > 0 and name in shown for name in WAYS)
