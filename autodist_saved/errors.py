@@ -193,7 +193,7 @@ class TargetUnwritableError(TargetError, PermissionError):
     """The target is not writable: no permission, a read-only file system, no space left, or a file in the way."""
 
 
-class LeaseLostError(TargetError):
+class OwnershipLostError(TargetError):
     """Another process publishes to the same base directory; the message names it. The export is not visible."""
 
 

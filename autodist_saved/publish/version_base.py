@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from autodist_saved.errors import Problem
 from autodist_saved.publish.draft_target import Draft
-from autodist_saved.publish.lease import Lease
+from autodist_saved.publish.ownership import Ownership
 from autodist_saved.publish.version import Version, number_after
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,13 @@ class VersionBase(ABC, Generic[S]):
         """Check that the base can be written. Leaves no files behind. Raises ``TargetError``."""
 
     @abstractmethod
-    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
+    def problems(self, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:
         """Try out what publishing needs, and yield the problems.
 
         Args:
             nbytes: size of one model, in bytes.
             keep: number of versions that stay; None for all.
-            take_lease: raises ``LeaseLostError`` if another process publishes to the base.
+            take_ownership: raises ``OwnershipLostError`` if another process publishes to the base.
         """
 
     @abstractmethod
@@ -51,15 +51,15 @@ class VersionBase(ABC, Generic[S]):
         return self.versions()
 
     @abstractmethod
-    def take_lease(self, task: str) -> Lease:
-        """Take the lease of the base for this process.
+    def take_ownership(self, task: str) -> Ownership:
+        """Take the ownership of the base for this process.
 
         Args:
             task: the task that publishes, for messages of other processes.
 
         Raises:
-            LeaseLostError: another process holds the lease.
-            OSError: the lease's file cannot be written.
+            OwnershipLostError: another process owns the base.
+            OSError: the file that names the owner cannot be written.
         """
 
     @abstractmethod
@@ -71,7 +71,7 @@ class VersionBase(ABC, Generic[S]):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the base, in which the lease's file will be."""
+        """Make the base, in which the file that names the owner will be."""
 
     @abstractmethod
     def stage(self, task: str) -> S:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from autodist_saved.errors import LeaseLostError, PreflightError
+from autodist_saved.errors import OwnershipLostError, PreflightError
 from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.draft_target import Draft, DraftTarget
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.lease import Lease
+from autodist_saved.publish.ownership import Ownership
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.target_factory import base_at
 from autodist_saved.report.report import ExportReport
@@ -35,7 +35,7 @@ class VersionedTarget(DraftTarget[Draft]):
             base: directory of the versions, which is made if it does not exist; or a URL in an object store, such as
                 ``s3://bucket/models``.
             retention: which versions stay; by default the newest five. ``Retention(keep=None)`` keeps all.
-            exclusive: take the lease of ``base``, so that no other process can publish there. The lease begins with
+            exclusive: own ``base``, so that no other process can publish there. The ownership begins with
                 :meth:`preflight` or the first export. It ends with :meth:`close`, or with this process.
 
         Raises:
@@ -45,7 +45,7 @@ class VersionedTarget(DraftTarget[Draft]):
         self._base = base_at(base)
         self._retention = retention or Retention()
         self._exclusive = exclusive
-        self._lease: Lease | None = None
+        self._ownership: Ownership | None = None
 
     @property
     def path(self) -> str:
@@ -75,13 +75,13 @@ class VersionedTarget(DraftTarget[Draft]):
         """See :meth:`Target.open`.
 
         Raises:
-            LeaseLostError: another process publishes to the same base.
+            OwnershipLostError: another process publishes to the same base.
             UsageError: another export to this target is under way.
         """
         return super().open(task)
 
     def commit(self) -> str:
-        """See :meth:`Target.commit`. Raises ``LeaseLostError`` if another process has taken the lease meanwhile."""
+        """See :meth:`Target.commit`. Raises ``OwnershipLostError`` if another process owns the base meanwhile."""
         version = super().commit()
         self._base.point_to_latest()
         self._retention.apply(self._base)
@@ -102,22 +102,22 @@ class VersionedTarget(DraftTarget[Draft]):
     def close(self) -> None:
         """Remove the draft, and let other processes publish to the base. May be called again."""
         self.abandon()
-        self._lease = None
+        self._ownership = None
 
     def _take(self, task: str) -> None:
         if not self._exclusive:
             return
-        if self._lease is None:
-            self._lease = self._base.take_lease(task)
-        self._check_lease()
+        if self._ownership is None:
+            self._ownership = self._base.take_ownership(task)
+        self._check_ownership()
 
-    def _check_lease(self) -> None:
-        if self._lease is None:
+    def _check_ownership(self) -> None:
+        if self._ownership is None:
             return
         try:
-            self._lease.check()
-        except LeaseLostError:
-            self._lease = None  # the next export tries to take it again
+            self._ownership.check()
+        except OwnershipLostError:
+            self._ownership = None  # the next export tries to take it again
             raise
 
     def _stage(self, task: str) -> Draft:
@@ -127,5 +127,5 @@ class VersionedTarget(DraftTarget[Draft]):
         return draft
 
     def _appear(self, draft: Draft) -> str:
-        self._check_lease()
+        self._check_ownership()
         return str(self._base.appear(draft))

@@ -178,13 +178,13 @@ def test_of_two_jobs_on_one_base_one_publishes(tmp_path: Path, on_error: str) ->
 
         first.pause_at("commit")
         said = first.said
-        (base / ".autodist_saved-lease").unlink()  # a network file system that has lost its locks
+        (base / ".autodist_saved-owner").unlink()  # a network file system that has lost its locks
         jobs.append(third := LoneJob(tmp_path / "third", base, **schedule))
         third.wait_until_training()
         first.go_on()
         if on_error == "fail":
             assert first.wait() == {"worker:0": 1}
-            assert f"LeaseLostError: another process publishes to {base}: {name_of(third)}" in first.said
+            assert f"OwnershipLostError: another process publishes to {base}: {name_of(third)}" in first.said
         else:
             first.fail_with(re.escape(f"publishes to {base}: {name_of(third)}"), said)
         third.publish_on()

@@ -36,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=True)
     yield place
-    subprocess.run(["umount", "--lazy", place], check=True)  # leases in it are held until the test is forgotten
+    subprocess.run(["umount", "--lazy", place], check=True)  # bases in it are owned until the test is forgotten
 
 
 def export(target: Target, nbytes: int = 64) -> str:
@@ -225,14 +225,14 @@ def test_a_base_that_cannot_be_listed_is_told(public: Path) -> None:
 
 
 def test_a_base_that_was_made_by_somebody_else_says_so(public: Path) -> None:
-    """All may write to it, but root's lease is root's."""
+    """All may write to it, but the file with its owner is root's."""
     target = VersionedTarget(public)
     publish(target)
     target.close()
     check, preflight, problem, fix, opened = as_nobody(public).stdout.splitlines()
     assert check == "fine"
     assert preflight == f"PreflightError: publishing to {public} would fail (1 problem)"
-    assert problem == f"  1. {public}/.autodist_saved-lease: permission denied"
+    assert problem == f"  1. {public}/.autodist_saved-owner: permission denied"
     assert "change the permissions" in fix
     assert opened.startswith("PermissionError")
 
@@ -240,7 +240,7 @@ def test_a_base_that_was_made_by_somebody_else_says_so(public: Path) -> None:
 def test_old_versions_of_somebody_else_stay_with_a_warning(public: Path) -> None:
     for _ in range(2):
         publish(VersionedTarget(public, retention=Retention(keep=None)))
-    (public / ".autodist_saved-lease").chmod(0o666)
+    (public / ".autodist_saved-owner").chmod(0o666)
     done = as_nobody(public, PUBLISH)
     assert done.stdout == f"{public}/3\n"
     assert numbers(public) == [1, 2, 3]

@@ -70,7 +70,7 @@ def test_nothing_stays_in_a_store_of_what_is_given_up_while_it_is_uploaded(
     error = pause.give_up_in_it(target, lambda: None)
     assert isinstance(error, ExportError)
     assert "another thread has abandoned the export while it was published" in str(error)
-    assert [key for key in keys(bucket / "base") if "lease" not in key] == []
+    assert [key for key in keys(bucket / "base") if "owner" not in key] == []
     assert uploads(bucket) == []
     monkeypatch.undo()
 

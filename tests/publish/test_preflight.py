@@ -12,7 +12,7 @@ from autodist_saved.errors import PreflightError, Problem, TargetError
 from autodist_saved.publish.disk import preflight
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
-from tests.publish.lease_holder import holder
+from tests.publish.other_owner import other_owner
 from tests.support.versions import make_version
 
 MIB = 2**20
@@ -30,23 +30,23 @@ def test_a_good_base_is_made_and_nothing_else_is_left_in_it(tmp_path: Path) -> N
     target = VersionedTarget(tmp_path / "models" / "flights")
     target.preflight(MIB)
     target.preflight(MIB)
-    assert [path.name for path in (tmp_path / "models" / "flights").iterdir()] == [".autodist_saved-lease"]
+    assert [path.name for path in (tmp_path / "models" / "flights").iterdir()] == [".autodist_saved-owner"]
 
 
 def test_it_keeps_others_out_from_then_on(tmp_path: Path) -> None:
     target = VersionedTarget(tmp_path)
     target.preflight(MIB)
-    with pytest.raises(AssertionError), holder(tmp_path):
+    with pytest.raises(AssertionError), other_owner(tmp_path):
         pass
     target.close()
-    with holder(tmp_path) as other:
+    with other_owner(tmp_path) as other:
         (problem,) = problems(target)
         assert problem.what.startswith(f"another process publishes to {tmp_path}: process {other.pid} on ")
         assert problem.fix == "end that process first, or publish to another base directory"
 
 
 def test_targets_that_are_not_exclusive_disturb_nobody(tmp_path: Path) -> None:
-    with holder(tmp_path):
+    with other_owner(tmp_path):
         VersionedTarget(tmp_path, exclusive=False).preflight(MIB)
 
 
@@ -121,7 +121,7 @@ def test_a_file_system_that_cannot_rename_is_told(tmp_path: Path, monkeypatch: p
 
 def test_all_is_told_at_once(tmp_path: Path) -> None:
     make_version(tmp_path, 1, days_old=-1)
-    with holder(tmp_path):
+    with other_owner(tmp_path):
         found = problems(VersionedTarget(tmp_path), nbytes=2**60)
     assert [problem.what.split()[0] for problem in found] == ["another", "only", "its"]
     assert all(problem.fix for problem in found)

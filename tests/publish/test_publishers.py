@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autodist_saved.errors import LeaseLostError
+from autodist_saved.errors import OwnershipLostError
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
 from tests.support.versions import GRAPHS, linked, numbers, publish, write_model
@@ -84,7 +84,7 @@ def test_two_chiefs_on_one_base(tmp_path: Path) -> None:
         assert first.stdout is not None
         assert first.stdout.readline() == "open\n"
         second = VersionedTarget(tmp_path)
-        with pytest.raises(LeaseLostError, match=rf"publishes to .*: process {first.pid} on .* \(chief:0\)"):
+        with pytest.raises(OwnershipLostError, match=rf"publishes to .*: process {first.pid} on .* \(chief:0\)"):
             second.open()
         assert not list(tmp_path.glob("[0-9]*"))
         first.send_signal(signal.SIGKILL)
@@ -100,12 +100,12 @@ def test_a_chief_that_has_lost_the_base_makes_nothing_visible(tmp_path: Path) ->
     target = VersionedTarget(tmp_path)
     publish(target)
     write_model(target.open().root)
-    (tmp_path / ".autodist_saved-lease").unlink()
+    (tmp_path / ".autodist_saved-owner").unlink()
     other = run(HOLD, tmp_path)
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        with pytest.raises(LeaseLostError, match=f"process {other.pid} on"):
+        with pytest.raises(OwnershipLostError, match=f"process {other.pid} on"):
             target.commit()
         target.abandon()
         assert numbers(tmp_path) == [1]
@@ -205,6 +205,6 @@ def test_a_publisher_killed_at_any_moment_leaves_no_half_version(tmp_path: Path)
         target = VersionedTarget(base, retention=Retention(keep=1))
         publish(target)
         newest = before[-1] + 1 if before else 1
-        assert sorted(path.name for path in base.iterdir()) == [".autodist_saved-lease", str(newest), "latest"]
+        assert sorted(path.name for path in base.iterdir()) == [".autodist_saved-owner", str(newest), "latest"]
         assert linked(base) == str(newest)
     assert states == {(), (1,), (1, 2), (2,)}

@@ -78,7 +78,7 @@ def test_the_newest_versions_stay(bucket: Path) -> None:
     paths = [publish(target) for _ in range(4)]
     assert paths == [f"{bucket}base/{number}" for number in range(1, 5)]
     assert models(bucket / "base") == [f"{number}/{name}" for number in (3, 4) for name in MODEL]
-    assert keys(bucket / "base")[0] == ".autodist_saved-lease"
+    assert keys(bucket / "base")[0] == ".autodist_saved-owner"
 
 
 def test_a_version_that_is_removed_loses_its_graphs_first_and_its_manifest_last(
@@ -118,7 +118,7 @@ def test_nothing_of_a_model_is_seen_while_it_streams(bucket: Path) -> None:
     assert models(bucket / "base") == []
     assert uploads(bucket) == ["base/1/variables/variables.data-00000-of-00001"]
     target.abandon()
-    assert keys(bucket / "base") == [".autodist_saved-lease"]
+    assert keys(bucket / "base") == [".autodist_saved-owner"]
     assert uploads(bucket) == []
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_does_not_read_back_is_removed_with_all_the_rest(
         target.commit()
     target.abandon()
     assert caught.value.problems[0].fix == "export again"
-    assert keys(bucket / "base") == [".autodist_saved-lease"]
+    assert keys(bucket / "base") == [".autodist_saved-owner"]
 
 
 def test_an_upload_that_breaks_leaves_nothing_to_be_seen_and_the_next_export_publishes(

@@ -30,7 +30,7 @@ def base(bucket: Path) -> str:
     for _ in range(2):
         publish(target)
     target.close()
-    gc.collect()  # s3fs keeps errors in cycles, and they the lease, which has these rights
+    gc.collect()  # s3fs keeps errors in cycles, and they the ownership, which has these rights
     return f"{bucket}base"
 
 
@@ -110,4 +110,4 @@ def test_who_may_do_all_leaves_nothing_behind(base: str, allow: Callable[..., No
     target.preflight(1)
     publish(target)
     assert versions(base) == ["3"]
-    assert [key for key in keys(path_of(base)) if key.startswith(".")] == [".autodist_saved-lease"]
+    assert [key for key in keys(path_of(base)) if key.startswith(".")] == [".autodist_saved-owner"]

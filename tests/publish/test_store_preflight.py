@@ -65,7 +65,7 @@ def test_a_store_that_will_not_take_the_models_is_told_at_the_start(
 
 def test_a_preflight_leaves_nothing_but_the_lease(bucket: Path) -> None:
     VersionedTarget(bucket / "base").preflight(1)
-    assert keys(bucket / "base") == [".autodist_saved-lease"]
+    assert keys(bucket / "base") == [".autodist_saved-owner"]
 
 
 def test_credentials_that_are_refused_are_told(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:

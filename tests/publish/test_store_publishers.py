@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from autodist_saved.errors import LeaseLostError, TargetError, TargetExistsError
+from autodist_saved.errors import OwnershipLostError, TargetError, TargetExistsError
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.lease_holder import LeaseHolder
+from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import claim
@@ -46,7 +46,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next_export(bucket: Path
 
 def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = bucket / "base"
-    (base / ".autodist_saved-claim-1").write_bytes(LeaseHolder(1, "another", 1, "chief:0", "some time ago").line)
+    (base / ".autodist_saved-claim-1").write_bytes(Owner(1, "another", 1, "chief:0", "some time ago").line)
     (base / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"bytes")
     target = VersionedTarget(base)
     assert publish(target).endswith("/2")
@@ -59,7 +59,7 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
 def test_what_another_process_is_writing_has_not_expired(bucket: Path) -> None:
     base = bucket / "base"
     write_manifest(SavedModelFiles(base / "1"), ExportReport("chief:0"))
-    (base / ".autodist_saved-claim-1").write_bytes(LeaseHolder(1, "another", 1, "chief:0", "just now").line)
+    (base / ".autodist_saved-claim-1").write_bytes(Owner(1, "another", 1, "chief:0", "just now").line)
     for _ in range(2):
         publish(VersionedTarget(base, retention=Retention(keep=1), exclusive=False))
     assert {key.split("/")[0] for key in models(base)} == {"1", "3"}
@@ -140,7 +140,7 @@ def test_of_two_processes_the_one_that_comes_last_publishes_and_the_other_is_tol
     write_model(stage(target, 10).root)
     process = publisher(bucket / "base", "open", "commit")
     with pytest.raises(
-        LeaseLostError, match=rf"publishes to .*: process {process.pid} on .*; end that process first"
+        OwnershipLostError, match=rf"publishes to .*: process {process.pid} on .*; end that process first"
     ):
         target.commit()
     target.abandon()
@@ -164,7 +164,7 @@ def test_a_claim_that_is_taken_away_is_told_at_the_commit(bucket: Path) -> None:
     target = VersionedTarget(bucket / "base")
     write_model(stage(target, 10).root)
     (bucket / "base" / ".autodist_saved-claim-1").unlink()
-    with pytest.raises(LeaseLostError, match="no longer names this process, but nobody; export again"):
+    with pytest.raises(OwnershipLostError, match="no longer names this process, but nobody; export again"):
         target.commit()
     target.abandon()
     assert models(bucket / "base") == []
@@ -182,7 +182,7 @@ def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_
     write_model(stage(swift, 20).root, b"\x08\x01\x12\x05other")
     assert swift.commit().endswith("/1")
     theirs = {name: (base / name).read_bytes() for name in models(base)}
-    with pytest.raises(LeaseLostError, match="no longer names this process"):
+    with pytest.raises(OwnershipLostError, match="no longer names this process"):
         getattr(slow, step)()
     slow.abandon()
     assert {name: (base / name).read_bytes() for name in models(base)} == theirs
@@ -191,23 +191,23 @@ def test_who_has_lost_its_place_neither_overwrites_nor_removes_the_model_of_the_
 def test_who_has_lost_its_place_leaves_the_claim_of_the_other(bucket: Path) -> None:
     place = bucket / "base" / "1"
     lost = claim.Claim(place, "chief:0")
-    claim.claim_of(place).write_bytes(other := LeaseHolder(1, "another", 1, "chief:0", "now").line)
-    with pytest.raises(LeaseLostError):
+    claim.claim_of(place).write_bytes(other := Owner(1, "another", 1, "chief:0", "now").line)
+    with pytest.raises(OwnershipLostError):
         lost.release()
     assert claim.claim_of(place).read_bytes() == other
 
 
 @pytest.mark.parametrize("pids", ["", "another boot pid:[4026531836]"])
 def test_a_process_of_another_container_may_live(pids: str) -> None:
-    ended = replace(LeaseHolder.after(None, "chief:0"), pid=2**22 + 1)
+    ended = replace(Owner.after(None, "chief:0"), pid=2**22 + 1)
     assert not ended.may_live
     assert replace(ended, pids=pids).may_live
 
 
-@pytest.mark.parametrize("epoch", [b'"x"', b"null", b"{}"])
-def test_a_damaged_lease_or_claim_in_a_store_keeps_nobody_out(bucket: Path, epoch: bytes) -> None:
-    damaged = b'{"epoch": %s, "host": "another", "pid": 1, "task": "", "since": ""}' % epoch
-    for name in (".autodist_saved-lease", ".autodist_saved-claim-1"):
+@pytest.mark.parametrize("generation", [b'"x"', b"null", b"{}"])
+def test_a_damaged_owner_or_claim_in_a_store_keeps_nobody_out(bucket: Path, generation: bytes) -> None:
+    damaged = b'{"generation": %s, "host": "another", "pid": 1, "task": "", "since": ""}' % generation
+    for name in (".autodist_saved-owner", ".autodist_saved-claim-1"):
         (bucket / "base" / name).write_bytes(damaged)
     target = VersionedTarget(bucket / "base")
     target.preflight(1)

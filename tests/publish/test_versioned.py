@@ -33,7 +33,7 @@ def test_one_target_takes_models_one_after_the_other(tmp_path: Path) -> None:
     assert numbers(tmp_path / "models" / "flights") == [10, 11, 12]
     assert linked(tmp_path / "models" / "flights") == "12"
     others = {path.name for path in (tmp_path / "models" / "flights").iterdir() if not path.name.isdigit()}
-    assert others == {"latest", ".autodist_saved-lease"}
+    assert others == {"latest", ".autodist_saved-owner"}
 
 
 def test_by_default_the_newest_five_stay(tmp_path: Path) -> None:

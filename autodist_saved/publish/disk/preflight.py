@@ -17,14 +17,14 @@ from autodist_saved.publish.version import versions_in
 from autodist_saved.system.paths import hidden_name
 
 
-def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
+def find_problems(base: Path, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:
     """Make the base directory, and try out there what publishing needs.
 
     Args:
         base: directory of the versions.
         nbytes: size of one model, in bytes.
         keep: number of versions that stay; None for all.
-        take_lease: raises ``LeaseLostError`` if another process publishes to the base.
+        take_ownership: raises ``OwnershipLostError`` if another process publishes to the base.
 
     Raises:
         OSError: somebody has removed the base meanwhile.
@@ -33,7 +33,7 @@ def find_problems(base: Path, nbytes: int, keep: int | None, take_lease: Callabl
     yield from unusable
     if unusable:
         return
-    for attempt in (lambda: _publish_nothing(base), take_lease):
+    for attempt in (lambda: _publish_nothing(base), take_ownership):
         failed = list(failure(base, attempt))
         yield from failed
         if failed:

@@ -54,7 +54,7 @@ class LocalTarget(DraftTarget[DraftDirectory]):
                 path=self.path,
             )
 
-    def _stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - there is no lease that would name the task
+    def _stage(self, task: str) -> DraftDirectory:  # noqa: ARG002 - there is no owner whose task a file would name
         self._path.parent.mkdir(parents=True, exist_ok=True)
         sweep(self._path.parent)
         return DraftDirectory(self._path.parent, self._path.name)

@@ -11,7 +11,7 @@ from autodist_saved.publish.disk.draft import DraftDirectory, sweep
 from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing, sync
 from autodist_saved.publish.disk.latest import point_to_latest
 from autodist_saved.publish.disk.preflight import find_problems
-from autodist_saved.publish.lease import Lease, LockedLease
+from autodist_saved.publish.ownership import Ownership, LockedOwnership
 from autodist_saved.publish.version import Version, versions_in
 from autodist_saved.publish.version_base import VersionBase
 from autodist_saved.system.paths import hidden_name
@@ -23,14 +23,14 @@ class LocalVersionBase(VersionBase[DraftDirectory]):
     def check(self) -> None:
         check_writable(self.path)
 
-    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:
-        return find_problems(self.path, nbytes, keep, take_lease)
+    def problems(self, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:
+        return find_problems(self.path, nbytes, keep, take_ownership)
 
     def versions(self) -> list[Version]:
         return versions_in(self.path)
 
-    def take_lease(self, task: str) -> Lease:
-        return LockedLease.of(self.path, task)
+    def take_ownership(self, task: str) -> Ownership:
+        return LockedOwnership.of(self.path, task)
 
     def remove(self, version: Version) -> None:
         """See :meth:`VersionBase.remove`. After the graphs, one rename hides the rest; it is swept after a crash."""

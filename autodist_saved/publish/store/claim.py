@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autodist_saved.errors import LeaseLostError
+from autodist_saved.errors import OwnershipLostError
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.lease_holder import LeaseHolder
+from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.store.objects import remove_model, remove_object
 from autodist_saved.publish.store.uploads import abort_uploads
 from autodist_saved.system.error_translation import storing
@@ -18,7 +18,7 @@ from autodist_saved.system.paths import modified, store_of
 log = logging.getLogger(__name__)
 
 _MARK = ".autodist_saved-claim-"
-_held: set[LeaseHolder] = set()
+_held: set[Owner] = set()
 """The claims with which this process writes."""
 
 _DAY_SECS = 24 * 60 * 60
@@ -40,16 +40,16 @@ class Claim:
 
         Raises:
             FileExistsError: the place is claimed already.
-            LeaseLostError: another process has claimed it at the same time, and the store does not support creating
+            OwnershipLostError: another process has claimed it at the same time, and the store does not support creating
                 an object only if it does not exist.
             TargetError: the store refuses to create the object.
         """
         self._path = claim_of(place)
-        self._holder = LeaseHolder.after(None, task)
-        _held.add(self._holder)
+        self._owner = Owner.after(None, task)
+        _held.add(self._owner)
         try:
             with storing(self._path):
-                store_of(self._path).pipe_file(str(self._path), self._holder.line, mode="create")
+                store_of(self._path).pipe_file(str(self._path), self._owner.line, mode="create")
                 self.check()  # some stores ignore the mode, and let a second process replace the object
         except BaseException:
             self.disown()
@@ -59,14 +59,14 @@ class Claim:
         """Check that the claim still is this process's. Call it right before each change at the place.
 
         Raises:
-            LeaseLostError: another process has removed or replaced the claim, because it was older than a day.
+            OwnershipLostError: another process has removed or replaced the claim, because it was older than a day.
             TargetError: the store does not answer.
         """
         with storing(self._path):
-            holder = LeaseHolder.read(self._path)
-        if holder != self._holder:
-            raise LeaseLostError(
-                f"{self._path} no longer names this process, but {holder or 'nobody'}; export again",
+            owner = Owner.read(self._path)
+        if owner != self._owner:
+            raise OwnershipLostError(
+                f"{self._path} no longer names this process, but {owner or 'nobody'}; export again",
                 path=str(self._path),
             )
 
@@ -79,7 +79,7 @@ class Claim:
 
     def disown(self) -> None:
         """Stop using the claim without removing it. :func:`sweep` may then remove it, and what is at the place."""
-        _held.discard(self._holder)
+        _held.discard(self._owner)
 
 
 def claim_of(place: Path) -> Path:
@@ -101,11 +101,11 @@ def is_left(place: Path) -> bool:
     """
     path = claim_of(place)
     try:
-        holder, date = LeaseHolder.read(path), modified(path)
+        owner, date = Owner.read(path), modified(path)
     except FileNotFoundError:
         return False
     is_old = date is not None and time.time() - date > _DAY_SECS
-    return is_old or (holder is not None and holder not in _held and not holder.may_live)
+    return is_old or (owner is not None and owner not in _held and not owner.may_live)
 
 
 def sweep(place: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autodist_saved.errors import LeaseLostError, Problem, TargetError, TargetExistsError, VerifyError
+from autodist_saved.errors import OwnershipLostError, Problem, TargetError, TargetExistsError, VerifyError
 from autodist_saved.publish.checksums import checksum
 from autodist_saved.publish.disk.draft import DraftDirectory, sweep
 from autodist_saved.publish.draft_target import Draft
@@ -66,7 +66,7 @@ class StoreDraft(Draft):
 
         Raises:
             TargetError: the store refuses the call or does not answer.
-            LeaseLostError: another process has taken the claim.
+            OwnershipLostError: another process has taken the claim.
             TargetExistsError: the place is not free.
         """
         if self._claim is None:
@@ -80,7 +80,7 @@ class StoreDraft(Draft):
 
         Raises:
             VerifyError: a copy differs from its file.
-            TargetError, LeaseLostError, TargetExistsError: as :meth:`complete`.
+            TargetError, OwnershipLostError, TargetExistsError: as :meth:`complete`.
         """
         self.complete()
         for name, path in self._copied().items():
@@ -110,7 +110,7 @@ class StoreDraft(Draft):
                 with storing(self._place):
                     remove_model(self._place)
                 self._claim.release()
-            except LeaseLostError as error:
+            except OwnershipLostError as error:
                 log.warning("%s stays as it is: %s", self._place, error)
             except TargetError as error:
                 log.warning("%s cannot be removed now; the next export will remove it: %s", self._place, error)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
-from autodist_saved.publish.lease import Lease, NamedLease
+from autodist_saved.publish.ownership import Ownership, NamedOwnership
 from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.draft import StoreDraft
@@ -42,13 +42,13 @@ class StoreVersionBase(VersionBase[StoreDraft]):
         """Whether data files can be uploads, tried out once. Raises ``TargetError`` if the store refuses uploads."""
         return hides_uploads(self.path)
 
-    def problems(self, nbytes: int, keep: int | None, take_lease: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
+    def problems(self, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
         probe = hidden_name(self.path, "preflight")
         unusable = list(failure(self.path, lambda: self._write(probe)))
         if not unusable:
             unusable = list(failure(self.path, lambda: self._find(probe)))
             unusable += self._refusals(failure(self.path, lambda: self._remove(probe)), keep)
-        yield from unusable or failure(self.path, take_lease)
+        yield from unusable or failure(self.path, take_ownership)
 
     def versions(self) -> list[Version]:
         with storing(self.path):
@@ -59,8 +59,8 @@ class StoreVersionBase(VersionBase[StoreDraft]):
             claimed = set(claim.claims_in(self.path)) if exists(self.path) else set()
         return [version for version in self.versions() if version.path not in claimed or version.is_model]
 
-    def take_lease(self, task: str) -> Lease:
-        return NamedLease.of(self.path, task)
+    def take_ownership(self, task: str) -> Ownership:
+        return NamedOwnership.of(self.path, task)
 
     def remove(self, version: Version) -> None:
         with storing(version.path):

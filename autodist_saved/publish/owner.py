@@ -1,4 +1,4 @@
-"""Names the process that holds a lease or a claim, as a line of JSON in a small file."""
+"""Names the process that owns a base directory or has a claim, as a line of JSON in a small file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pydantic import Field, TypeAdapter
 
 
 @dataclass(frozen=True)
-class LeaseHolder:
-    """The process that holds a lease or a claim.
+class Owner:
+    """The process that owns a base directory or has a claim.
 
     Attributes:
-        epoch: one more than the epoch of the holder before.
+        generation: one more than that of the owner before.
         host: name of the host of the process.
         pid: process id.
         task: task of the job, such as ``chief:0``; may be empty.
-        since: when the process took the lease or claim, for people: ISO 8601, UTC.
+        since: when the process became the owner, for people: ISO 8601, UTC.
         pids: identifies the boot of the machine and the pid namespace to which ``pid`` belongs. Without it, a pid of
             another container with the same host name could be mistaken for this one. Empty if it is not known.
     """
 
-    epoch: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1)]
     host: str
     pid: Annotated[int, Field(ge=1, lt=2**31)]
     task: str
@@ -35,22 +35,22 @@ class LeaseHolder:
     pids: str = ""
 
     @classmethod
-    def after(cls, last: LeaseHolder | None, task: str) -> Self:
-        """The calling process as the next holder.
+    def after(cls, last: Owner | None, task: str) -> Self:
+        """The calling process as the next owner.
 
         Args:
-            last: the holder before, or None.
+            last: the owner before, or None.
             task: task of the job; may be empty.
         """
         now = datetime.now(UTC).isoformat(timespec="microseconds")
-        return cls(last.epoch + 1 if last else 1, socket.gethostname(), os.getpid(), task, now, _pids())
+        return cls(last.generation + 1 if last else 1, socket.gethostname(), os.getpid(), task, now, _pids())
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Read the holder from the first line of a file.
+        """Read the owner from the first line of a file.
 
         Returns:
-            None if there is no such file, or its first line does not name a holder.
+            None if there is no such file, or its first line does not name an owner.
 
         Raises:
             OSError: the file cannot be read. In an object store, also errors of the store's library.
@@ -67,7 +67,7 @@ class LeaseHolder:
 
     @property
     def may_live(self) -> bool:
-        """Whether the holder may be a running process other than this one.
+        """Whether the owner may be a running process other than this one.
 
         True for processes of other machines and other containers, because nothing is known about them.
         """

@@ -1,4 +1,4 @@
-"""Another process, which holds the lease of a base."""
+"""Another process, which owns a base."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 HOLD = """
 import sys
 from pathlib import Path
-from autodist_saved.publish.lease import LockedLease
-lease = LockedLease.of(Path(sys.argv[1]), "chief:0")
+from autodist_saved.publish.ownership import LockedOwnership
+ownership = LockedOwnership.of(Path(sys.argv[1]), "chief:0")
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def holder(base: Path) -> Iterator[subprocess.Popen[str]]:
+def other_owner(base: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
