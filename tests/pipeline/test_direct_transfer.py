@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from autodist_saved.bundle import BundleWriter, crc32c
 from autodist_saved.errors import BundleError, TaskUnreachableError
-from autodist_saved.pipeline import direct_transfer as carry_module
+from autodist_saved.pipeline import direct_transfer
 from autodist_saved.pipeline.direct_transfer import TransferredVariables
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
 from autodist_saved.sources.transfer import Span, Transfer
@@ -30,8 +30,8 @@ from tests.support.plans import partitioned
 Array = np.ndarray[Any, Any]
 
 
-class _ArrayCarrier(Transfer):
-    """Carries from arrays in this process, which it keeps as bytes by the index of their piece."""
+class _ArrayTransfer(Transfer):
+    """Transfers from arrays in this process, which it keeps as bytes by the index of their piece."""
 
     way = "stream"
 
@@ -61,10 +61,10 @@ class _ArrayCarrier(Transfer):
         return crc32c.extend(0, data)
 
 
-class _BreakingCarrier(_ArrayCarrier):
+class _BreakingTransfer(_ArrayTransfer):
     """Its task dies after the first span, once the task of another transfer is under way."""
 
-    def __init__(self, staged: Mapping[int, bytes], other: _SlowCarrier) -> None:
+    def __init__(self, staged: Mapping[int, bytes], other: _SlowTransfer) -> None:
         super().__init__(staged, spans_at_once=1)
         self._other = other
 
@@ -74,7 +74,7 @@ class _BreakingCarrier(_ArrayCarrier):
         raise TaskUnreachableError("ps:0 went away", task="ps:0")
 
 
-class _SlowCarrier(_ArrayCarrier):
+class _SlowTransfer(_ArrayTransfer):
     """Takes 10 ms for each span."""
 
     def __init__(self, staged: Mapping[int, bytes]) -> None:
@@ -102,7 +102,7 @@ class _Job:
             dtype = "string" if array.dtype == object else array.dtype.name
             variables.append(LogicalVariable(name, dtype, array.shape, tuple(pieces)))
         self.plan = make_plan(variables)
-        self.transfers: dict[str, _ArrayCarrier] = {task: _ArrayCarrier(of) for task, of in self.staged.items()}
+        self.transfers: dict[str, _ArrayTransfer] = {task: _ArrayTransfer(of) for task, of in self.staged.items()}
 
     def _stage(self, index: int, array: Array, part: int, tasks: Sequence[str]) -> Piece:
         of_task = self.staged.setdefault(tasks[part], {})
@@ -113,22 +113,22 @@ class _Job:
         of_task[index] = array[first:last].tobytes()
         return Piece(index, tasks[part], (first, *[0] * (array.ndim - 1)), (last - first, *array.shape[1:]))
 
-    def carried(self) -> TransferredVariables:
+    def transferred(self) -> TransferredVariables:
         return TransferredVariables(self.plan, self.transfers)
 
 
-def _carry(carried: TransferredVariables, plan: ExportPlan, prefix: Path, *, sync: bool = False) -> None:
+def _transfer(transferred: TransferredVariables, plan: ExportPlan, prefix: Path, *, sync: bool = False) -> None:
     with (
-        BundleWriter(prefix, carried.data_files) as writer,
+        BundleWriter(prefix, transferred.data_files) as writer,
         Progress("streaming", plan.nbytes) as progress,
     ):
-        carried.transfer(writer, progress, sync=sync)
+        transferred.transfer(writer, progress, sync=sync)
 
 
 def _export(job: _Job, prefix: Path, *, sync: bool = False) -> TransferredVariables:
-    carried = job.carried()
-    _carry(carried, job.plan, prefix, sync=sync)
-    return carried
+    transferred = job.transferred()
+    _transfer(transferred, job.plan, prefix, sync=sync)
+    return transferred
 
 
 def _check(job: _Job, prefix: Path) -> None:
@@ -164,19 +164,19 @@ def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> i
     """How many data files the variables of three tasks make."""
     if request.param == "one file":
         return 1
-    monkeypatch.setattr(carry_module, "SEVERAL_FILES_FROM_BYTES", 1)
+    monkeypatch.setattr(direct_transfer, "SEVERAL_FILES_FROM_BYTES", 1)
     return 3
 
 
 @pytest.mark.parametrize("span_bytes", [8, 64, 2**25])
-def test_tensorflow_reads_what_was_carried(
+def test_tensorflow_reads_what_was_transferred(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: int, span_bytes: int
 ) -> None:
-    monkeypatch.setattr(carry_module, "_SPAN_BYTES", span_bytes)
+    monkeypatch.setattr(direct_transfer, "_SPAN_BYTES", span_bytes)
     job = _some_variables()
-    carried = _export(job, tmp_path / "v")
-    assert carried.data_files == layout
-    assert all(variable in carried for variable in job.plan.variables)
+    transferred = _export(job, tmp_path / "v")
+    assert transferred.data_files == layout
+    assert all(variable in transferred for variable in job.plan.variables)
     _check(job, tmp_path / "v")
     assert len(list(tmp_path.iterdir())) == layout + 1
 
@@ -193,20 +193,20 @@ def test_any_partitions_of_the_first_dimension_come_out_row_major(
         for piece in variable.pieces
     }
     transfers = {
-        task: _ArrayCarrier(
+        task: _ArrayTransfer(
             {piece.index: array[window].tobytes() for piece, window in windows.items() if piece.task == task},
             spans_at_once=spans_at_once,
         )
         for task in plan.tasks()
     }
-    carried = TransferredVariables(plan, transfers)
-    assert (variable in carried) == all(piece.shape[1:] == variable.shape[1:] for piece in variable.pieces)
+    transferred = TransferredVariables(plan, transfers)
+    assert (variable in transferred) == all(piece.shape[1:] == variable.shape[1:] for piece in variable.pieces)
     prefix = tmp_path_factory.mktemp("bundle") / "v"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(carry_module, "_SPAN_BYTES", span_bytes)
-        _carry(carried, plan, prefix)
+        patch.setattr(direct_transfer, "_SPAN_BYTES", span_bytes)
+        _transfer(transferred, plan, prefix)
     reader = tf.train.load_checkpoint(str(prefix))
-    if variable in carried:
+    if variable in transferred:
         np.testing.assert_array_equal(reader.get_tensor("v"), array)
     else:
         assert not reader.get_variable_to_shape_map()
@@ -220,7 +220,7 @@ def _columns() -> LogicalVariable:
 def test_columns_strings_and_what_no_transfer_holds_are_left_to_others(tmp_path: Path) -> None:
     job = _Job(
         {
-            "carried": (_numbers(4, 3), ["ps:0", "ps:1"]),
+            "transferred": (_numbers(4, 3), ["ps:0", "ps:1"]),
             "words": (np.array([b"a", b"long " * 9], object), ["ps:0"]),
             "on_a_worker": (_numbers(3), ["worker:0"]),
             "partly_on_a_worker": (_numbers(4), ["ps:0", "worker:0"]),
@@ -233,9 +233,9 @@ def test_columns_strings_and_what_no_transfer_holds_are_left_to_others(tmp_path:
     (not_held,) = (variable for variable in job.plan.variables if variable.name == "not_held")
     del job.staged["ps:1"][not_held.pieces[0].index]
     del job.transfers["worker:0"]
-    carried = _export(job, tmp_path / "v")
-    assert [variable.name for variable in job.plan.variables if variable in carried] == ["carried"]
-    job.arrays = {"carried": job.arrays["carried"]}
+    transferred = _export(job, tmp_path / "v")
+    assert [variable.name for variable in job.plan.variables if variable in transferred] == ["transferred"]
+    job.arrays = {"transferred": job.arrays["transferred"]}
     _check(job, tmp_path / "v")
 
 
@@ -248,16 +248,16 @@ def test_without_transfers_there_is_an_empty_bundle_of_one_file(tmp_path: Path) 
 
 def test_a_large_model_has_a_file_for_each_task_and_a_small_one_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     job = _some_variables()
-    monkeypatch.setattr(carry_module, "SEVERAL_FILES_FROM_BYTES", job.plan.nbytes + 1)
-    assert job.carried().data_files == 1
-    monkeypatch.setattr(carry_module, "SEVERAL_FILES_FROM_BYTES", job.plan.nbytes)
-    assert job.carried().data_files == 3
+    monkeypatch.setattr(direct_transfer, "SEVERAL_FILES_FROM_BYTES", job.plan.nbytes + 1)
+    assert job.transferred().data_files == 1
+    monkeypatch.setattr(direct_transfer, "SEVERAL_FILES_FROM_BYTES", job.plan.nbytes)
+    assert job.transferred().data_files == 3
 
 
 def test_a_variable_lies_as_a_whole_in_the_file_of_its_first_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry_module, "SEVERAL_FILES_FROM_BYTES", 1)
+    monkeypatch.setattr(direct_transfer, "SEVERAL_FILES_FROM_BYTES", 1)
     job = _Job({"a": (_numbers(6, 2), ["ps:1", "ps:0"]), "b": (_numbers(10), ["ps:0"])})
     _export(job, tmp_path / "v")
     _check(job, tmp_path / "v")
@@ -266,7 +266,7 @@ def test_a_variable_lies_as_a_whole_in_the_file_of_its_first_task(
 
 
 @pytest.mark.parametrize("sync", [False, True])
-def test_each_task_carries_once_into_each_file_and_flushes_if_asked(tmp_path: Path, layout: int, sync: bool) -> None:
+def test_each_task_transfers_once_into_each_file_and_flushes_if_asked(tmp_path: Path, layout: int, sync: bool) -> None:
     job = _some_variables()
     _export(job, tmp_path / "v", sync=sync)
     for transfer in job.transfers.values():
@@ -282,55 +282,57 @@ def test_neighbours_in_a_pack_are_neighbours_in_the_file(tmp_path: Path) -> None
         for index, (name, at) in enumerate(places.items())
     ]
     plan = make_plan(variables)
-    transfers = {"ps:0": _ArrayCarrier({index: name.encode() * 4 for index, name in enumerate(places)})}
-    _carry(TransferredVariables(plan, transfers), plan, tmp_path / "v")
+    transfers = {"ps:0": _ArrayTransfer({index: name.encode() * 4 for index, name in enumerate(places)})}
+    _transfer(TransferredVariables(plan, transfers), plan, tmp_path / "v")
     assert (tmp_path / "v.data-00000-of-00001").read_bytes() == b"zzzzmmmmaaaa"
 
 
 def test_a_variable_without_pieces_is_left_to_others(tmp_path: Path) -> None:
-    job = _Job({"carried": (_numbers(4, 3), ["ps:0", "ps:1"])})
+    job = _Job({"transferred": (_numbers(4, 3), ["ps:0", "ps:1"])})
     nothing = LogicalVariable("z", "float32", (0, 4), ())
     job.plan = ExportPlan((*job.plan.variables, nothing))
-    carried = _export(job, tmp_path / "v")
-    assert nothing not in carried
-    assert job.plan.variables[0] in carried
+    transferred = _export(job, tmp_path / "v")
+    assert nothing not in transferred
+    assert job.plan.variables[0] in transferred
     _check(job, tmp_path / "v")
 
 
 def test_a_task_that_breaks_stops_the_others_and_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry_module, "_SPAN_BYTES", 8)
+    before = set(threading.enumerate())
+    monkeypatch.setattr(direct_transfer, "_SPAN_BYTES", 8)
     job = _Job({"a": (_numbers(8), ["ps:0"]), "b": (_numbers(4000), ["ps:1"])})
-    slow = job.transfers["ps:1"] = _SlowCarrier(job.staged["ps:1"])
-    job.transfers["ps:0"] = _BreakingCarrier(job.staged["ps:0"], slow)
+    slow = job.transfers["ps:1"] = _SlowTransfer(job.staged["ps:1"])
+    job.transfers["ps:0"] = _BreakingTransfer(job.staged["ps:0"], slow)
     with pytest.raises(TaskUnreachableError, match="ps:0 went away"):
         _export(job, tmp_path / "v")
     assert slow.put < 1000
     assert not list(tmp_path.iterdir())
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("carry")]
+    assert set(threading.enumerate()) <= before
 
 
 def test_an_interrupt_stops_the_tasks_soon_and_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(carry_module, "_SPAN_BYTES", 8)
+    before = set(threading.enumerate())
+    monkeypatch.setattr(direct_transfer, "_SPAN_BYTES", 8)
     job = _Job({"a": (_numbers(4000), ["ps:0"])})
-    slow = job.transfers["ps:0"] = _SlowCarrier(job.staged["ps:0"])
+    slow = job.transfers["ps:0"] = _SlowTransfer(job.staged["ps:0"])
 
     def interrupted(*_: Any, **__: Any) -> None:
         assert slow.under_way.wait(PATIENCE_SECS)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(carry_module, "wait", interrupted)
+    monkeypatch.setattr(direct_transfer, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _export(job, tmp_path / "v")
     assert 0 < slow.put < 1000
     assert not list(tmp_path.iterdir())
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("carry")]
+    assert set(threading.enumerate()) <= before
 
 
-class _ForgetfulCarrier(_ArrayCarrier):
+class _ForgetfulTransfer(_ArrayTransfer):
     """Tells less checksums than it was given spans."""
 
     def _put(self, spans: Sequence[Span], path: Path) -> Iterator[list[int]]:
@@ -339,7 +341,7 @@ class _ForgetfulCarrier(_ArrayCarrier):
 
 def test_what_a_transfer_leaves_out_is_found(tmp_path: Path) -> None:
     job = _Job({"a": (_numbers(8), ["ps:0"])})
-    job.transfers["ps:0"] = _ForgetfulCarrier(job.staged["ps:0"])
+    job.transfers["ps:0"] = _ForgetfulTransfer(job.staged["ps:0"])
     with pytest.raises(BundleError, match="'a' has 32 bytes, and not each of them was written"):
         _export(job, tmp_path / "v")
     assert not list(tmp_path.iterdir())

@@ -86,7 +86,7 @@ class _Job:
 
     def ways(self, directory: Path, transport: Transport) -> dict[str, str]:
         self.stage(directory, transport=transport)
-        return {task: carrier.way for task, carrier in self.source.transfers().items()}
+        return {task: transfer.way for task, transfer in self.source.transfers().items()}
 
     def values(self) -> dict[str, Any]:
         return dict(self.session.run(self.variables))

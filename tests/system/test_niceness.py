@@ -26,8 +26,8 @@ def niceness() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-class NotingCarrier(Transfer):
-    """Carries zeros, and notes with which niceness."""
+class NotingTransfer(Transfer):
+    """Transfers zeros, and notes with which niceness."""
 
     way = "stream"
 
@@ -45,14 +45,14 @@ class NotingCarrier(Transfer):
 
 @pytest.mark.parametrize("training_waits", [True, False])
 def test_the_chief_gives_way_where_the_job_goes_on(tmp_path: Path, training_waits: bool) -> None:
-    before, carrier = niceness(), NotingCarrier()
+    before, transfer = niceness(), NotingTransfer()
     source = ArraySource({"w": np.zeros(1000)})
     source.stage(source.plan())
-    source.transfers = lambda: {"ps:0": carrier}  # type: ignore[method-assign]
+    source.transfers = lambda: {"ps:0": transfer}  # type: ignore[method-assign]
     destination = BundleDestination(str(tmp_path / "v"))
     with streaming(source.plan(), source, destination, ExportOptions(), training_waits=training_waits):
         pass
-    assert carrier.niceness == {before if training_waits else max(before, NICENESS)}
+    assert transfer.niceness == {before if training_waits else max(before, NICENESS)}
     assert niceness() == before
 
 
