@@ -15,10 +15,9 @@ from autodist_saved.errors import ModelError
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.testing import ArraySource
+from autodist_saved.testing import ArraySource, RecordingCut
 from tests.support.command_line import heavy_imports, run
 from tests.support.meta_graphs import description
-from tests.support.recording_cut import RecordingCut
 from tests.support.saved_models import write_ours, write_v1
 
 

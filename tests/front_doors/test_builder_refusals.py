@@ -18,9 +18,8 @@ from autodist_saved.graph.checks import size
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.testing import ArraySource
+from autodist_saved.testing import ArraySource, RecordingCut
 from tests.support.meta_graphs import description
-from tests.support.recording_cut import RecordingCut
 
 TAGS = ["serve"]
 OP = "AutodistSavedTestAllreduce"

@@ -26,10 +26,9 @@ from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import Destination
 from autodist_saved.report.witness import Witness
-from autodist_saved.testing import ArraySource
+from autodist_saved.testing import ArraySource, RecordingCut
 from tests.support.jobs.paused import PHASES
 from tests.support.meta_graphs import description
-from tests.support.recording_cut import RecordingCut
 
 
 def source() -> ArraySource:

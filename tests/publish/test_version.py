@@ -12,9 +12,8 @@ from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
 from autodist_saved.publish.version import Version, number_after, version_number, versions_in
-from autodist_saved.testing import ArraySource
+from autodist_saved.testing import ArraySource, RecordingCut
 from tests.support.meta_graphs import description
-from tests.support.recording_cut import RecordingCut
 from tests.support.versions import make_version
 
 GREATEST = 2**63 - 1

@@ -23,6 +23,7 @@ from autodist_saved.sources.held_variables import HeldVariables
 from autodist_saved.sources.session import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.sources.transfer import Span
+from autodist_saved.testing import RecordingCut
 from autodist_saved.transport import server_connection
 from autodist_saved.transport.chief_connection import ChiefConnection
 from autodist_saved.transport.rendezvous import Rendezvous
@@ -31,7 +32,6 @@ from autodist_saved.transport.staging_memory import StagingMemory
 from tests.sources.counting import CountingSession
 from tests.sources.servers import start_parameter_servers
 from tests.support.patience import PATIENCE_SECS
-from tests.support.recording_cut import RecordingCut
 from tests.support.streamed import stream
 
 TASKS = ("ps:0", "ps:1")

@@ -14,9 +14,8 @@ from autodist_saved.graph.meta_graph_builder import GraphDescription
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.testing import ArraySource
+from autodist_saved.testing import ArraySource, RecordingCut
 from tests.support.meta_graphs import request
-from tests.support.recording_cut import RecordingCut
 
 
 def write_ours(place: Path, w: float = 1.0, words: str = "a\nb\n", **arrays: np.ndarray) -> Path:
