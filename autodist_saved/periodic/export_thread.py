@@ -61,8 +61,8 @@ class ExportThread:
         self._failures.put(failure)
         return failure
 
-    def living(self) -> ExportThread:
-        """Itself, or a new one with the same failures where the thread has ended."""
+    def restarted_if_ended(self) -> ExportThread:
+        """Itself; or, if its thread has ended, a new one that also returns the failures of this one."""
         if not self.wait():
             return self
         again = ExportThread(self._export, self._every_secs)

@@ -47,7 +47,7 @@ class PeriodicExporter:
         return self._thread is not None
 
     def prepare(self) -> None:
-        """Let go of a training that has failed, so that there may be another one."""
+        """Release what a training that has failed has left, so that another training may follow."""
         if self._thread is not None:
             self._let_go(self._thread)
         if self._closing is not None:
@@ -85,7 +85,7 @@ class PeriodicExporter:
         if EXPORT_SIGNALS.is_done():
             EXPORT_SIGNALS.stop()
         if not EXPORT_SIGNALS.is_stopping:
-            self._thread = self._thread.living()  # the handler that was there before may let the training go on
+            self._thread = self._thread.restarted_if_ended()  # the handler that was there before may let the training go on
 
     def is_due(self, step: int) -> bool:
         """Whether a global step is one to export at."""
@@ -106,7 +106,7 @@ class PeriodicExporter:
         if self._thread is None:
             return
         if self._schedule.at_end:
-            self._thread = self._thread.living()  # SIGTERM has ended it before the last steps
+            self._thread = self._thread.restarted_if_ended()  # SIGTERM has ended it before the last steps
             self._thread.ask(_THE_END)
         self._thread.end()
         try:
@@ -122,11 +122,17 @@ class PeriodicExporter:
         self._publisher.end()
 
     def export_on_request(self, target: str) -> None:
-        """Export to this directory now, in the calling thread. Raises ``UsageError`` for any but the publisher's."""
+        """Export to this directory now, in the calling thread. Any thread may call it.
+
+        Raises:
+            UsageError: it is not the publisher's directory; or the training has not begun, or has ended.
+        """
         if path_of(target).resolve() != path_of(self._path).resolve():
             raise UsageError(
                 f"this job publishes versions in {self._path} alone; request an export to that directory"
             )
+        if not self.is_running:
+            raise UsageError(f"this job publishes to {self._path} while it trains; request an export while it does")
         self._publisher.publish("a request", always=True)
 
     @property
@@ -148,7 +154,7 @@ class PeriodicExporter:
             log.error("an export to %s failed; %s: %s", self._path, meanwhile, failure)
 
     def _let_go(self, exports: ExportThread) -> None:
-        """Of what belongs to one training, whichever way it has ended. There may be another one."""
+        """Release what belongs to one training, however that has ended. Another training may follow."""
         if self._listener is not None:
             EXPORT_SIGNALS.remove(self._listener)
         exports.end()

@@ -187,3 +187,17 @@ def test_on_tasks_where_it_was_not_started_nothing_happens(trainings: Any) -> No
     training.exporter.end()
     assert not training.publisher.calls
     assert not training.publisher.has_ended
+
+
+def test_a_request_is_refused_before_the_training_and_after_it(trainings: Any, tmp_path: Path) -> None:
+    training = trainings(at_end=False)
+
+    def refused() -> bool:
+        with pytest.raises(UsageError, match="request an export while it does"):
+            training.exporter.export_on_request(str(tmp_path / "base"))
+        return not training.publisher.calls
+
+    assert refused(), "nobody has looked yet whether an export could succeed"
+    training.start(step=None)
+    training.exporter.end()
+    assert refused(), "the base belongs to others again"
