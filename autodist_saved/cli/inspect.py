@@ -46,7 +46,7 @@ def inspect(
 
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.cli.output import console, plain
-    from autodist_saved.saved_models.place import versions
+    from autodist_saved.saved_models.model_directory import versions
     from autodist_saved.saved_models.saved_model import open_model
 
     found = versions(model)
@@ -69,7 +69,7 @@ def inspect(
 
 def _facts(model: SavedModel) -> Table:
     from autodist_saved.report.report import facts_table
-    from autodist_saved.saved_models.writer import writer_of
+    from autodist_saved.saved_models.provenance import writer_of
 
     said = model.manifest.facts() if model.manifest is not None else []
     return facts_table([("model", str(model.files.root)), ("written by", writer_of(model)), *said])
@@ -125,7 +125,7 @@ def _add(table: Table, *cells: str) -> None:
 def _as_dict(model: SavedModel, versions: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from autodist_saved.saved_models.writer import writer_of
+    from autodist_saved.saved_models.provenance import writer_of
 
     return {
         "path": str(model.files.root),

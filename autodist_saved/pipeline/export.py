@@ -29,12 +29,12 @@ from autodist_saved.publish.checksums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
-from autodist_saved.publish.verify import verify
+from autodist_saved.publish.read_back import read_back
 from autodist_saved.report.report import Destination, ExportReport, Mode
 from autodist_saved.report.report_builder import ReportBuilder
 from autodist_saved.sources.source import Source
 from autodist_saved.system.error_translation import translated
-from autodist_saved.verification.live import LiveModel
+from autodist_saved.verification.live_model import LiveModel
 from autodist_saved.verification.verification import Verification
 
 log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ class Export:
     def _verify(self, files: SavedModelFiles) -> None:
         with self._phase("verify"):
             if self._plan is not None:
-                verify(files, self._plan, self._meta_graph_files.sums)
+                read_back(files, self._plan, self._meta_graph_files.sums)
             if self._verification is not None:
                 self._record.note(answers=self._verification.check(files.root))
 

@@ -10,11 +10,11 @@ from autodist_saved.errors import BundleError, ModelError, OtherModelError, Prob
 from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import read_manifest
-from autodist_saved.publish.verify import variable_problems
+from autodist_saved.publish.read_back import variable_problems
 from autodist_saved.report.report import ExportReport
 from autodist_saved.saved_models.fingerprint import fingerprint_problems
 from autodist_saved.saved_models.meta_graph import MetaGraph
-from autodist_saved.saved_models.place import find_model
+from autodist_saved.saved_models.model_directory import find_model
 from autodist_saved.saved_models.saved_model import has_variables, read_graphs
 from autodist_saved.system.error_translation import reading
 from autodist_saved.system.paths import exists, is_file

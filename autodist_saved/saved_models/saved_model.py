@@ -15,7 +15,7 @@ from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import ExportReport
 from autodist_saved.saved_models import saved_model_pb2
 from autodist_saved.saved_models.meta_graph import MetaGraph
-from autodist_saved.saved_models.place import find_model
+from autodist_saved.saved_models.model_directory import find_model
 from autodist_saved.system.error_translation import reading
 from autodist_saved.system.paths import exists
 from autodist_saved.tf_internals.start_up_log import start_up_log_hidden

@@ -13,7 +13,7 @@ from autodist_saved.errors import Problem, VerifyError
 from autodist_saved.job.step_detection import StepDetector
 from autodist_saved.system.error_translation import first_line
 from autodist_saved.verification.comparison import Array
-from autodist_saved.verification.live import LiveModel
+from autodist_saved.verification.live_model import LiveModel
 from autodist_saved.verification.question import Question, fetches
 
 _LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError)

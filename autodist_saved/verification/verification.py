@@ -14,7 +14,7 @@ from autodist_saved.graph.graph_def.signature_defs import is_for_users
 from autodist_saved.options import ExportOptions
 from autodist_saved.verification.comparison import Array, difference
 from autodist_saved.verification.fresh_process import Call, Reply, load_and_call
-from autodist_saved.verification.live import LiveModel
+from autodist_saved.verification.live_model import LiveModel
 from autodist_saved.verification.question import Question, fetches, questions
 
 log = logging.getLogger(__name__)

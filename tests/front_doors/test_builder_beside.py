@@ -106,13 +106,13 @@ def test_an_extra_file_that_does_not_read_back_is_not_made_visible(
 def test_a_fingerprint_that_does_not_read_back_is_not_made_visible(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = export.verify
+    read_back = export.read_back
 
     def damaged(files: Any, *arguments: Any) -> None:
         files.fingerprint.write_bytes(b"half")
-        verify(files, *arguments)
+        read_back(files, *arguments)
 
-    monkeypatch.setattr(export, "verify", damaged)
+    monkeypatch.setattr(export, "read_back", damaged)
     model.builder.add_meta_graph_and_variables(**model.export)
     with pytest.raises(VerifyError, match=r"fingerprint.pb: it has 4 bytes, and"):
         model.builder.save()

@@ -15,7 +15,7 @@ from autodist_saved.report.report import FileSum
 _FIX = "the model was not published; check the disk, and export again"
 
 
-def verify(files: SavedModelFiles, plan: ExportPlan, sums: Mapping[str, FileSum]) -> None:
+def read_back(files: SavedModelFiles, plan: ExportPlan, sums: Mapping[str, FileSum]) -> None:
     """Read back a staged model: names, dtypes, shapes and checksums of all variables, and all other files.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import ModelError, UsageError
-from autodist_saved.saved_models.place import find_model, versions
+from autodist_saved.saved_models.model_directory import find_model, versions
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "saved_model.pbtxt"])
