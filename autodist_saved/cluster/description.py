@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autodist_saved.cluster.control_files import FILE_KEYS, ControlFiles
-from autodist_saved.cluster.form import SAY_TASK, read_form
+from autodist_saved.cluster.schema import SAY_TASK, check_schema
 from autodist_saved.cluster.rules import rule_problems
 from autodist_saved.cluster.task import Task
 from autodist_saved.errors import ClusterConfigError, Problem
 
 
-class Description(NamedTuple):
+class ClusterDescription(NamedTuple):
     """The arguments of a ``Cluster``, checked."""
 
     addresses: Mapping[str, tuple[str, ...]]
@@ -23,7 +23,7 @@ class Description(NamedTuple):
 
 
 def description_problems(addresses: object, task: Task | None, control: object) -> list[Problem]:
-    """Everything that is wrong with a cluster: problems of form, then rules that it breaks.
+    """Everything that is wrong with a cluster: where it does not fit the schema, then rules that it breaks.
 
     Args:
         addresses: for each job, the ``host:port`` of its tasks.
@@ -34,7 +34,7 @@ def description_problems(addresses: object, task: Task | None, control: object) 
     return _problems({"cluster": addresses, "task": own, "control": control})
 
 
-def describe(
+def read_description(
     config: Mapping[Any, Any],
     source: str,
     *,
@@ -42,7 +42,7 @@ def describe(
     folder: Path = Path(),
     task: Task | str | None = None,
     needs_task: bool = False,
-) -> Description:
+) -> ClusterDescription:
     """Check a parsed mapping and return what it describes. One error reports all problems.
 
     Args:
@@ -72,7 +72,7 @@ def describe(
     described, control = config.get("task"), config.get("control")
     if not isinstance(control, Mapping):
         control = {"address": control}
-    return Description(
+    return ClusterDescription(
         config["cluster"],
         None if described is None else Task(described["type"], described["index"]),
         control.get("address"),
@@ -81,5 +81,5 @@ def describe(
 
 
 def _problems(config: Mapping[str, object]) -> list[Problem]:
-    problems, readable = read_form(config)
+    problems, readable = check_schema(config)
     return [*problems, *rule_problems(readable)]

@@ -1,11 +1,11 @@
-"""The rules of a cluster: what makes it usable, once its form is right."""
+"""The rules of a cluster: what makes it usable, once it fits the schema."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from autodist_saved.cluster.address import HIGHEST_PORT, Address
-from autodist_saved.cluster.form import Readable
+from autodist_saved.cluster.schema import Readable
 from autodist_saved.cluster.task import TASK_TYPES, TRAINERS
 from autodist_saved.cluster.wording import listed, nearest
 from autodist_saved.errors import Problem
@@ -14,7 +14,7 @@ Rows = Mapping[str, Sequence[Address | None]]
 
 
 def rule_problems(described: Readable) -> Iterator[Problem]:
-    """The rules that a description breaks. Values of a wrong form break none: ``form`` reports them."""
+    """The rules that a description breaks. Values that do not fit the schema break none: ``schema`` reports them."""
     rows = described.rows
     if rows is not None:
         known = {

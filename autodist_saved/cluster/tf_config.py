@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from autodist_saved.cluster.control_files import ControlFiles
-from autodist_saved.cluster.description import Description, describe
-from autodist_saved.cluster.form import KEYS
+from autodist_saved.cluster.description import ClusterDescription, read_description
+from autodist_saved.cluster.schema import KEYS
 from autodist_saved.cluster.task import Task
 from autodist_saved.cluster.wording import kind
 from autodist_saved.errors import ClusterConfigError, Problem
 
 
-def read_tf_config(text: str) -> Description | None:
+def read_tf_config(text: str) -> ClusterDescription | None:
     """Parse ``TF_CONFIG``. Returns None if it holds no cluster. ``Cluster.from_tf_config`` has the details.
 
     Raises:
@@ -24,7 +24,7 @@ def read_tf_config(text: str) -> Description | None:
     if config.get("cluster", {}) == {}:
         return None
     ours = {key: config[key] for key in KEYS if key in config}
-    return describe(ours, "TF_CONFIG", needs_task=True)
+    return read_description(ours, "TF_CONFIG", needs_task=True)
 
 
 def write_tf_config(

@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
-from autodist_saved.cluster.description import Description, describe
+from autodist_saved.cluster.description import ClusterDescription, read_description
 from autodist_saved.cluster.task import Task
 from autodist_saved.cluster.wording import kind
 from autodist_saved.errors import ClusterConfigError, Problem
 
 
-def read_yaml_file(path: Path, *, task: Task | str | None = None) -> Description:
+def read_yaml_file(path: Path, *, task: Task | str | None = None) -> ClusterDescription:
     """Parse a cluster file. ``Cluster.from_yaml`` has the details.
 
     Args:
@@ -24,7 +24,7 @@ def read_yaml_file(path: Path, *, task: Task | str | None = None) -> Description
     Raises:
         ClusterConfigError: the file is not readable or describes no usable cluster.
     """
-    return describe(_parsed(path), str(path), path=str(path), folder=path.absolute().parent, task=task)
+    return read_description(_parsed(path), str(path), path=str(path), folder=path.absolute().parent, task=task)
 
 
 class _Loader(yaml.SafeLoader):

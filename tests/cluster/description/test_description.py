@@ -1,4 +1,4 @@
-"""One error names all mistakes of a description: those of its form, then the rules that it breaks."""
+"""One error names all mistakes of a description: where it does not fit the schema, then the rules that it breaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.cluster.description import describe
+from autodist_saved.cluster.description import read_description
 from autodist_saved.errors import ClusterConfigError, ConfigError
 
 # What a parser of YAML can make of a file, with words and places of a description here and there.
@@ -90,9 +90,9 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["cluster", "task", "control", 0.5]), VALUES))
-def test_whatever_has_a_wrong_form_is_an_error_of_ours(config: dict[str, object]) -> None:
+def test_whatever_does_not_fit_the_schema_is_an_error_of_ours(config: dict[str, object]) -> None:
     with contextlib.suppress(ClusterConfigError):
-        describe(config, "anything")
+        read_description(config, "anything")
 
 
 def test_a_task_argument_that_names_no_task_is_reported_with_the_problems_of_the_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The form of a description: its keys, types and ranges. ``rules`` checks what it means."""
+"""The schema of a cluster description: its keys, types and ranges. ``rules`` checks what it means."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ _Row = Annotated[list[_HostPort], Field(strict=True), MinLen(1), BeforeValidator
 _File = Annotated[StrictStr, Field(pattern=r"^[^\x00]+$")] | None
 
 
-class _Form(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Task(_Form):
+class _Task(_Schema):
     type: TaskType
     index: Annotated[StrictInt, Ge(0)]
 
 
-class _Control(_Form):
+class _Control(_Schema):
     address: _HostPort | None = None
     token_file: _File = None
     certificate: _File = None
@@ -72,7 +72,7 @@ _AddressOrMapping = Annotated[
 ]
 
 
-class _Description(_Form):
+class _Description(_Schema):
     cluster: dict[TaskType, _Row]
     task: _Task | None = None
     control: _AddressOrMapping | None = None
@@ -84,16 +84,16 @@ _KEYS = {"": KEYS, "task": tuple(_Task.model_fields), "control": tuple(_Control.
 
 @dataclass(frozen=True)
 class Readable:
-    """The values of a description that have the right form. The rules check these, whatever else is wrong.
+    """The values of a description that fit the schema. The rules check these, whatever else is wrong.
 
     Attributes:
-        rows: for each job, known or not, its addresses; None in place of one of a wrong form. None if there is no
+        rows: for each job, known or not, its addresses; None in place of one that does not fit. None if there is no
             mapping of jobs.
-        task_type: type of the task this process is; None if it is absent or of a wrong form.
-        task_index: index of that task; None if it is absent or of a wrong form.
-        control: address of the control service; None if it is absent or of a wrong form.
+        task_type: type of the task this process is; None if it is absent or does not fit.
+        task_index: index of that task; None if it is absent or does not fit.
+        control: address of the control service; None if it is absent or does not fit.
         control_place: the place of that address, for problems.
-        says_control: whether there is such an address, of whatever form.
+        says_control: whether there is such an address, even one that does not fit.
         control_files: the keys of the files that the description names.
     """
 
@@ -106,8 +106,8 @@ class Readable:
     control_files: frozenset[str]
 
 
-def read_form(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
-    """All problems of form, and the values that have the right form.
+def check_schema(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
+    """Find all places where a description does not fit the schema. Returns them, and the values that fit.
 
     Args:
         config: a description with the keys ``cluster``, ``task`` and ``control``, with values of any type.
@@ -123,7 +123,7 @@ def read_form(config: Mapping[str, object]) -> tuple[list[Problem], Readable]:
             problems[loc] = _problem(loc, found)
 
     def read(*loc: int | str) -> Any:
-        """The value at a place; None if it, or what contains it, is absent or has a wrong form."""
+        """The value at a place; None if it, or what contains it, is absent or does not fit."""
         value: Any = config
         for depth, part in enumerate(loc, 1):
             if loc[:depth] in problems:
