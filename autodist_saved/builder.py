@@ -31,7 +31,7 @@ from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.report.report import ExportReport, Mode
 from autodist_saved.saver import Saver, required_saver
-from autodist_saved.sources.session import plain_session
+from autodist_saved.sources.plain_session import plain_session
 from autodist_saved.verification.live_session import LiveSession
 
 log = logging.getLogger(__name__)

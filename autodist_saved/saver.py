@@ -26,8 +26,8 @@ from autodist_saved.errors import (
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.job.sync_update_gate import put_update_gates
 from autodist_saved.options import ExportOptions
-from autodist_saved.sources.restoring import Restoring, build_restoring
-from autodist_saved.sources.session import plain_session
+from autodist_saved.sources.restore_ops import RestoreOps, build_restore_ops
+from autodist_saved.sources.plain_session import plain_session
 from autodist_saved.sources.staging_builder import build_staging_ops, unstageable
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.tf_internals import private_api
@@ -59,7 +59,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     """
 
     _staging: StagingOps | None = None
-    _restoring: Restoring | None = None
+    _restore_ops: RestoreOps | None = None
     _unstageable: tuple[str, ...] = ()
     _variables_when_built = 0
     _data_files = 1
@@ -95,7 +95,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                 self._unstageable = unstageable(saveables)
                 if not self._unstageable:
                     self._staging = build_staging_ops(saveables, scope)
-                    self._restoring = build_restoring(saveables)
+                    self._restore_ops = build_restore_ops(saveables)
                     if self.saver_def is not None and self.saver_def.sharded:
                         self._data_files = len({saveable.device for saveable in saveables})
             with own_scope(placed=True):
@@ -160,12 +160,12 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         """The session, with TensorFlow's saving and restoring replaced by streams where these can do it."""
         if hasattr(sess, "run_step_fn") or hasattr(sess, "raw_session"):
             sess = plain_session(sess)
-        staging, restoring = self._staging, self._restoring
-        if staging is None or restoring is None or not self._can_stream(staging, sess):
+        staging, restore_ops = self._staging, self._restore_ops
+        if staging is None or restore_ops is None or not self._can_stream(staging, sess):
             return sess
         names = self.saver_def.save_tensor_name, self.saver_def.restore_op_name
         stock = (partial(self._run_stock, sess, name) for name in names)
-        streams = CheckpointStreams(sess, staging, restoring, self.turn, self._options, self._data_files, *stock)
+        streams = CheckpointStreams(sess, staging, restore_ops, self.turn, self._options, self._data_files, *stock)
         replaced: dict[str, Callable[[str], str | None]] = {}
         if self.saver_def.version == self.saver_def.V2:
             replaced[names[0]] = streams.save

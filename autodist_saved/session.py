@@ -18,7 +18,7 @@ from autodist_saved.job.session_creator import GatedSessionCreator, WorkerCreato
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver
-from autodist_saved.sources.session import plain_session
+from autodist_saved.sources.plain_session import plain_session
 
 Hooks = Iterable[v1.train.SessionRunHook]
 

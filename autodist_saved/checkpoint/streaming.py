@@ -16,8 +16,8 @@ from autodist_saved.job.foreign_job import job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.capture import Capture
 from autodist_saved.pipeline.stream import BundleDestination
-from autodist_saved.sources.restoring import Restoring
-from autodist_saved.sources.session import SessionSink
+from autodist_saved.sources.restore_ops import RestoreOps
+from autodist_saved.sources.session_sink import SessionSink
 from autodist_saved.sources.staging_ops import StagingOps
 
 
@@ -28,7 +28,7 @@ class CheckpointStreams:
     Attributes:
         session: whose variables these are.
         staging: the saver's ops for saving.
-        restoring: its ops for restoring.
+        restore_ops: its ops for restoring.
         turn: shared by all exports and checkpoints of the saver.
         options: for streaming; ``when_busy`` is not looked at, for a checkpoint always waits.
         data_files: how many a checkpoint has at least.
@@ -38,7 +38,7 @@ class CheckpointStreams:
 
     session: v1.Session
     staging: StagingOps
-    restoring: Restoring
+    restore_ops: RestoreOps
     turn: threading.Lock
     options: ExportOptions
     data_files: int
@@ -71,6 +71,6 @@ class CheckpointStreams:
         # Many runs, of which a cut must not see some. They are ops of ours, which are no steps by themselves.
         with job_of(self.session).gate.step():
             if is_streamable(prefix):
-                restore(prefix, SessionSink(self.session, self.staging, self.restoring), self.options)
+                restore(prefix, SessionSink(self.session, self.staging, self.restore_ops), self.options)
             else:
                 self.restore_stock(prefix)

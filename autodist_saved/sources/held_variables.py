@@ -131,8 +131,7 @@ class VariableReader:
         """See :class:`~autodist_saved.transport.staged_copies.Reader`.
 
         While somebody holds the arrays, a training step has to copy a variable before it changes it. Reference
-        variables
-        are changed in place: a held array changes with them.
+        variables are changed in place: a held array changes with them.
         """
         self._run(reading=True)
         arrays = {number: self._arrays[number] for number in self._here}

@@ -44,17 +44,17 @@ class ParameterServers:
     """Asks parameter servers, all at once. One thread calls it; :meth:`read` and :meth:`holds` may come from any."""
 
     def __init__(self) -> None:
-        """Connects to nobody before :meth:`call_in`."""
+        """Connects to nobody before :meth:`connect`."""
         self._connections: dict[str, ChiefConnection] = {}
         self._seen_by: set[str] = set()
         self._held: Held = {}
         # For each task, by the index of a piece, its place in what was attached.
         self._places: dict[str, dict[int, int]] = {}
 
-    def call_in(
+    def connect(
         self, rendezvous: Rendezvous | None, held: Held, directory: Path | None, options: ExportOptions
     ) -> None:
-        """Have them dial in and get ready. A parameter server that does not dial in takes no part.
+        """Have them connect to the chief and get ready. A parameter server that does not connect takes no part.
 
         Args:
             rendezvous: of the job; None where it has none.
@@ -121,7 +121,7 @@ class ParameterServers:
         return data.view(numpy_dtype(dtype)).reshape(rows)
 
     def discard(self) -> None:
-        """Have them free what they staged, and hang up. A lost one has freed it already."""
+        """Have them free what they staged, and close the connections. A lost one has freed it already."""
         connections, self._connections, self._places = self._connections, {}, {}
         for connection in connections.values():
             with contextlib.suppress(AutodistSavedError):
@@ -129,7 +129,7 @@ class ParameterServers:
             connection.close()
 
     def _of_each(self, ask: Callable[[str, ChiefConnection], Result]) -> dict[str, Result]:
-        with ThreadPoolExecutor(max(1, len(self._connections)), thread_name_prefix="agents") as pool:
+        with ThreadPoolExecutor(max(1, len(self._connections)), thread_name_prefix="parameter-servers") as pool:
             answers = pool.map(ask, self._connections.keys(), self._connections.values())
             return dict(zip(self._connections, answers, strict=True))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from autodist_saved.sources.rows import has_rows
 from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.op_types import REFERENCE_VARIABLES
 from autodist_saved.transport.server_variable import ServerVariable
@@ -50,18 +51,3 @@ def server_variable_of(saveable: Any, shape: tuple[int, ...] | None) -> ServerVa
 def _is_on_parameter_server(device: str) -> bool:
     place = tf.DeviceSpec.from_string(device)
     return place.job == "ps" and place.device_type in {None, "CPU"} and not place.device_index
-
-
-# Types and ranks that TensorFlow has kernels for to slice, to concatenate and to assign in part.
-_ROW_RANK_MAX = 7
-_ROW_TYPES = frozenset(
-    {
-        *("float16", "float32", "float64", "bfloat16", "complex64", "complex128", "bool"),
-        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    }
-)
-
-
-def has_rows(dtype: tf.DType, rank: int | None) -> bool:
-    """Whether rows of such a tensor can be read and written by themselves."""
-    return dtype.base_dtype.name in _ROW_TYPES and (rank is None or 0 < rank <= _ROW_RANK_MAX)

@@ -53,7 +53,7 @@ class Source(ABC):
     """The variables of one job, as an export sees them.
 
     Only the chief calls it, in the order of the numbers below. One source serves one export at a time. Where the
-    other tasks take part (parameter servers that dial in, ranks of a collective), the source talks to them by
+    other tasks take part (parameter servers that connect to it, ranks of a collective), the source talks to them by
     itself: no method here is called on them.
     """
 

@@ -14,7 +14,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.sources.server_variables import has_rows, holding_op, server_variable_of
+from autodist_saved.sources.rows import has_rows
+from autodist_saved.sources.server_variables import holding_op, server_variable_of
 from autodist_saved.sources.staging_ops import CopyOps, StagedPiece, StagingOps
 from autodist_saved.tf_internals import private_api
 

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import CutTimeoutError, TaskUnreachableError
-from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.session_source import SessionSource
 from tests.support.stepping import stepping
 
 

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import BundleError, RestoreError
-from autodist_saved.sources import restoring
+from autodist_saved.sources import restore_ops
 
 WHOLE = {
     "table": np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32),
@@ -66,7 +66,7 @@ def checkpoint(place: Path, saver_class: Any, partitioner: Any = None, **argumen
 def size_of_large_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Restores small variables as if they were large, too."""
     if request.param == "by rows":
-        monkeypatch.setattr(restoring, "ROWS_FROM_BYTES", 1)
+        monkeypatch.setattr(restore_ops, "ROWS_FROM_BYTES", 1)
         limits = ads.ExportOptions(chunk_bytes=64, memory_budget_bytes=4096)
         monkeypatch.setattr("autodist_saved.saver.ExportOptions", lambda: limits)
 
@@ -211,7 +211,7 @@ def test_large_variables_travel_row_by_row_whether_partitioned_or_not(
     saver = ads.Saver()
     by_rows = {
         staged.name
-        for staged, restored in zip(saver.staging.pieces, saver._restoring.pieces, strict=True)
+        for staged, restored in zip(saver.staging.pieces, saver._restore_ops.pieces, strict=True)
         if restored.assign_rows is not None
     }
     expected = {"table", "counts"} if "by rows" in request.node.name else set()

@@ -26,7 +26,7 @@ from autodist_saved.errors import (
 )
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.target import Target
-from autodist_saved.sources.session import plain_session
+from autodist_saved.sources.plain_session import plain_session
 from autodist_saved.system.signals import EXPORT_SIGNALS
 from tests.support.patience import PATIENCE_SECS
 

@@ -123,4 +123,4 @@ def test_parameter_servers_that_are_to_write_themselves_are_refused(bucket: Path
             return {"ps:0": object()}
 
     with pytest.raises(ExportError, match="ps:0 cannot write to an object store.*; .*transport='auto'"):
-        ParameterServers().call_in(OneServer(), {"ps:0": []}, None, ads.ExportOptions(transport="shared"))
+        ParameterServers().connect(OneServer(), {"ps:0": []}, None, ads.ExportOptions(transport="shared"))

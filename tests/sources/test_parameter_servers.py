@@ -20,7 +20,7 @@ from autodist_saved.options import ExportOptions, StagingWay, Transport
 from autodist_saved.pipeline.capture import Capture
 from autodist_saved.pipeline.stream import BundleDestination
 from autodist_saved.sources.held_variables import HeldVariables
-from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.sources.transfer import Span
 from autodist_saved.testing import RecordingCut
@@ -43,7 +43,7 @@ def servers() -> Any:
 
 
 class _Job:
-    """Variables on two parameter servers that dial in, and what happens on the connections to them."""
+    """Variables on two parameter servers that connect, and what happens on the connections to them."""
 
     def __init__(self, servers: Sequence[Any], session: v1.Session, variables: dict[str, Any]) -> None:
         self._target = servers[0].target

@@ -269,7 +269,7 @@ def test_an_error_of_restoring_can_be_pickled(variable: Variable, tmp_path: Path
 def test_a_saveable_of_ones_own_restores_in_its_own_way(
     variable: Variable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autodist_saved.sources.restoring.ROWS_FROM_BYTES", 1)
+    monkeypatch.setattr("autodist_saved.sources.restore_ops.ROWS_FROM_BYTES", 1)
 
     class Mirroring(private_api.ResourceVariableSaveable):
         def restore(self, restored_tensors: Any, restored_shapes: Any) -> Any:

@@ -17,7 +17,7 @@ from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at
-from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.verification.live_session import LiveSession
 from autodist_saved.verification.question import Question

@@ -26,7 +26,7 @@ from autodist_saved.control.gate import Gate, Standing
 from autodist_saved.cut import gate_cut
 from autodist_saved.job import session_job
 from autodist_saved.plan import ExportPlan
-from autodist_saved.sources.session import SessionSource
+from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.sources.source import Staged
 from autodist_saved.sources.transfer import Transfer
 from tests.support.job import leave

@@ -15,7 +15,8 @@ from autodist_saved import Saver
 from autodist_saved.errors import ExportError, PlanError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece
-from autodist_saved.sources.session import SessionSource, plain_session
+from autodist_saved.sources.plain_session import plain_session
+from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.testing import Array, SourceConformance
 from tests.sources.counting import CountingSession
 from tests.support.saveables import saveable_of

@@ -1,4 +1,4 @@
-"""The variables of a graph-mode job, reached through its session."""
+"""The variables of a graph-mode job, reached through its session, as an export sees them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.errors import ExportError, UsageError
+from autodist_saved.errors import ExportError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, Shape, make_plan
 from autodist_saved.sources.parameter_servers import ParameterServers
-from autodist_saved.sources.restoring import RestoredPiece, Restoring
-from autodist_saved.sources.sink import Sink
 from autodist_saved.sources.source import Array, Source, Staged, misplanned
 from autodist_saved.sources.staging_ops import CopyOps, StagingOps
 from autodist_saved.sources.transfer import Transfer
 from autodist_saved.system import deadline
-from autodist_saved.tf_internals import private_api
 from autodist_saved.transport.rendezvous import Rendezvous
-
-_CLOSED = "the session is closed; export inside its `with` block, or before close()"
 
 
 class SessionSource(Source):
@@ -52,7 +46,7 @@ class SessionSource(Source):
             staging: its saver's ops.
             turn: held from :meth:`connect` to :meth:`discard`. There is one copy of each piece, so all sources of one
                 saver share it.
-            rendezvous: where parameter servers dial in; None where the session's own ops stage and read everything.
+            rendezvous: where parameter servers connect; None where the session's own ops stage and read everything.
             nobody_waits: whether nobody would train on while this export streams, so that copies are of no use.
         """
         self._session = session
@@ -74,7 +68,7 @@ class SessionSource(Source):
         self.global_step()  # now, because TensorFlow takes its time to prepare what it runs for the first time
         if options.staging == "auto" and self._rendezvous is not None and self._nobody_waits():
             options = options.model_copy(update={"staging": "parked"})
-        self._servers.call_in(self._rendezvous, self._staging.held_by_servers(plan), directory, options)
+        self._servers.connect(self._rendezvous, self._staging.held_by_servers(plan), directory, options)
 
     def _take_turn(self, when_busy: str) -> None:
         if when_busy == "wait":
@@ -178,67 +172,3 @@ class SessionSource(Source):
             if self._is_busy:
                 self._is_busy = False
                 self._turn.release()
-
-
-class SessionSink(Sink):
-    """Restores with the ops that a :class:`~autodist_saved.Saver` has added to the session's graph."""
-
-    def __init__(self, session: v1.Session, staging: StagingOps, restoring: Restoring) -> None:
-        """``session`` is a plain session; nothing is run before :meth:`allocate`."""
-        self._session = session
-        self._staging = staging
-        self._restoring = restoring
-        self._waiting: dict[int, dict[int, Array]] = {}
-        self._lock = threading.Lock()
-
-    def plan(self) -> ExportPlan:
-        return self._staging.plan
-
-    def allocate(self) -> None:
-        self._session.run([piece.allocate for piece in self._restoring.pieces if piece.allocate is not None])
-
-    def write(self, piece: Piece, row_start: int, rows: Array) -> None:
-        restored = self._restoring.pieces[piece.index]
-        if restored.assign_rows is None:
-            self._write_whole(restored, rows)
-            return
-        window = {
-            self._restoring.row_start: row_start,
-            self._restoring.row_stop: row_start + len(rows),
-            restored.rows: rows,
-        }
-        self._session.run(restored.assign_rows, window)
-
-    def writes_whole(self, piece: Piece) -> bool:
-        return self._restoring.pieces[piece.index].assign_rows is None
-
-    def _write_whole(self, restored: RestoredPiece, value: Array) -> None:
-        """Restore a group as soon as the values of all its pieces are there."""
-        group = self._restoring.groups[restored.group]
-        with self._lock:
-            values = self._waiting.setdefault(restored.group, {})
-            values[restored.position] = value
-            if len(values) < len(group.values):
-                return
-            del self._waiting[restored.group]
-        self._session.run(group.restore, {group.values[position]: value for position, value in values.items()})
-
-
-def plain_session(session: Any) -> v1.Session:
-    """The TensorFlow session inside a monitored one, so that reads run no hooks; a plain one as it is.
-
-    Raises:
-        UsageError: the session is closed, or there is none.
-    """
-    if session is None:
-        raise UsageError("sess is None: give the session whose variables are exported")
-    try:
-        if hasattr(session, "run_step_fn"):
-            plain = session.run_step_fn(lambda step_context: step_context.session)
-        else:
-            plain = session.raw_session() if hasattr(session, "raw_session") else session
-    except (AttributeError, RuntimeError) as error:
-        raise UsageError(_CLOSED) from error
-    if plain is None or private_api.is_closed(plain):
-        raise UsageError(_CLOSED)
-    return plain

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
-from autodist_saved.sources.server_variables import has_rows
+from autodist_saved.sources.rows import has_rows
 from autodist_saved.sources.staging_builder import memory_of
 from autodist_saved.tf_internals import private_api
 
@@ -26,7 +26,7 @@ class RestoredPiece:
     """How one piece is restored.
 
     Attributes:
-        group: which of :attr:`Restoring.groups` holds it.
+        group: which of :attr:`RestoreOps.groups` holds it.
         position: its place in that group.
         allocate: allocates it; None where it is restored whole.
         rows: placeholder for rows; None where it is restored whole.
@@ -49,7 +49,7 @@ class RestoredGroup:
 
 
 @dataclass(frozen=True)
-class Restoring:
+class RestoreOps:
     """All ops of one saver; ``pieces`` are in the order of :attr:`StagingOps.pieces`."""
 
     pieces: tuple[RestoredPiece, ...]
@@ -58,7 +58,7 @@ class Restoring:
     row_stop: tf.Tensor
 
 
-def build_restoring(saveables: Iterable[Any]) -> Restoring:
+def build_restore_ops(saveables: Iterable[Any]) -> RestoreOps:
     """Add the ops to the default graph, in the open name scope. Every task calls it, once for each saver."""
     row_start = v1.placeholder(tf.int64, [], "restored_row_start")
     row_stop = v1.placeholder(tf.int64, [], "restored_row_stop")
@@ -73,7 +73,7 @@ def build_restoring(saveables: Iterable[Any]) -> Restoring:
                 pieces.append(_by_rows(saveable, len(groups) - 1, row_start, row_stop))
             else:
                 pieces.append(RestoredPiece(len(groups) - 1, position))
-    return Restoring(tuple(pieces), tuple(groups), row_start, row_stop)
+    return RestoreOps(tuple(pieces), tuple(groups), row_start, row_stop)
 
 
 def _is_large_variable(saveable: Any) -> bool:
