@@ -25,7 +25,8 @@ from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export, check_target
 from autodist_saved.pipeline.moving_averages import MovingAverages
-from autodist_saved.pipeline.request_from_arguments import FirstMetaGraph, MetaGraphArguments, request_from_arguments
+from autodist_saved.pipeline.request_from_arguments import MetaGraphArguments, request_from_arguments
+from autodist_saved.pipeline.serving_variables import FirstMetaGraph
 from autodist_saved.publish.best import BestBy
 from autodist_saved.publish.target import Target
 from autodist_saved.publish.target_factory import target_at

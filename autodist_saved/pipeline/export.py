@@ -227,7 +227,7 @@ class Export:
 
     def _describe(self, description: Description) -> MetaGraph:
         with self._phase("describe"):
-            meta_graph = description.describe(self._meta_graph_files.for_others)
+            meta_graph = description.describe(self._meta_graph_files.extra_files)
             check(
                 meta_graph.proto,
                 devices_cleared=meta_graph.devices_cleared,

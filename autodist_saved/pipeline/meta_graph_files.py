@@ -1,4 +1,4 @@
-"""The files of a model that are not its variables: graphs, their fingerprint, assets, and files for others."""
+"""The files of a model that are not its variables: graphs, their fingerprint, assets, and extra files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class MetaGraphFiles:
 
     Attributes:
         sums: of what was written, by path in the model.
-        for_others: the files in ``assets.extra`` so far, by path below it.
+        extra_files: the files in ``assets.extra`` so far, by path below it.
     """
 
     def __init__(self) -> None:
         """Writes nothing."""
         self.sums: dict[str, FileSum] = {}
-        self.for_others: set[str] = set()
+        self.extra_files: set[str] = set()
         self._graphs = SavedModelGraphs()
 
     @property
@@ -58,7 +58,7 @@ class MetaGraphFiles:
             path = files.assets_extra / name
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write(files, path, contents)
-            self.for_others.add(name)
+            self.extra_files.add(name)
         self._graphs.add(meta_graph.proto)
 
     def write(self, files: SavedModelFiles, *, as_text: bool) -> None:

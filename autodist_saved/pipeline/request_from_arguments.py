@@ -17,8 +17,7 @@ from autodist_saved.graph.arguments.signature_map import check_signature_map
 from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.request import MetaGraphRequest
 from autodist_saved.pipeline.moving_averages import MovingAverages
-from autodist_saved.pipeline.serving_variables import serving_of
-from autodist_saved.plan import ExportPlan
+from autodist_saved.pipeline.serving_variables import FirstMetaGraph, serving_of
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.tf_internals import private_api
 
@@ -56,19 +55,6 @@ class MetaGraphArguments:
         private_api.validate_signatures(self.signature_def_map or {})
 
 
-@dataclass(frozen=True)
-class FirstMetaGraph:
-    """The meta graph whose variables are captured, as later ones on the same variables need it.
-
-    Attributes:
-        staging: of its saver.
-        plan: what is captured.
-    """
-
-    staging: StagingOps
-    plan: ExportPlan | None
-
-
 def request_from_arguments(
     graph: tf.Graph,
     saver: v1.train.Saver | None,
@@ -96,8 +82,7 @@ def request_from_arguments(
             raise SaverRequiredError(
                 "a serving graph has the variables that its saver names: make an autodist_saved.Saver in that graph"
             )
-        captured = () if first is None else (first.staging, first.plan)
-        serving, found = serving_of(staging, arguments.moving_averages, *captured)
+        serving, found = serving_of(staging, arguments.moving_averages, first)
         problems += found
     elif arguments.moving_averages is not None:
         what = "a training graph has averages of its own"

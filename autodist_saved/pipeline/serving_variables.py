@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from autodist_saved.errors import Problem
 from autodist_saved.graph.folding.region import Holder, Region
@@ -12,21 +13,31 @@ from autodist_saved.plan import ExportPlan
 from autodist_saved.sources.staging_ops import StagedPiece, StagingOps
 
 
+@dataclass(frozen=True)
+class FirstMetaGraph:
+    """The meta graph whose variables are captured, as later ones on the same variables need it.
+
+    Attributes:
+        staging: of its saver.
+        plan: what is captured.
+    """
+
+    staging: StagingOps
+    plan: ExportPlan | None
+
+
 def serving_of(
-    staging: StagingOps,
-    moving_averages: MovingAverages | None,
-    first: StagingOps | None = None,
-    captured: ExportPlan | None = None,
+    staging: StagingOps, moving_averages: MovingAverages | None, first: FirstMetaGraph | None = None
 ) -> tuple[Serving, Sequence[Problem]]:
     """What a serving graph is made with, and what is wrong with its averages.
 
     Args:
         staging: of the saver in the serving graph.
         moving_averages: the averages whose values variables are to have, or their names by those of the variables.
-        first: of the saver whose variables are captured already; None where they are captured for this graph.
-        captured: the plan of what is captured already.
+        first: the meta graph whose variables are captured already; None where they are captured for this graph.
     """
-    averages, problems = averages_by_variable(moving_averages, first or staging)
+    averages, problems = averages_by_variable(moving_averages, staging if first is None else first.staging)
+    captured = None if first is None else first.plan
     keys = None if captured is None else {variable.value: variable.name for variable in captured.variables}
     return Serving(_holders(staging), averages, keys), problems
 
