@@ -80,6 +80,7 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         Raises:
             SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
             TypeError: the builder does not know an argument of ``meta_graph``.
+            SignatureError, AssertionError, KeyError: the signatures are wrong, as the builder raises it.
             UsageError: ``best`` has no ``value``.
         """
         required_saver(saver)

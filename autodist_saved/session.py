@@ -12,12 +12,12 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.checkpoint.hook import CheckpointHook
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate
-from autodist_saved.errors import SaverRequiredError, UsageError, WrongTaskError
+from autodist_saved.errors import UsageError, WrongTaskError
 from autodist_saved.job.job import Job, JobHook
 from autodist_saved.job.session_creator import GatedSessionCreator, WorkerCreator
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
-from autodist_saved.saver import Saver
+from autodist_saved.saver import Saver, required_saver
 from autodist_saved.sources.plain_session import plain_session
 
 Hooks = Iterable[v1.train.SessionRunHook]
@@ -187,10 +187,8 @@ def _check(cluster: Cluster, saver: Any, scaffold: v1.train.Scaffold | None) -> 
         )
     if cluster.task is None and not cluster.is_single:
         raise WrongTaskError("this process is no task of the cluster: set `task` in the cluster file or in TF_CONFIG")
-    if saver is not None and not isinstance(saver, Saver):
-        raise SaverRequiredError(
-            f"{type(saver).__name__} is not an autodist_saved.Saver; make one with autodist_saved.Saver() instead"
-        )
+    if saver is not None:
+        required_saver(saver)
     if scaffold is not None and saver is not None and scaffold.saver is not saver:
         raise UsageError(
             "the scaffold holds another saver: make it with Scaffold(saver=saver), or leave one of the two out"
