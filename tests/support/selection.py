@@ -15,8 +15,7 @@ from tests.support.job import Job
 from tests.support.places import ROOT
 
 TESTS = ROOT / "tests"
-WITH_PROCESSES = ("benchmarks", "cluster", "faults", "launch")
-WITHOUT_PROCESSES = ("cluster/description",)
+WITH_PROCESSES = ("benchmarks", "end_to_end", "faults", "launch")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,8 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _starts_a_job(item: pytest.Item) -> bool:
     place = item.path.relative_to(TESTS)
-    if any(place.is_relative_to(folder) for folder in WITHOUT_PROCESSES):
-        return False
     in_folder = any(place.is_relative_to(folder) for folder in WITH_PROCESSES)
     return in_folder or any(_is_job(value) for value in vars(item.module).values())  # type: ignore[attr-defined]
 

@@ -2,5 +2,5 @@
 (a problem told, a saver made in a copy), each test here passes with TensorFlow's classes as well.
 
 All of it is run twice, the second time in a process in which TensorFlow's second version is switched off
-(``tests/test_without_v2_behavior.py``).
+(``tests/tensorflow_behaviour/test_without_v2_behavior.py``).
 """

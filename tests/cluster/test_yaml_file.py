@@ -10,7 +10,7 @@ import pytest
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.errors import ClusterConfigError
 
-CONFIGS = Path(__file__).parents[3] / "cluster_configs"
+CONFIGS = Path(__file__).parents[2] / "cluster_configs"
 BEGIN_WITH_CLUSTER = "begin with `cluster:`, as the files in cluster_configs/ do"
 
 # The YAML text, and of its only problem: place, what, fix. PATH stands for the path of the file.
