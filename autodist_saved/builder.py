@@ -20,7 +20,7 @@ from autodist_saved.graph.arguments.extra_files import ExtraFiles
 from autodist_saved.graph.arguments.signature_map import check_built
 from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.meta_graph_builder import GraphDescription
-from autodist_saved.job.foreign_job import job_of
+from autodist_saved.job.job_of import job_of
 from autodist_saved.job.tensorflow_server import runs_tensorflow_server
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export, check_target

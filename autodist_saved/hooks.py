@@ -12,10 +12,9 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import UsageError
-from autodist_saved.job.foreign_job import job_of
-from autodist_saved.job.gated_session import GatedSession
-from autodist_saved.job.job import Job
-from autodist_saved.options import ExportOptions, ExportSchedule, SessionOptions
+from autodist_saved.job.adoption import gated_job_of
+from autodist_saved.job.job_of import job_of
+from autodist_saved.options import ExportOptions, ExportSchedule
 from autodist_saved.periodic.exporter import PeriodicExporter
 from autodist_saved.periodic.session_publisher import SessionPublisher
 from autodist_saved.publish.best import BestBy
@@ -121,13 +120,10 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
                 the value of ``best`` is no number that can be measured; at the first session, before its first step.
             TargetError: as the target's ``preflight``.
         """
-        job = job_of(session)
-        cluster = self._cluster or job.cluster
+        cluster = self._cluster or job_of(session).cluster
         if not cluster.is_chief:
             return
-        if not job.has_gates and not session.sess_str:
-            # TensorFlow's own session of one process: its steps have to end before the thread of exports copies.
-            job = GatedSession.adopt(session, Job(cluster, SessionOptions())).job
+        job = gated_job_of(session, cluster)
         self._publisher.use(session, cluster)
         job.export_on_request(self._exporter.export_on_request)
         self._exporter.start(None if self._step is None else session.run(self._step), coord.should_stop)

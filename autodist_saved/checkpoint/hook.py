@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import ExportError, JobError
-from autodist_saved.job.foreign_job import job_of
+from autodist_saved.job.job_of import job_of
 
 log = logging.getLogger(__name__)
 

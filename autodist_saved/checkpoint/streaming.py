@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.checkpoint.restore import is_streamable, restore
-from autodist_saved.job.foreign_job import job_of
+from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.capture import Capture
 from autodist_saved.pipeline.stream import BundleDestination

@@ -62,11 +62,5 @@ class ForeignJob(SessionJob):
         return tuple(trainers) if len(trainers) > 1 else ()
 
 
-def job_of(session: Any) -> SessionJob:
-    """The job that a session, monitored or plain, belongs to."""
-    job = getattr(session, "job", None)
-    return job if isinstance(job, SessionJob) else ForeignJob(session)
-
-
 def _trainers(tasks: set[str]) -> set[str]:
     return {task for task in tasks if task.split(":")[0] not in {"ps", "evaluator"}}

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import Problem
 from autodist_saved.graph.meta_graph_builder import GraphDescription
-from autodist_saved.job.foreign_job import job_of
+from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.pipeline.request_from_arguments import MetaGraphArguments, request_from_arguments

@@ -8,7 +8,8 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.cut.cut import NoCut
-from autodist_saved.job.foreign_job import ForeignJob, job_of
+from autodist_saved.job.foreign_job import ForeignJob
+from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
 
 
