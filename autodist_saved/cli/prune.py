@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from autodist_saved.publish.best import BestBy
     from autodist_saved.publish.version import Version
+    from autodist_saved.publish.version_base import VersionBase
 
 
 class Mode(Enum):
@@ -75,22 +76,13 @@ def prune(
 
     from autodist_saved.cli.exit_status import exit_status
     from autodist_saved.errors import Problem, RemovalError, UsageError
-    from autodist_saved.publish.files import SavedModelFiles
     from autodist_saved.publish.retention import Retention, remove
-    from autodist_saved.publish.target_factory import base_at
     from autodist_saved.system.error_translation import reading
 
     if best_is is not None and keep_best is None:
         raise UsageError("--best-is needs a metric; give --keep-best METRIC, too")
     with reading(base):
-        if not is_dir(base):
-            what = f"{base} is no directory" if exists(base) else absence_message(base)
-            raise UsageError(f"{what}; name the directory that holds the versions")
-        place = base_at(base)
-        versions = place.settled()
-        if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
-            what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
-            raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
+        place, versions = _opened(base)
         best = _best_by(keep_best, best_is, versions, base) if keep_best is not None and versions else None
         retention = Retention(keep=keep, keep_days=keep_days, keep_every=keep_every, keep_best=best)
         expired = retention.expired(versions, time.time())
@@ -113,6 +105,23 @@ def prune(
             f"not all expired versions in {base} could be removed", problems=problems, path=str(base)
         )
         raise typer.Exit(exit_status(error)) if as_json else error  # the JSON has the problems
+
+
+def _opened(base: Path) -> tuple[VersionBase[Any], list[Version]]:
+    """The base, and its versions in ascending order. Raises ``UsageError`` for a directory of something else."""
+    from autodist_saved.errors import UsageError
+    from autodist_saved.publish.files import SavedModelFiles
+    from autodist_saved.publish.target_factory import base_at
+
+    if not is_dir(base):
+        what = f"{base} is no directory" if exists(base) else absence_message(base)
+        raise UsageError(f"{what}; name the directory that holds the versions")
+    place = base_at(base)
+    versions = place.settled()
+    if not versions and any(not path.name.startswith(".") for path in base.iterdir()):
+        what = "is a model itself" if SavedModelFiles(base).is_model else "has no versions in it"
+        raise UsageError(f"{base} {what}; name the directory that holds the versions 1, 2, 3...")
+    return place, versions
 
 
 def _best_by(metric: str, mode: Mode | None, versions: Sequence[Version], base: Path) -> BestBy:
