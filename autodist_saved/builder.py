@@ -76,8 +76,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             TargetError: the object store cannot be reached, or has no such bucket.
             UsageError: the options ask for ``verify="full"``, and ``export_dir`` is in an object store.
 
-        Every task raises the first of these errors. Only the chief raises the others; where only the session knows the
-        chief, :meth:`add_meta_graph_and_variables` raises them.
+        Every task raises the first of these errors. Only the chief raises the others. Where only the session knows
+        the chief, :meth:`add_meta_graph_and_variables` raises them.
         """
         # TensorFlow's constructor is not called: it makes the directory, which must not appear before the commit.
         self._cluster = cluster

@@ -26,8 +26,8 @@ from autodist_saved.errors import (
 from autodist_saved.graph.own_ops import export_meta_graph
 from autodist_saved.job.sync_update_gate import put_update_gates
 from autodist_saved.options import ExportOptions
-from autodist_saved.sources.restore_ops import RestoreOps, build_restore_ops
 from autodist_saved.sources.plain_session import plain_session
+from autodist_saved.sources.restore_ops import RestoreOps, build_restore_ops
 from autodist_saved.sources.staging_builder import build_staging_ops, unstageable
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.tf_internals import private_api

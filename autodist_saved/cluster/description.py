@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autodist_saved.cluster.control_files import FILE_KEYS, ControlFiles
-from autodist_saved.cluster.schema import SAY_TASK, check_schema
 from autodist_saved.cluster.rules import rule_problems
+from autodist_saved.cluster.schema import SAY_TASK, check_schema
 from autodist_saved.cluster.task import Task
 from autodist_saved.errors import ClusterConfigError, Problem
 

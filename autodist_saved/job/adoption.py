@@ -15,8 +15,8 @@ from autodist_saved.options import SessionOptions
 def gated_job_of(session: v1.Session, cluster: Cluster) -> SessionJob:
     """The job of a plain session whose program exports while it trains. Called before the session's first step.
 
-    A step has to end before its variables are copied. So TensorFlow's own session of one process gets a gate here. Its
-    session of a cluster gets none: a gate of this process stops no other task.
+    A step has to end before its variables are copied. So TensorFlow's own session of one process gets a gate here.
+    Its session of a cluster gets none: a gate of this process stops no other task.
 
     Args:
         session: a plain session.

@@ -85,7 +85,8 @@ class PeriodicExporter:
         if EXPORT_SIGNALS.is_done():
             EXPORT_SIGNALS.stop()
         if not EXPORT_SIGNALS.is_stopping:
-            self._thread = self._thread.restarted_if_ended()  # the handler that was there before may let the training go on
+            # The handler that was there before may let the training go on.
+            self._thread = self._thread.restarted_if_ended()
 
     def is_due(self, step: int) -> bool:
         """Whether a global step is one to export at."""

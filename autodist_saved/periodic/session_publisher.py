@@ -14,8 +14,8 @@ from autodist_saved.builder import SavedModelBuilder
 from autodist_saved.cluster import Cluster
 from autodist_saved.errors import UsageError
 from autodist_saved.graph.arguments.metric import metric_problems
-from autodist_saved.job.job_of import job_of
 from autodist_saved.job.gated_session import is_gone, losses_told
+from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.periodic.dry_run import dry_run
 from autodist_saved.periodic.publisher import Publisher

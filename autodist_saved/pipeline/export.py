@@ -28,8 +28,8 @@ from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.checksums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
-from autodist_saved.publish.target import Target
 from autodist_saved.publish.read_back import read_back
+from autodist_saved.publish.target import Target
 from autodist_saved.report.report import Destination, ExportReport, Mode
 from autodist_saved.report.report_builder import ReportBuilder
 from autodist_saved.sources.source import Source

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.errors import OwnershipLostError
-from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.lock import Lock
+from autodist_saved.publish.owner import Owner
 
 log = logging.getLogger(__name__)
 

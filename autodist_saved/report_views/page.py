@@ -14,8 +14,8 @@ from autodist_saved.report.report import ExportReport
 from autodist_saved.report_views.server_map import ServerMap
 from autodist_saved.report_views.shares import Largest, percent
 from autodist_saved.report_views.timeline_chart import TimelineChart
-from autodist_saved.saved_models.saved_model import SavedModel
 from autodist_saved.saved_models.provenance import writer_of
+from autodist_saved.saved_models.saved_model import SavedModel
 from autodist_saved.system.escape import escape
 
 _SHOWN = 100

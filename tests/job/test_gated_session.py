@@ -20,9 +20,9 @@ from autodist_saved.control.gate import Standing
 from autodist_saved.cut.cut import NoCut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import UsageError
-from autodist_saved.job.job_of import job_of
 from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
+from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
 
 STEP = ExportOptions()

@@ -266,7 +266,9 @@ def test_a_variable_lies_as_a_whole_in_the_file_of_its_first_task(
 
 
 @pytest.mark.parametrize("sync", [False, True])
-def test_each_task_transfers_once_into_each_file_and_flushes_if_asked(tmp_path: Path, layout: int, sync: bool) -> None:
+def test_each_task_transfers_once_into_each_file_and_flushes_if_asked(
+    tmp_path: Path, layout: int, sync: bool
+) -> None:
     job = _some_variables()
     _export(job, tmp_path / "v", sync=sync)
     for transfer in job.transfers.values():

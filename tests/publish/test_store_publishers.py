@@ -12,8 +12,8 @@ from botocore.exceptions import ConnectionClosedError
 
 from autodist_saved.errors import OwnershipLostError, TargetError, TargetExistsError
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.manifest import write_manifest
+from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.target_factory import target_at

@@ -17,7 +17,9 @@ from autodist_saved.publish.version import versions_in
 from autodist_saved.system.paths import hidden_name
 
 
-def find_problems(base: Path, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:
+def find_problems(
+    base: Path, nbytes: int, keep: int | None, take_ownership: Callable[[], object]
+) -> Iterator[Problem]:
     """Make the base directory, and try out there what publishing needs.
 
     Args:

@@ -11,7 +11,7 @@ from autodist_saved.publish.disk.draft import DraftDirectory, sweep
 from autodist_saved.publish.disk.file_system import check_writable, rename_without_replacing, sync
 from autodist_saved.publish.disk.latest import point_to_latest
 from autodist_saved.publish.disk.preflight import find_problems
-from autodist_saved.publish.ownership import Ownership, LockedOwnership
+from autodist_saved.publish.ownership import LockedOwnership, Ownership
 from autodist_saved.publish.version import Version, versions_in
 from autodist_saved.publish.version_base import VersionBase
 from autodist_saved.system.paths import hidden_name

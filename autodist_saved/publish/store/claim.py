@@ -40,8 +40,8 @@ class Claim:
 
         Raises:
             FileExistsError: the place is claimed already.
-            OwnershipLostError: another process has claimed it at the same time, and the store does not support creating
-                an object only if it does not exist.
+            OwnershipLostError: another process has claimed it at the same time, and the store does not support
+                creating an object only if it does not exist.
             TargetError: the store refuses to create the object.
         """
         self._path = claim_of(place)

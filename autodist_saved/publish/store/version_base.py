@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from autodist_saved.errors import Problem, TargetError
-from autodist_saved.publish.ownership import Ownership, NamedOwnership
+from autodist_saved.publish.ownership import NamedOwnership, Ownership
 from autodist_saved.publish.preflight import CLOCK_SECS, failure
 from autodist_saved.publish.store import claim
 from autodist_saved.publish.store.draft import StoreDraft
