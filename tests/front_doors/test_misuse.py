@@ -254,7 +254,7 @@ def test_variables_without_a_value_are_named_and_nothing_is_left(
 
 def test_a_session_with_a_stock_saver_is_refused(graph: tf.Graph) -> None:
     v1.get_variable("w", initializer=1.0)
-    with pytest.raises(SaverRequiredError, match="make one with autodist_saved"):
+    with pytest.raises(SaverRequiredError, match="saver = autodist_saved.Saver"):
         ads.create_distributed_session(ads.Cluster.single(), saver=v1.train.Saver())
 
 
