@@ -15,7 +15,16 @@ from tests.support.job import Job
 from tests.support.places import ROOT
 
 TESTS = ROOT / "tests"
-WITH_PROCESSES = ("benchmarks", "end_to_end", "faults", "launch")
+WITH_PROCESSES = (
+    "benchmarks",
+    "documentation/test_how_to.py",
+    "documentation/test_readme.py",
+    "documentation/test_running_jobs.py",
+    "end_to_end",
+    "examples/test_demo_faults.py",
+    "faults",
+    "launch",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
