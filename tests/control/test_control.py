@@ -273,6 +273,7 @@ member.wait_until_over()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_a_worker_that_dies_or_stops_answering_is_lost_and_not_waited_for(
     cluster: Cluster, chief: ChiefService, number: int

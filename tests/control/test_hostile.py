@@ -253,6 +253,7 @@ class Attacker:
         self._call(control_pb2.MemberMessage(hello=hello).SerializeToString())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # for busy machines
 def test_ten_thousand_strangers_change_nothing(jobs: Jobs, chief: Chief) -> None:
     members = [MemberClient(job.for_task("ps:0"), SessionOptions()) for job in jobs.all]

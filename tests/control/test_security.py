@@ -447,6 +447,7 @@ def test_a_member_that_sends_what_is_no_message_loses_its_stream_and_no_other_do
     member.leave()
 
 
+@pytest.mark.slow
 def test_bytes_that_are_no_message_end_their_stream_without_a_traceback(
     cluster: Cluster, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

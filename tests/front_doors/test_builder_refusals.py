@@ -61,6 +61,7 @@ def distributed_model(library: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_an_op_of_another_library_is_refused_although_it_runs_here(
     graph: tf.Graph, tmp_path: Path, library: Any
 ) -> None:
@@ -76,6 +77,7 @@ def test_an_op_of_another_library_is_refused_although_it_runs_here(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_op_that_all_loaders_have_is_written_on_request(graph: tf.Graph, tmp_path: Path, library: Any) -> None:
     arguments = distributed_model(library)
     saver = ads.Saver()

@@ -76,10 +76,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return Exports(tmp_path_factory.mktemp("exports"))
 
 
+@pytest.mark.slow
 def test_the_graph_stays_as_it_was(exports: Exports) -> None:
     assert exports.before == exports.after
 
 
+@pytest.mark.slow
 def test_the_memory_stays_as_it_was(exports: Exports, record_property: Any) -> None:
     memory = exports.memory[WARM_UP:]
     growth = memory[-1] - memory[0]
@@ -90,6 +92,7 @@ def test_the_memory_stays_as_it_was(exports: Exports, record_property: Any) -> N
     assert growth < len(memory) * MODEL_BYTES / 4
 
 
+@pytest.mark.slow
 def test_each_model_loads_and_is_of_its_own_moment(exports: Exports) -> None:
     (exports.place / "words.txt").unlink()
     for number in range(EXPORTS):

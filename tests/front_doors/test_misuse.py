@@ -285,6 +285,7 @@ def test_serving_belongs_to_parameter_servers() -> None:
         ads.serve(ads.Cluster.local(ps=1, workers=1).for_task(ads.Task("worker", 0)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.flags.optimize > 0, reason="this is the run that it starts")
 def test_all_of_the_above_holds_without_assertions_too() -> None:
     run = subprocess.run(

@@ -187,6 +187,7 @@ def test_a_session_that_cannot_be_closed_is_left_when_its_parameter_server_is_lo
     assert reached.wait_until_idle(0)
 
 
+@pytest.mark.slow
 def test_a_program_ends_that_has_not_closed_its_session() -> None:
     program = """
 import tensorflow as tf, autodist_saved as ads

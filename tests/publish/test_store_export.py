@@ -56,6 +56,7 @@ def export(session: v1.Session, saver: ads.Saver, place: Any, **options: Any) ->
         builder.abandon()
 
 
+@pytest.mark.slow
 def test_a_model_streams_and_no_file_of_its_size_is_written_on_the_way(bucket: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", EXPORTER, f"{bucket}model"],

@@ -14,6 +14,7 @@ from tests.tensorflow_behaviour.conftest import WITHOUT_V2_BEHAVIOR
 TESTS = Path(__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_everything_of_it() -> None:
     run = subprocess.run(

@@ -128,6 +128,7 @@ def test_an_op_can_be_made_to_wait_for_another_one(graph: tf.Graph) -> None:
     assert private.control_outputs(first) == [second]
 
 
+@pytest.mark.slow
 def test_a_fresh_process_knows_what_tensorflow_registers_by_itself() -> None:
     asked = frozenset({"MatMul", "XlaCallModule", "HorovodAllreduce"})
     assert private.ops_of_plain_tensorflow(asked) == {"MatMul", "XlaCallModule"}

@@ -69,5 +69,6 @@ def test_who_sets_the_level_sees_all_of_them() -> None:
     assert stderr_of(f"native({START_UP[1]!r})", **{LEVEL: "0"}) == f"{START_UP[1]}\nafter\n"
 
 
+@pytest.mark.slow
 def test_tensorflow_itself_starts_without_a_line() -> None:
     assert stderr_of("import tensorflow") == "after\n"

@@ -94,6 +94,7 @@ def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
     assert "rejected a connection" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_chief_of_another_host_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     authority = Authority(tmp_path, "ours")
     assert met(authority.issue("chief", host="nowhere.example.com"), authority.issue("task")) == {}
