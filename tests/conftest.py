@@ -42,6 +42,12 @@ def no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
 
 
+@pytest.fixture
+def no_server_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's servers cannot be stopped, so those of other tests may still run in this process."""
+    monkeypatch.setattr("autodist_saved.job.tensorflow_server._running", {})
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tensorflow_keeps_its_log_to_itself() -> None:
     """It warns of some things once for a process: what a test finds in the log would depend on those before it."""

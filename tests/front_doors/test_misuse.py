@@ -110,17 +110,11 @@ def test_variables_made_after_the_saver_are_told(
         pytest.fail(caplog.text)
 
 
-def test_an_existing_model_is_refused_by_the_constructor(tmp_path: Path, no_server: None) -> None:
+def test_an_existing_model_is_refused_by_the_constructor(tmp_path: Path, no_server_here: None) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "saved_model.pb").touch()
     with pytest.raises(TargetExistsError, match="already exists, and isn't empty. It is never overwritten"):
         builder(tmp_path)
-
-
-@pytest.fixture
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow's servers cannot be stopped, so those of other tests may still run in this process."""
-    monkeypatch.setattr("autodist_saved.job.tensorflow_server._running", {})
 
 
 def test_on_a_task_of_a_cluster_an_existing_model_is_left_to_the_session_to_judge(
@@ -134,7 +128,7 @@ def test_on_a_task_of_a_cluster_an_existing_model_is_left_to_the_session_to_judg
         one.add_meta_graph_and_variables(session, ["serve"], saver=graph.saver)
 
 
-def test_code_that_catches_tensorflows_error_catches_an_existing_model(tmp_path: Path, no_server: None) -> None:
+def test_code_that_catches_tensorflows_error_catches_an_existing_model(tmp_path: Path, no_server_here: None) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").touch()
     with pytest.raises(AssertionError, match="already exists"):

@@ -152,6 +152,7 @@ def test_graphs_without_variables_load(tmp_path: Path) -> None:
             assert not meta_graph.HasField("saver_def")
 
 
+@pytest.mark.usefixtures("no_server_here")
 def test_a_directory_that_holds_a_model_is_not_taken(variable: Variable, tmp_path: Path) -> None:
     builder = ads.SavedModelBuilder(str(tmp_path / "model"))
     with variables(variable, v=42) as session:
