@@ -15,7 +15,6 @@ from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.address_probe import AddressProbes, ProbeAnswer
 from autodist_saved.control.channel import job_digest, peer_of
 from autodist_saved.control.console_service import ConsoleService
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.control.member import Member, MemberState, Workers
 from autodist_saved.control.member_stream import MemberStream
@@ -25,6 +24,7 @@ from autodist_saved.control.security.pending_streams import PendingStreams
 from autodist_saved.control.security.rejection_log import RejectionLog
 from autodist_saved.control.server import make_server
 from autodist_saved.errors import ClusterConfigError, Problem
+from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.system.deadline import Deadline
 
 # The chief's process ends afterwards, so members that are slow to hear of the end must not hold it up for long.

@@ -13,10 +13,10 @@ import grpc
 
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import peer_of
-from autodist_saved.control.export_history import Entry, ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.control.member import Member, Workers
 from autodist_saved.control.rate import Rate
+from autodist_saved.report.export_history import Entry, ExportHistory
 
 _LOOK_SECS = 1.0
 

@@ -9,11 +9,11 @@ from typing import Any
 import tensorflow as tf
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.cut.cut import Cut, NoCut
 from autodist_saved.errors import UsageError
 from autodist_saved.job.session_job import SessionJob
+from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.tf_internals import private_api
 
 

@@ -13,7 +13,6 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.control.chief_service import ChiefService
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.control.member import MemberState, NoWorkers
 from autodist_saved.control.member_client import MemberClient
@@ -24,6 +23,7 @@ from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, Usag
 from autodist_saved.job.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.job.session_job import SessionJob
 from autodist_saved.options import SessionOptions
+from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.system.deadline import Deadline
 from autodist_saved.system.signals import EXIT_STATUS_TERMINATED
 from autodist_saved.transport.rendezvous import Rendezvous

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.cluster import Cluster
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.cut.cut import Cut, NoCut
 from autodist_saved.options import ExportOptions
+from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.transport.rendezvous import Rendezvous

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from autodist_saved.control.export_history import ExportHistory
 from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.graph.checks.check import check
@@ -30,6 +29,7 @@ from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.read_back import read_back
 from autodist_saved.publish.target import Target
+from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.report.report import Destination, ExportReport, Mode
 from autodist_saved.report.report_builder import ReportBuilder
 from autodist_saved.sources.source import Source

@@ -21,7 +21,6 @@ from autodist_saved.cli.main import app
 from autodist_saved.cluster import Cluster, ControlFiles, Task
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.console_client import ConsoleClient
-from autodist_saved.control.export_history import KEPT, ExportHistory
 from autodist_saved.control.gate import Gate
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.cut.cut import NoCut
@@ -29,6 +28,7 @@ from autodist_saved.errors import ClusterConfigError, ExportError, JobError, Tas
 from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
+from autodist_saved.report.export_history import KEPT, ExportHistory
 from autodist_saved.testing import ArraySource, GivenDescription
 
 
