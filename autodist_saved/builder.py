@@ -382,13 +382,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
     def _capture(self, session: v1.Session, cluster: Cluster, saver: Saver, arguments: MetaGraphArguments) -> None:
         """Save the variables of a plain session and the first meta graph on them, on the chief."""
         job = job_of(session)
-        source = job.source(session, saver.staging, saver.turn)
-        if saver.staging.stage.graph is not session.graph:
-            raise UsageError(
-                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
-                "variables and before its session"
-            )
-        description = GraphDescription(request_from_arguments(session.graph, saver, saver.staging, arguments))
+        staging = saver.staging_in(session.graph)
+        source = job.source(session, staging, saver.turn)
+        description = GraphDescription(request_from_arguments(session.graph, saver, staging, arguments))
         if late := saver.variables_made_later():
             log.warning(
                 "the model has no values for %s, made after the saver; make the saver after all variables, the "

@@ -115,7 +115,8 @@ class ChiefExportHook(v1.train.SessionRunHook):  # type: ignore[misc]
         """Called by every session, one that is made anew after a loss as well.
 
         Raises:
-            UsageError: nothing could stop the other tasks for an export; see :func:`create_distributed_session`.
+            UsageError: nothing could stop the other tasks for an export (see :func:`create_distributed_session`), or
+                the saver was made in another graph.
             GraphError, BindingError, SignatureError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`, or
                 the value of ``best`` is no number that can be measured; at the first session, before its first step.
             TargetError: as the target's ``preflight``.

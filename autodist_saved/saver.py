@@ -213,6 +213,15 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
             )
         return self._staging
 
+    def staging_in(self, graph: tf.Graph) -> StagingOps:
+        """:attr:`staging` for a session of this graph; a ``UsageError`` if the saver was made in another one."""
+        if self.staging.stage.graph is not graph:
+            raise UsageError(
+                "the saver was made in another graph than the one to be exported; make it in that graph, after its "
+                "variables and before its session"
+            )
+        return self.staging
+
     def variables_made_later(self) -> tuple[str, ...]:
         """Names of the graph's variables that were made after this saver, and that it therefore cannot save."""
         variables = self.staging.stage.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)

@@ -39,12 +39,14 @@ def dry_run(
         bytes of the variables of one model.
 
     Raises:
+        UsageError: the saver was made in another graph.
         SignatureError, GraphError, BindingError: as :meth:`SavedModelBuilder.add_meta_graph_and_variables`.
         TargetError: as :func:`check_target`.
     """
-    request = request_from_arguments(session.graph, saver, saver.staging, arguments)
+    staging = saver.staging_in(session.graph)
+    request = request_from_arguments(session.graph, saver, staging, arguments)
     request = replace(request, known_problems=(*request.known_problems, *known_problems))
-    source = job_of(session).source(session, saver.staging, saver.turn)
+    source = job_of(session).source(session, staging, saver.turn)
     export = Export("dry run", target, options)
     with session.graph.as_default():
         return export.prepare(GraphDescription(request), source).plan.nbytes

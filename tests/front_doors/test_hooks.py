@@ -366,6 +366,16 @@ def test_an_argument_that_the_builder_does_not_know_is_refused_at_once(graph: tf
         ads.ChiefExportHook(tmp_path / "base", saver=saver, sess=None)
 
 
+def test_a_saver_of_an_equal_graph_is_told_before_the_first_step(graph: tf.Graph, tmp_path: Path) -> None:
+    with tf.Graph().as_default():
+        other = Training(tmp_path / "base")
+    training = Training(tmp_path / "base")
+    training.hook = other.hook
+    with pytest.raises(UsageError, match="the saver was made in another graph"), training.session():
+        pytest.fail("there is a session")
+    assert not (tmp_path / "base").exists()
+
+
 def test_what_is_wrong_with_the_model_is_told_before_the_first_step(graph: tf.Graph, tmp_path: Path) -> None:
     training = Training(tmp_path / "base", tags="serve", serving=True)
     with pytest.raises(SignatureError, match="2 problems"), training.session():
