@@ -20,8 +20,7 @@ from autodist_saved.graph.arguments.extra_files import ExtraFiles
 from autodist_saved.graph.arguments.signature_map import check_built
 from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.meta_graph_builder import GraphDescription
-from autodist_saved.job.job_of import job_of
-from autodist_saved.job.tensorflow_server import runs_tensorflow_server
+from autodist_saved.job.job_of import is_certainly_chief, job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export, check_target
 from autodist_saved.pipeline.moving_averages import MovingAverages
@@ -92,7 +91,7 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None
         self._refused: str | None = None
-        if self._is_certainly_chief():
+        if is_certainly_chief(self._cluster):
             check_target(self._target, self._options)
 
     @property
@@ -418,12 +417,6 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
                 "`add_meta_graph_and_variables()` first."
             )
         return self._export
-
-    def _is_certainly_chief(self) -> bool:
-        """Whether this is the chief for all that is known before there is a session to ask."""
-        if self._cluster is None and "TF_CONFIG" not in os.environ and runs_tensorflow_server():
-            return False
-        return (self._cluster or Cluster.from_tf_config()).is_chief
 
     def _stand_by(self, cluster: Cluster) -> bool:
         if cluster.is_chief:
