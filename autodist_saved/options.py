@@ -143,6 +143,9 @@ class SessionOptions(Options):
         start_timeout_secs: how long a task waits at its start until it can reach the tasks that it needs.
         chief_timeout_secs: how long a task continues without a message from the chief. Then it assumes that the
             chief is lost.
+        training_lease_secs: how long a worker begins training steps without a message from the chief. Then it waits
+            at its next step until it hears the chief again, or gives up after ``chief_timeout_secs``. The chief
+            exports without a worker that is lost only after this time. The value of the chief counts for all workers.
         worker_timeout_secs: how long the chief, when it ends, waits for workers that still train.
         sigterm_secs: how long a worker or parameter server continues after SIGTERM, if the chief neither ends the
             job before nor is lost. All tasks often get SIGTERM at the same time, and the chief needs the others for
@@ -151,5 +154,6 @@ class SessionOptions(Options):
 
     start_timeout_secs: float = Field(default=300.0, gt=0)
     chief_timeout_secs: float = Field(default=15.0, gt=0)
+    training_lease_secs: float = Field(default=10.0, ge=1)
     worker_timeout_secs: float = Field(default=300.0, ge=0)
     sigterm_secs: float = Field(default=25.0, ge=0)

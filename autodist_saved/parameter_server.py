@@ -6,9 +6,11 @@ import logging
 import threading
 
 from autodist_saved.cluster import Cluster
+from autodist_saved.cluster.address import Address
 from autodist_saved.control.member_client import MemberClient
 from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.errors import WrongTaskError
+from autodist_saved.fencing import Fence
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.sources.held_variables import HeldVariables
@@ -50,7 +52,8 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
         wanted = (address, token, variables.open, memory, membership.tls)
         threading.Thread(target=serve_copies, args=wanted, name="copies", daemon=True).start()
 
-    membership = MemberClient(cluster, options, give_copies=give_copies)
+    fence = Fence(Address.of(cluster.address(cluster.task)).port)
+    membership = MemberClient(cluster, options, give_copies=give_copies, fence=fence)
     variables = HeldVariables(start_tensorflow_server(cluster), cluster.task.device)
     membership.join()
     signals = MemberSignals(cluster, membership, options.sigterm_secs)

@@ -5,25 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import grpc
 
-from autodist_saved.cluster import Cluster, Task
+from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
-from autodist_saved.control.address_probe import AddressProbes, ProbeAnswer
 from autodist_saved.control.channel import job_digest, peer_of
 from autodist_saved.control.console_service import ConsoleService
+from autodist_saved.control.fence_agent import FenceAgent
 from autodist_saved.control.gate import Gate
 from autodist_saved.control.member import Member, MemberState, Workers
 from autodist_saved.control.member_stream import MemberStream
 from autodist_saved.control.member_table import JoinRefusedError, MemberTable
+from autodist_saved.control.process_identity import ProcessIdentity
+from autodist_saved.control.remembered_processes import RememberedProcesses
 from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.control.security.pending_streams import PendingStreams
 from autodist_saved.control.security.rejection_log import RejectionLog
 from autodist_saved.control.server import make_server
 from autodist_saved.errors import ClusterConfigError, Problem
+from autodist_saved.options import SessionOptions
 from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.system.deadline import Deadline
 
@@ -51,6 +55,8 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
         on_parameter_server_lost: Callable[[str], None] = lambda _: None,
         gate: Gate | None = None,
         history: ExportHistory | None = None,
+        *,
+        options: SessionOptions | None = None,
     ) -> None:
         """Does not listen yet.
 
@@ -60,6 +66,7 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
                 in a thread of its own.
             gate: the chief's own; the console shows its steps.
             history: of the job's exports; the console shows them.
+            options: with the training lease.
 
         Raises:
             ClusterConfigError: as :meth:`Credentials.read` does.
@@ -69,10 +76,24 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
         self._on_parameter_server_lost = on_parameter_server_lost
         self._address = cluster.control_address
         members = [task for task in cluster.tasks if task != cluster.chief and task.type != "evaluator"]
-        self._table = MemberTable(members, job_digest(cluster))
+        here = ProcessIdentity.of_this_process()
+        self._table = MemberTable(
+            members,
+            job_digest(cluster),
+            chief=control_pb2.Process(
+                task=str(cluster.chief),
+                life=uuid.uuid4().hex,
+                pid=here.pid,
+                started=here.started,
+                machine=here.machine,
+            ),
+            training_lease_secs=(options or SessionOptions()).training_lease_secs,
+        )
         # Guards the table and the streams that it has made. Notified after each event.
         self._changed = threading.Condition()
-        self._probes = AddressProbes(cluster, self._note_probe)
+        # The chief's own answers to what it asks everybody.
+        self._fence = FenceAgent(cluster, cluster.chief, self._hear_own)
+        self._remembered = RememberedProcesses(self._hear_own)
         self._pending_streams = PendingStreams()
         self._rejections = RejectionLog()
         self._server = make_server(len(members), self._credentials, self._rejections)
@@ -101,9 +122,6 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
                 ],
             ) from error
         self._server.start()
-        # A worker that has not come by the first cut may have ended under a chief before this one. What it had sent
-        # has to be over by then; the sooner its end is known, the less the job stands still for it.
-        self._probe_absent()
 
     # ---- for the job -----------------------------------------------------------------------------------------
 
@@ -147,26 +165,34 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
 
     # ---- for cuts --------------------------------------------------------------------------------------------
 
+    def wait_for_leases(self) -> None:
+        with self._changed:
+            until = self._table.leases_end_at
+            if until is not None:
+                log.info("the cut waits until workers that are lost begin no step any more")
+                self._wait_for(lambda: self._table.leases_end_at is None, until - time.monotonic())
+
     def park(self, epoch: int, lease_secs: float) -> None:
         with self._event() as table:
             table.park(epoch, lease_secs)
-        self._probe_absent()
 
     def renew_parking(self) -> None:
         with self._event() as table:
             table.renew_parking()
-        # A worker that ends while it is parked is no loss to the cut, if that is known before its lease is over.
-        self._probe_absent()
 
     def wait_until_parked(self, epoch: int, timeout_secs: float) -> tuple[Member, ...]:
-        self._probe_absent()
         with self._changed:
             self._wait_for(lambda: not self._table.lagging(epoch), timeout_secs)
-            return self._table.acquire(epoch)
+            with self._event() as table:
+                return table.acquire(epoch)
 
     def doubtful(self, epoch: int) -> tuple[str, ...]:
         with self._changed:
             return self._table.doubtful(epoch)
+
+    def shut_out(self, epoch: int) -> tuple[str, ...]:
+        with self._changed:
+            return self._table.shut_out(epoch)
 
     def release(self, epoch: int) -> None:
         with self._event() as table:
@@ -193,7 +219,7 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
             self._rejections.note(peer_of(context), str(error))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
             return  # abort() raises; type checkers do not know
-        log.info("%s (process %d) has joined", hello.task, hello.pid)
+        log.info("%s (process %d) has joined", hello.process.task, hello.process.pid)
         # gRPC does not call back for a stream that has ended meanwhile.
         if not context.add_callback(lambda: self._stream_ended(stream)):
             self._stream_ended(stream)
@@ -229,6 +255,8 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
                     case "progress":
                         with self._event() as table:
                             table.progress(stream, message.progress)
+                    case "connections" | "fenced" | "ended" | "remembered":
+                        self._hear(stream, message)
                     case None:
                         self._rejections.note(
                             peer_of(context), f"{stream.task} sent what is no message of this version"
@@ -237,14 +265,38 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
         except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception when a stream breaks
             log.debug("stream of %s ended: %s", stream.task, error)
 
+    def _hear(self, stream: MemberStream, message: control_pb2.MemberMessage) -> None:
+        """What a member answers, or the chief itself."""
+        with self._event() as table:
+            match message.WhichOneof("kind"):
+                case "connections":
+                    table.connections(stream, message.connections)
+                case "fenced":
+                    table.fenced(stream, message.fenced)
+                case "ended":
+                    table.ended(stream, message.ended)
+                case "remembered":
+                    table.remembered(stream, message.remembered)
+
+    def _hear_own(self, message: control_pb2.MemberMessage) -> None:
+        self._hear(self._table.own, message)
+
+    def _answer_own(self, messages: list[control_pb2.ChiefMessage]) -> None:
+        for message in messages:
+            match message.WhichOneof("kind"):
+                case "tell_connections":
+                    self._fence.tell_connections(message.tell_connections)
+                case "remember":
+                    self._remembered.remember(message.remember)
+                case "forget":
+                    self._remembered.forget(message.forget)
+
     def _stream_ended(self, stream: MemberStream) -> None:
         with self._event() as table:
             is_lost = table.stream_ended(stream)
             tick_at = table.next_tick_at
         if is_lost:
             log.warning("%s is lost: its connection broke without a goodbye", stream.task)
-            # Right away: where its machine is there and nobody listens, it has just ended.
-            self._probe_absent()
             if tick_at is not None:
                 self._tick_at(tick_at)
 
@@ -255,8 +307,9 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
         """The table, for one event. Whoever waits for something looks at it again afterwards."""
         with self._changed:
             yield self._table
-            lost = self._table.take_lost_parameter_servers()
+            lost, own = self._table.take_lost_parameter_servers(), self._table.own.take()
             self._changed.notify_all()
+        self._answer_own(own)
         for task in lost:
             # It may take long: a step that waits for what is lost has to be ended.
             threading.Thread(target=self._on_parameter_server_lost, args=(task,), name="loss", daemon=True).start()
@@ -280,12 +333,3 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
             tick_at = table.next_tick_at
         if tick_at is not None:
             self._tick_at(tick_at)
-
-    def _probe_absent(self) -> None:
-        with self._changed:
-            absent = self._table.absent
-        self._probes.ask(absent)
-
-    def _note_probe(self, task: Task, answer: ProbeAnswer, asked_at: float) -> None:
-        with self._event() as table:
-            table.probed(task, answer, asked_at)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+import logging
+import math
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+
+log = logging.getLogger(__name__)
 
 
 class Standing(enum.Enum):
@@ -25,12 +29,18 @@ Tell = Callable[[Standing], None]
 # So long parameter servers may go on applying what was sent by a step that has failed, or by a worker that died in
 # one: it is in their queues. A step that succeeds has waited for all of it, so it leaves nothing behind.
 DRAIN_SECS = 1.0
+# A step that waits for the chief says so when it has waited for so long.
+_TELL_SECS = 2.0
 
 
 class Gate:
     """Lets training steps pass, or makes them wait. Belongs to one process; any thread may use it.
 
     Open, it costs a step 0.3 microseconds, no lock and no message.
+
+    On a task with a chief it is open only until the end of the training lease, which each word of the chief renews.
+    Nobody has to close it: each step reads the clock. So a process that was stopped for long and goes on begins no
+    step either.
 
     ::
 
@@ -56,9 +66,24 @@ class Gate:
         # Read without the lock on every step. Python's threads see each other's writes in order: a step marks itself
         # first and then looks for a parking, a parking is noted first and then looks for steps.
         self._parking: _Parking | None = None
+        self._lease_ends = math.inf
+        self._has_lease = True
+        self._word_since = -math.inf
+        self._waits_for_chief = False
+        self._failure: Exception | None = None
+
+    def now(self) -> float:
+        """The moment on the clock of this gate, in seconds."""
+        return self._clock()
 
     def step(self) -> _Passage:
-        """A ``with`` block that is one training step of this thread. Blocks at its beginning while a cut is on."""
+        """A ``with`` block that is one training step of this thread.
+
+        Blocks at its beginning while a cut is on, and while the training lease is over.
+
+        Raises:
+            AutodistSavedError: the error that :meth:`end_lease` was called with.
+        """
         try:
             passage: _Passage = self._local.passage
         except AttributeError:
@@ -101,6 +126,41 @@ class Gate:
         Where the step raises, nothing is called.
         """
         self.step().afterwards[key] = call
+
+    def begin_lease(self) -> None:
+        """Let steps begin only as :meth:`heard` says, from now on. Does nothing when called again."""
+        with self._changed:
+            if self._has_lease and self._lease_ends == math.inf:
+                self._lease_ends = -math.inf
+
+    def require_word(self) -> None:
+        """Begin no step before the chief has answered what is sent from now on. Does nothing without a lease.
+
+        Called when a session was made. One that replaces another may reach parameter servers that were started since,
+        and these do not know what a chief before has told.
+        """
+        with self._changed:
+            self._word_since = self._clock()
+            if self._lease_ends != math.inf:
+                self._lease_ends = -math.inf
+
+    def heard(self, sent_at: float, lease_secs: float) -> None:
+        """The chief has answered what was sent at a moment on the clock of this gate: steps may begin for a lease."""
+        with self._changed:
+            if not self._has_lease or sent_at < self._word_since:
+                return
+            self._lease_ends = max(self._lease_ends, sent_at + lease_secs)
+            if self._waits_for_chief and self._clock() < self._lease_ends:
+                self._waits_for_chief = False
+                log.warning("the chief has answered, and training goes on")
+            self._changed.notify_all()
+
+    def end_lease(self, failure: Exception | None = None) -> None:
+        """There is no chief any more to hear of: let steps begin as they like, or have each raise ``failure``."""
+        with self._changed:
+            self._has_lease, self._failure = False, failure
+            self._lease_ends = math.inf if failure is None else -math.inf
+            self._changed.notify_all()
 
     def park(self, epoch: int, lease_secs: float, tell: Tell = lambda _: None) -> None:
         """Let no step begin, from now on until :meth:`release`, or until the lease is over. Does not wait.
@@ -180,17 +240,38 @@ class Gate:
         return passage
 
     def _wait(self, passage: _Passage) -> None:
-        """At the beginning of a step, in the rare case that there is a parking."""
+        """At the beginning of a step, in the rare case that there is a parking, or the lease is over."""
         with self._changed:
             # It is not under way: whoever parks need not wait for a step that waits itself.
             passage.depth = 0
-            while (parking := self._parking) is not None:
-                if parking.is_over(self._clock()):
-                    self._leave(parking)
-                    break
-                self._complete()
-                self._changed.wait(parking.lease_ends - self._clock())
+            asked_at = self._clock()
+            while not self._may_begin():
+                parking = self._parking
+                if parking is None and self._clock() >= asked_at + _TELL_SECS:
+                    self._tell_of_silence()
+                # Whoever renews the lease, or ends it, wakes those who wait.
+                self._changed.wait(_TELL_SECS if parking is None else parking.lease_ends - self._clock())
             passage.depth = 1
+
+    def _may_begin(self) -> bool:
+        """Whether a step may begin. The caller holds the lock. Raises what the lease has ended with."""
+        if self._failure is not None:
+            raise self._failure
+        parking = self._parking
+        if parking is not None and parking.is_over(self._clock()):
+            self._leave(parking)
+        elif parking is not None:
+            self._complete()
+            return False
+        return self._clock() < self._lease_ends
+
+    def _tell_of_silence(self) -> None:
+        if self._waits_for_chief:
+            return
+        self._waits_for_chief = True
+        log.warning(
+            "the next training step waits for an answer of the chief, who answers once a parameter server has joined"
+        )
 
     def _leave(self, parking: _Parking) -> None:
         """The lease of a parking is over. The caller holds the lock."""
@@ -242,9 +323,10 @@ class _Passage:
 
     def __enter__(self) -> None:
         self.depth += 1
-        if self._gate._parking is not None and self.depth == 1:
+        gate = self._gate
+        if self.depth == 1 and (gate._parking is not None or gate._clock() >= gate._lease_ends):
             try:
-                self._gate._wait(self)
+                gate._wait(self)
             except BaseException:
                 self.depth = 0
                 raise

@@ -34,8 +34,11 @@ class Member:
         parked_until: it begins no step before this moment, whatever happens to the chief; 0 where that is not known.
         heard_at: when it last said anything; 0 for never.
         lost_at: when its stream broke, or it said goodbye; 0 while it takes part.
-        deaths: how many processes of this task another one has taken the place of, without a goodbye or after a
-            failure.
+        deaths: how many processes of this task have ended without a goodbye, or failed, before another one took
+            their place.
+        has_ended: whether the kernel of its machine has told that its process has ended.
+        doubt: of a worker that may train: which proof of its standstill is missing, for people. Empty where the
+            standing says it.
         pid: of its process.
         life: another one for each process, chosen by it.
     """
@@ -50,6 +53,8 @@ class Member:
     heard_at: float = 0.0
     lost_at: float = 0.0
     deaths: int = 0
+    has_ended: bool = False
+    doubt: str = ""
     pid: int = 0
     life: str = ""
 
@@ -66,9 +71,17 @@ class Member:
 class Workers(ABC):
     """The other tasks of a job, as a cut deals with them. Called on the chief, from any thread.
 
-    A cut calls :meth:`park` once, then :meth:`renew_parking` several times in each lease, :meth:`wait_until_parked`
-    until it returns nobody, :meth:`doubtful` and, in any case, :meth:`release`. There is one cut at a time.
+    A cut calls :meth:`wait_for_leases`, :meth:`park` once, then :meth:`renew_parking` several times in each lease,
+    :meth:`wait_until_parked` until it returns nobody, :meth:`doubtful` and :meth:`shut_out` and, in any case,
+    :meth:`release`. There is one cut at a time.
     """
+
+    @abstractmethod
+    def wait_for_leases(self) -> None:
+        """Wait until workers that are lost can begin no step any more: at most one training lease and its margin.
+
+        All others train meanwhile, so that they stand still for a shorter time afterwards.
+        """
 
     @abstractmethod
     def park(self, epoch: int, lease_secs: float) -> None:
@@ -100,6 +113,13 @@ class Workers(ABC):
         """
 
     @abstractmethod
+    def shut_out(self, epoch: int) -> tuple[str, ...]:
+        """Names of the tasks with a process that the parameter servers turn away in this cut.
+
+        Such a process may have changed a part of the variables before, by a step that it did not finish.
+        """
+
+    @abstractmethod
     def release(self, epoch: int) -> None:
         """Let the workers go on. Does nothing when this cut is not on."""
 
@@ -110,6 +130,9 @@ class Workers(ABC):
 
 class NoWorkers(Workers):
     """Those of a process without a cluster: there are none, so every cut of them holds at once."""
+
+    def wait_for_leases(self) -> None:
+        """Nobody is lost."""
 
     def park(self, epoch: int, lease_secs: float) -> None:
         """Nobody is there to park."""
@@ -122,6 +145,10 @@ class NoWorkers(Workers):
         return ()
 
     def doubtful(self, epoch: int) -> tuple[str, ...]:
+        del epoch
+        return ()
+
+    def shut_out(self, epoch: int) -> tuple[str, ...]:
         del epoch
         return ()
 

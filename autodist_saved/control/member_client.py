@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import queue
 import threading
 import time
@@ -17,8 +16,11 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import CHANNEL_OPTIONS, job_digest
 from autodist_saved.control.connection_failure import connection_failure
+from autodist_saved.control.fence_agent import FenceAgent, ServerFence
 from autodist_saved.control.gate import Gate
+from autodist_saved.control.process_identity import ProcessIdentity
 from autodist_saved.control.progress_reports import ProgressReports
+from autodist_saved.control.remembered_processes import RememberedProcesses
 from autodist_saved.control.security.credentials import Credentials
 from autodist_saved.errors import (
     AutodistSavedError,
@@ -32,6 +34,8 @@ from autodist_saved.system.deadline import Deadline
 
 GOODBYE_SECS = 5.0
 HEARTBEAT_SECS = 2.0
+# Heartbeats in each training lease: four may be lost, or late, before a worker begins no step any more.
+HEARTBEATS = 5
 RETRY_SECS = 0.2
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,7 @@ class MemberClient:
         on_parameter_server_lost: Callable[[str], None] = lambda _: None,
         give_copies: Callable[[tuple[str, int], bytes], None] = lambda *_: None,
         gate: Gate | None = None,
+        fence: ServerFence | None = None,
         on_failure: Callable[[AutodistSavedError], None] = lambda _: None,
     ) -> None:
         """Callbacks are called in the membership's thread and must not block.
@@ -70,6 +75,7 @@ class MemberClient:
             on_parameter_server_lost: told which one has lost what it held.
             give_copies: told the address to dial, and the token to say there, when an export wants copies.
             gate: where the training steps of this process pass; cuts close it.
+            fence: of the TensorFlow server of this process; None where it holds no variables.
             on_failure: told, last of all, why the job has ended without success; this one may block.
 
         Raises:
@@ -78,7 +84,9 @@ class MemberClient:
         self._credentials = Credentials.read(cluster, serves=False)
         self.tls = self._credentials.for_sockets(serves=False)
         self._gate = gate or Gate()
-        self._reports = ProgressReports(self._gate, lambda message: self._outbox.put(message))
+        self._reports = ProgressReports(self._gate, self._send)
+        self._heartbeat_secs = HEARTBEAT_SECS
+        self._remembered = RememberedProcesses(self._send)
         self._on_failure = on_failure
         self._on_parameter_server_lost = on_parameter_server_lost
         self._give_copies = give_copies
@@ -86,9 +94,12 @@ class MemberClient:
         self._task = str(cluster.task)
         self._chief = f"{cluster.chief} (control service {cluster.control_address})"
         self._options = options
-        self._hello = control_pb2.MemberMessage(
-            hello=control_pb2.Hello(job=job_digest(cluster), task=self._task, pid=os.getpid(), life=uuid.uuid4().hex)
+        self._job = job_digest(cluster)
+        here = ProcessIdentity.of_this_process()
+        self._process = control_pb2.Process(
+            task=self._task, life=uuid.uuid4().hex, pid=here.pid, started=here.started, machine=here.machine
         )
+        self._fence = FenceAgent(cluster, cluster.task or cluster.chief, self._send, fence)
         self._channel = self._credentials.channel(str(cluster.control_address), CHANNEL_OPTIONS)
         self._stub = control_pb2_grpc.ControlStub(self._channel)  # type: ignore[no-untyped-call]
         self._outbox: queue.SimpleQueue[control_pb2.MemberMessage | None] = queue.SimpleQueue()
@@ -135,6 +146,11 @@ class MemberClient:
             self._changed.wait_for(lambda: self._state is _State.ENDED, timeout_secs)
         return self.is_over()
 
+    def require_word(self) -> None:
+        """Let no step begin before the chief has answered once more. See :meth:`Gate.require_word`."""
+        self._gate.require_word()
+        self._reports.heartbeat()
+
     def leave(self, *, failed: bool = False) -> None:
         """Say goodbye, this task having done its part or ``failed``, and close the stream."""
         if not failed and self._state is not _State.ENDED:
@@ -144,6 +160,7 @@ class MemberClient:
             self._leaving = True
             self._changed.notify_all()
         self._reports.heartbeat()  # how many steps it has done in all
+        self._gate.end_lease()
         self._outbox.put(control_pb2.MemberMessage(goodbye=control_pb2.Goodbye(failed=failed)))
         self._outbox.put(None)
         self._thread.join(GOODBYE_SECS)
@@ -187,7 +204,9 @@ class MemberClient:
                 heard = True
                 match message.WhichOneof("kind"):
                     case "welcome":
-                        self._welcomed()
+                        self._welcomed(message.welcome)
+                    case "heard":
+                        self._reports.heard(message.heard)
                     case "parameter_server_lost":
                         self._on_parameter_server_lost(message.parameter_server_lost.task)
                     case "give_copies":
@@ -196,7 +215,16 @@ class MemberClient:
                     case "park":
                         self._reports.park(message.park)
                     case "release":
+                        self._fence.release(message.release.epoch)
                         self._reports.release(message.release)
+                    case "tell_connections":
+                        self._fence.tell_connections(message.tell_connections)
+                    case "fence":
+                        self._fence.fence(message.fence)
+                    case "remember":
+                        self._remembered.remember(message.remember)
+                    case "forget":
+                        self._remembered.forget(message.forget)
                     case "job_over":
                         over = message.job_over
                         self._end(None if over.succeeded else self._job_failed(over.reason))
@@ -218,10 +246,12 @@ class MemberClient:
     def _outgoing(
         self, outbox: queue.SimpleQueue[control_pb2.MemberMessage | None]
     ) -> Iterator[control_pb2.MemberMessage]:
-        yield self._hello
+        yield control_pb2.MemberMessage(
+            hello=control_pb2.Hello(job=self._job, process=self._process, remembered=self._remembered.alive)
+        )
         while True:
             try:
-                message = outbox.get(timeout=HEARTBEAT_SECS)
+                message = outbox.get(timeout=self._heartbeat_secs)
             except queue.Empty:
                 self._reports.heartbeat()
                 continue
@@ -229,7 +259,14 @@ class MemberClient:
                 return
             yield message
 
-    def _welcomed(self) -> None:
+    def _send(self, message: control_pb2.MemberMessage) -> None:
+        """Over the stream that there is now. Lost where there is none."""
+        self._outbox.put(message)
+
+    def _welcomed(self, welcome: control_pb2.Welcome) -> None:
+        self._heartbeat_secs = min(HEARTBEAT_SECS, welcome.training_lease_secs / HEARTBEATS)
+        self._reports.welcome(welcome)
+        self._remembered.tell_ends()
         with self._changed:
             self._state, self._hears_chief = _State.JOINED, True
             self._changed.notify_all()
@@ -239,6 +276,7 @@ class MemberClient:
             self._failure = failure
             self._state = _State.ENDED
             self._changed.notify_all()
+        self._gate.end_lease(failure)
         if failure is not None:
             self._on_failure(failure)
 

@@ -6,12 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
+from autodist_saved.control.fence_round import FenceRound, Life
 from autodist_saved.control.member import Member
-
-# One process of a task.
-Life = tuple[Task, str]
 
 
 @dataclass
@@ -20,15 +17,17 @@ class Hold:
 
     Attributes:
         steps: that it had done when the cut began to hold.
-        until: it begins no step before this moment.
+        until: it begins no step, or changes nothing by one, before this moment.
         ended_at: when the chief knew first that the process has ended; infinite as long as it does not.
         is_broken: whether it has told of another step, or that it trains on.
+        is_shut_out: whether parameter servers turn it away, whatever it tells.
     """
 
     steps: int
     until: float
     ended_at: float = math.inf
     is_broken: bool = False
+    is_shut_out: bool = False
 
     def lasts(self, now: float) -> bool:
         """Whether the process has stood still until now.
@@ -47,11 +46,13 @@ class Parking:
         epoch: number of the cut.
         lease_secs: a worker that hears nothing more for so long goes on by itself.
         began_at: when the workers were first asked.
+        round: the last attempt to shut out who may train and does not stand still by its own word.
     """
 
     epoch: int
     lease_secs: float
     began_at: float
+    round: FenceRound | None = None
     _sent_at: list[float] = field(default_factory=list)
     _holds: dict[Life, Hold] | None = None
 
@@ -78,9 +79,27 @@ class Parking:
         """Whether there was a moment at which no worker could train."""
         return self._holds is not None
 
-    def begin_to_hold(self, parked: Iterable[Member]) -> None:
-        """From this moment on each of these workers has to stand still. All others are known to have ended."""
+    def shuts_out(self, life: Life, now: float) -> bool:
+        """Whether no parameter server takes anything from a process at this moment."""
+        return self.round is not None and life not in self.round.allowed and now < self.round.until
+
+    def begin_to_hold(self, parked: Iterable[Member], shut_out: Iterable[Life]) -> None:
+        """From this moment on each of these has to stand still, or stay out. All others are known to have ended."""
         self._holds = {(member.task, member.life): Hold(member.steps, member.parked_until) for member in parked}
+        until = 0.0 if self.round is None else self.round.until
+        self._holds |= {life: Hold(0, until, is_shut_out=True) for life in shut_out}
+
+    def fence_stands(self) -> None:
+        """A parameter server has said until when it keeps the fence up."""
+        for hold in (self._holds or {}).values():
+            if hold.is_shut_out and self.round is not None:
+                hold.until = max(hold.until, self.round.until)
+
+    @property
+    def shut_out(self) -> tuple[str, ...]:
+        """Names of the tasks with a process that parameter servers turn away while the cut holds."""
+        holds = self._holds or {}
+        return tuple(dict.fromkeys(str(task) for (task, _), hold in holds.items() if hold.is_shut_out))
 
     def hold_of(self, life: Life) -> Hold | None:
         """Of a process that has taken part since the cut holds; None of any other one."""

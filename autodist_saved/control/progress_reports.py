@@ -22,6 +22,17 @@ class ProgressReports:
         """
         self._gate = gate
         self._send = send
+        self._training_lease_secs = 0.0
+
+    def welcome(self, welcome: control_pb2.Welcome) -> None:
+        """The chief has let this process in. It may train as soon as the chief has answered a report."""
+        self._training_lease_secs = welcome.training_lease_secs
+        self._gate.begin_lease()
+        self.heartbeat()
+
+    def heard(self, heard: control_pb2.Heard) -> None:
+        """The chief has answered a report. The lease counts from when that was made; no clocks are compared."""
+        self._gate.heard(heard.sent_at, self._training_lease_secs)
 
     def park(self, park: control_pb2.Park) -> None:
         """The chief asks this process to park, or to stay parked. The answer follows at once and when it changes."""
@@ -46,5 +57,6 @@ class ProgressReports:
             # The chief counts the lease from when it sent this one: an answer must never name a request that the
             # gate has not taken yet.
             renewal=park.renewal,
+            sent_at=self._gate.now(),
         )
         self._send(control_pb2.MemberMessage(progress=progress))

@@ -12,13 +12,14 @@ class Standstill:
     """What a cut has seen between :meth:`Cut.acquire` and :meth:`Cut.release`: parts of the export's witness.
 
     Attributes:
-        training, epoch, steps, deaths: as in :class:`~autodist_saved.report.witness.Witness`.
+        training, epoch, steps, deaths, shut_out: as in :class:`~autodist_saved.report.witness.Witness`.
     """
 
     training: tuple[str, ...] | None = ()
     epoch: int = 0
     steps: dict[str, int] = field(default_factory=dict)
     deaths: int = 0
+    shut_out: tuple[str, ...] = ()
 
 
 class Cut(ABC):

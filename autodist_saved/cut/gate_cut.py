@@ -20,9 +20,9 @@ from autodist_saved.system import deadline
 LEASE_SECS = 5.0
 # Renewals in each lease: three may come late, or not at all, before a worker goes on.
 _RENEWALS = 4
-# Nothing tells when a worker that does not talk to the chief has drained, or listens no more: so look now and then.
+# Nothing tells when a worker that does not talk to the chief has drained, or its lease is over: so look now and then.
 _LOOK_SECS = 0.1
-_DEAD = "if it is dead, start it again there, or export with ExportOptions(consistency='none')"
+_INSTEAD = "start it again, or export with ExportOptions(consistency='none')"
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 class GateCut(Cut):
     """Parks the chief's own steps and those of every worker. The chief alone makes one and calls it.
 
-    It fails closed: there is never a cut without a worker that may train. A worker may, unless it has said that it is
-    parked, has said goodbye, or nobody listens at its address any more. So one that does not answer, or is merely cut
-    off, makes the cut fail. :class:`~autodist_saved.control.member_table.MemberTable` decides who may train.
+    It fails closed: there is never a cut beside a worker that may train. A worker may, unless it has said that it is
+    parked, has said goodbye, a kernel has told that its process has ended, or the parameter servers shut it out.
+    :class:`~autodist_saved.control.member_table.MemberTable` decides who may train.
 
     Two threads meet here: the one that exports calls :meth:`acquire`, :meth:`extend` and :meth:`release`, and one of
     the cut's own renews the leases. The gate and the workers have locks of their own.
@@ -123,7 +123,7 @@ class GateCut(Cut):
 
     def _release(self) -> Standstill:
         # Before anybody is let go: afterwards nothing distinguishes those that went on by themselves.
-        doubtful = [*self._workers.doubtful(self._epoch)]
+        doubtful, shut_out = [*self._workers.doubtful(self._epoch)], self._workers.shut_out(self._epoch)
         members, steps = self._workers.members(), self._gate.steps
         own = self._let_go() and steps == self._steps
         if self._expired:
@@ -141,11 +141,15 @@ class GateCut(Cut):
             for member in members
             if member.is_parked(self._epoch) or (member.trains and member.state is MemberState.FINISHED)
         }
-        ended = {MemberState.LOST, MemberState.FAILED}
-        deaths = sum(member.deaths + (member.state in ended) for member in members if member.trains)
-        return Standstill((), self._epoch, {self._chief: steps, **of_workers}, deaths)
+        deaths = sum(
+            member.deaths + (member.has_ended or member.state is MemberState.FAILED)
+            for member in members
+            if member.trains
+        )
+        return Standstill((), self._epoch, {self._chief: steps, **of_workers}, deaths, shut_out)
 
     def _park(self) -> None:
+        self._workers.wait_for_leases()
         # No two cuts have the same number, and a restarted chief knows nothing of those of the one before it. So the
         # clock of the machine gives them. Nothing depends on their order.
         self._epoch = time.time_ns()
@@ -225,12 +229,19 @@ class GateCut(Cut):
     def _describe(self, member: Member) -> str:
         address = self._cluster.address(member.task)
         now = time.monotonic()
-        if not member.heard_at:
-            return f"{member.task}: it has not joined, and a process at {address} may be training; {_DEAD}"
-        heard = f"last heard of {now - member.heard_at:.1f} s ago, {member.standing.value} after {member.steps} steps"
-        if member.state is MemberState.LOST:
-            return (
-                f"{member.task}: its connection broke {now - member.lost_at:.1f} s ago, and its process at {address} "
-                f"may be training; {heard}; {_DEAD}"
+        if member.state is MemberState.EXPECTED:
+            what = f"{member.task}: it has not joined, and a process at {address} may be training"
+        elif member.state is MemberState.LOST and not member.heard_at:
+            # It was there before this chief, or another one has taken its place.
+            what = f"{member.task}: process {member.pid} of it, of which nothing is heard any more, may be training"
+        else:
+            what = (
+                f"{member.task} ({address}): last heard of {now - member.heard_at:.1f} s ago, "
+                f"{member.standing.value} after {member.steps} steps"
             )
-        return f"{member.task} ({address}): {heard}"
+            if member.state is MemberState.LOST:
+                what += (
+                    f"; its connection broke {now - member.lost_at:.1f} s ago, and its process {member.pid} may be "
+                    "training"
+                )
+        return f"{what}: {member.doubt}; {_INSTEAD}" if member.doubt else what

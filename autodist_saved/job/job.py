@@ -62,7 +62,7 @@ class Job(SessionJob):
         if self.cluster.is_single:
             return
         if self.cluster.is_chief:
-            server = ChiefService(self.cluster, self._cancel, self.gate, self.history)
+            server = ChiefService(self.cluster, self._cancel, self.gate, self.history, options=self._options)
             server.start()
             self._server = server
             self._rendezvous = Rendezvous(self.cluster.control_host, server.ask_for_copies, server.tls)
@@ -173,6 +173,11 @@ class Job(SessionJob):
                 "start it, check its address, or raise start_timeout_secs",
                 task=", ".join(map(str, absent)),
             )
+
+    def require_word(self) -> None:
+        """A session was made. A worker trains with it when the chief has answered once more."""
+        if self._membership is not None:
+            self._membership.require_word()
 
     def wait_for_workers(self, timeout_secs: float | None) -> tuple[str, ...]:
         """Wait, on the chief, until every worker has joined and finished. Returns those that have not in time."""

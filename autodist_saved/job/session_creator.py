@@ -55,4 +55,6 @@ class GatedSessionCreator(v1.train.SessionCreator):  # type: ignore[misc]
         self._job.wait_for_parameter_servers()
         if self._job.is_over():
             raise tf.errors.OutOfRangeError(None, None, "the job is over")
-        return GatedSession.adopt(self._creator.create_session(), self._job)
+        session = self._creator.create_session()
+        self._job.require_word()
+        return GatedSession.adopt(session, self._job)

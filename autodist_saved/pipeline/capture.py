@@ -139,7 +139,9 @@ class Capture:
         with self._phase("release"):
             seen = self._cut.release()
         self.state = State.RELEASED
-        witness = Witness(seen.training, seen.epoch, seen.steps, seen.deaths, self._step_before, step_after)
+        witness = Witness(
+            seen.training, seen.epoch, seen.steps, seen.deaths, seen.shut_out, self._step_before, step_after
+        )
         if witness.doubt and self._options.consistency == "step":
             raise InconsistentError(f"{witness.doubt}; export again")
         if witness.doubt:

@@ -17,8 +17,11 @@ class Witness:
         epoch: number of the cut; 0 if no task had to be stopped.
         steps: by task, the number of training steps since its process began, counted while it stood still. For a task
             that has finished, the number of all its steps.
-        deaths: number of workers that have died since the chief's session began. A worker that is killed within a
-            step leaves a part of that step in the variables. A cut cannot repair that; restoring a checkpoint can.
+        deaths: number of workers that have failed, or have ended without a goodbye, since the chief's session began.
+            A worker that is killed within a step leaves a part of that step in the variables. A cut cannot repair
+            that; restoring a checkpoint can.
+        shut_out: the tasks with a process that the parameter servers shut out during this cut, because the job had
+            lost it and did not know whether it had ended. A step that it was in may be in the variables in part, too.
         global_step_before: the job's global step before staging; None if the graph has none.
         global_step_after: the same after staging.
     """
@@ -27,6 +30,7 @@ class Witness:
     epoch: int = 0
     steps: dict[str, int] = field(default_factory=dict)
     deaths: int = 0
+    shut_out: tuple[str, ...] = ()
     global_step_before: int | None = None
     global_step_after: int | None = None
 
@@ -46,6 +50,8 @@ class Witness:
             facts.append(("cut", str(self.epoch)))
         if self.deaths:
             facts.append(("workers that died", f"{self.deaths}: each may have left a part of a step behind"))
+        if self.shut_out:
+            facts.append(("shut out", f"{', '.join(self.shut_out)}: each may have left a part of a step behind"))
         return facts
 
     @property

@@ -1,8 +1,8 @@
 """A job without sockets, threads and real time: processes come, train, are cut off and die, and a chief makes cuts.
 
 The processes have real gates and answer the chief as real ones do. What is simulated lies between: the network, the
-moments at which each end notices something, and the clock. The job sees what its chief cannot, and checks the chief's
-table against it.
+moments at which each end notices something, the kernels, the fences of the parameter servers, and the clock. The job
+sees what its chief cannot, and checks the chief's table against it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from autodist_saved.cluster import Task
 from autodist_saved.control import control_pb2
-from autodist_saved.control.address_probe import ProbeAnswer
 from autodist_saved.control.gate import DRAIN_SECS, Gate, Standing
 from autodist_saved.control.member import MemberState
 from autodist_saved.control.member_stream import MemberStream
@@ -22,6 +21,8 @@ from autodist_saved.control.progress_reports import ProgressReports
 
 JOB = "digest"
 LEASE_SECS = 5.0
+TRAINING_LEASE_SECS = 10.0
+CHIEF = "chief:0"
 
 MakeTable = Callable[..., MemberTable]
 
@@ -63,18 +64,21 @@ class Connection:
 
 
 class Process:
-    """One process of a task, from its start. It listens at the address of the task as long as it lives."""
+    """One process of a task, from its start."""
 
     def __init__(self, task: Task, life: str, clock: Clock) -> None:
         self.task = task
         self.life = life
         self.gate = Gate(clock)
         self.reports = ProgressReports(self.gate, self.send)
+        self.server = Server(clock)
         self.connection: Connection | None = None
         self.is_alive = True
         self.is_welcome = False
         self.has_left = False
+        self.is_refused = False
         self.is_in_step = False
+        self.reaches: set[str] = set()  # the parameter servers' processes that its session was made with
         self.writes_until = 0.0  # until then parameter servers apply what a step has sent that did not end well
         self._clock = clock
 
@@ -83,7 +87,11 @@ class Process:
             self.connection.to_chief.append(message)
 
     def connect(self) -> Connection:
-        hello = control_pb2.Hello(job=JOB, task=str(self.task), pid=1, life=self.life)
+        hello = control_pb2.Hello(
+            job=JOB,
+            process=control_pb2.Process(task=str(self.task), pid=1, life=self.life),
+            remembered=self.server.alive,
+        )
         self.connection = Connection(self, deque([control_pb2.MemberMessage(hello=hello)]))
         return self.connection
 
@@ -93,13 +101,29 @@ class Process:
                 self.reports.park(message.park)
             case "release":
                 self.gate.release(message.release.epoch)
+                self.server.release(message.release.epoch)
             case "welcome":
                 self.is_welcome = True
+                self.reports.welcome(message.welcome)
+                for key in self.server.ended:
+                    self.send(_ended(key))
+            case "heard":
+                self.reports.heard(message.heard)
+            case "tell_connections":
+                self.send(_connections(message, self.life))
+            case "fence":
+                self.send(control_pb2.MemberMessage(fenced=self.server.fence(message.fence)))
+            case "remember":
+                key = message.remember.task, message.remember.life
+                self.server.remembered[key] = message.remember
+                self.send(control_pb2.MemberMessage(remembered=control_pb2.Life(task=key[0], life=key[1])))
+            case "forget":
+                self.server.forget(message.forget)
 
     @property
     def wants_to_connect(self) -> bool:
         is_connected = self.connection is not None and not self.connection.is_broken
-        return self.is_alive and not self.has_left and not is_connected
+        return self.is_alive and not self.has_left and not self.is_refused and not is_connected
 
     @property
     def can_begin_step(self) -> bool:
@@ -111,6 +135,7 @@ class Process:
             and not self.has_left
             and not self.is_in_step
             and self.gate.standing is Standing.TRAINING
+            and self._clock.now < self.gate._lease_ends
         )
 
     @property
@@ -148,39 +173,100 @@ class Process:
             self.connection.break_off()
 
 
-@dataclass
-class Probe:
-    """A question at a task's address: asked, then answered, then heard of."""
+class Server:
+    """What a parameter server's process does for the chief: it remembers processes, watches them, and has a fence."""
 
-    asked_at: float
-    answer: ProbeAnswer | None = None
+    def __init__(self, clock: Clock) -> None:
+        self.remembered: dict[tuple[str, str], control_pb2.Process] = {}
+        self.watched: set[tuple[str, str]] = set()  # seen alive, on the machine of this process
+        self.ended: set[tuple[str, str]] = set()
+        self.refuses = False
+        self._clock = clock
+        self._order: control_pb2.Fence | None = None
+        self._until = 0.0
+        self._over: tuple[int, int] | None = None
+
+    @property
+    def alive(self) -> list[control_pb2.Process]:
+        return [process for key, process in self.remembered.items() if key not in self.ended]
+
+    def forget(self, forget: control_pb2.Life) -> None:
+        self.remembered.pop((forget.task, forget.life), None)
+        self.ended.discard((forget.task, forget.life))
+
+    def fence(self, order: control_pb2.Fence) -> control_pb2.Fenced:
+        """Put it up, or keep it up, unless it was down meanwhile."""
+        self._lapse()
+        key = order.epoch, order.round
+        answer = control_pb2.Fenced(epoch=order.epoch, round=order.round, renewal=order.renewal)
+        if key == self._over or self.refuses:
+            self._order, self._over = None, key
+            answer.error = "no fence"
+        else:
+            self._order, self._until = order, self._clock.now + order.lease_secs
+        return answer
+
+    def release(self, epoch: int) -> None:
+        if self._order is not None and self._order.epoch == epoch:
+            self._over, self._order = (epoch, self._order.round), None
+
+    def turns_away(self, life: str) -> bool:
+        self._lapse()
+        return self._order is not None and life not in self._order.allowed
+
+    def _lapse(self) -> None:
+        if self._order is not None and self._clock.now >= self._until:
+            self._over, self._order = (self._order.epoch, self._order.round), None
+
+
+def _connections(question: control_pb2.ChiefMessage, life: str) -> control_pb2.MemberMessage:
+    """A process has one connection to each parameter server, with its life for an endpoint."""
+    ends = [control_pb2.Connection(server=f"ps:{index}", endpoint=life) for index in range(2)]
+    told = control_pb2.Connections(round=question.tell_connections.round, connections=ends)
+    return control_pb2.MemberMessage(connections=told)
+
+
+def _ended(key: tuple[str, str]) -> control_pb2.MemberMessage:
+    return control_pb2.MemberMessage(ended=control_pb2.Life(task=key[0], life=key[1]))
 
 
 class Chief:
-    """A chief's process: its table, the cut that it makes, and the probes under way."""
+    """A chief's process: its table, and the cut that it makes."""
 
-    def __init__(self, tasks: Iterable[Task], clock: Clock, make_table: MakeTable) -> None:
-        self.table = make_table(tasks, JOB, clock)
+    def __init__(self, tasks: Iterable[Task], life: str, clock: Clock, make_table: MakeTable) -> None:
+        self.life = life
+        process = control_pb2.Process(task=CHIEF, life=life)
+        self.table = make_table(tasks, JOB, clock, chief=process, training_lease_secs=TRAINING_LEASE_SECS)
+        self.server = Server(clock)
         self.epoch = 0  # of the cut that is on; 0 for none
         self.is_hindered = False  # by a step of its own
         self.holds = False
-        self.probes: dict[Task, Probe] = {}
+        self.relies_on: list[Process] = []  # the parameter servers of the cut that holds
 
 
 class SimulatedJob:
     """All that happens, one thing at a time."""
 
-    def __init__(self, tasks: Iterable[Task], make_table: MakeTable = MemberTable) -> None:
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        make_table: MakeTable = MemberTable,
+        *,
+        watchers: frozenset[str] = frozenset({CHIEF}),
+    ) -> None:
+        """``watchers`` names the tasks on the machine of the trainers, whose kernel tells them of ends."""
         self.clock = Clock()
         self.tasks = tuple(tasks)
         self.cut_off: set[Task] = set()
         self.processes: list[Process] = []  # the dead ones too
         self.connections: list[Connection] = []  # the broken ones too
-        self.chief = Chief(self.tasks, self.clock, make_table)
         self.trained_in_hold: set[str] = set()
         self._make_table = make_table
+        self._watchers = watchers
         self._lives = 0
         self._epochs = 0
+        self._dead_chiefs: set[tuple[str, str]] = set()
+        self.chief = self._new_chief()
 
     def pass_time(self, secs: float) -> None:
         self.clock.now += secs
@@ -190,17 +276,36 @@ class SimulatedJob:
     # ---- processes -------------------------------------------------------------------------------------------
 
     def process(self, task: Task) -> Process | None:
-        """The one that lives."""
-        return next((each for each in self.processes if each.task == task and each.is_alive), None)
+        """The last one, if it lives."""
+        return next((each for each in reversed(self.processes) if each.task == task and each.is_alive), None)
 
     @property
     def workers(self) -> list[Process]:
         return [each for each in self.processes if each.task.type != "ps"]
 
-    def start(self, task: Task) -> None:
-        """Another process. Only one listens at an address, so the one before it has ended."""
+    @property
+    def servers(self) -> list[Process]:
+        """The parameter servers that hold variables of the job: others have lost theirs, or have none yet."""
+        if self.chief.holds:
+            return self.chief.relies_on
+        lives = {member.life for member in self.chief.table.members if not member.trains}
+        return [each for each in self.processes if each.task.type == "ps" and each.is_alive and each.life in lives]
+
+    def may_write(self, process: Process) -> bool:
+        """Whether a variable may change at this moment because of a process."""
+        servers = self.servers
+        # One that was started since does not know the graph of its session.
+        reached = [each for each in servers if each.life in process.reaches]
+        shut_out = bool(servers) and all(each.server.turns_away(process.life) for each in reached)
+        return process.may_write and not shut_out
+
+    def start(self, task: Task, *, beside: bool = False) -> None:
+        """Another process. The one before it has ended, unless it is started ``beside`` that one."""
         if (old := self.process(task)) is not None:
-            old.die()
+            if beside:
+                self._break(old, (0, 0))
+            else:
+                old.die()
         self._lives += 1
         self.processes.append(Process(task, f"life {self._lives}", self.clock))
 
@@ -210,10 +315,51 @@ class SimulatedJob:
         if process is not None and process.wants_to_connect and task not in self.cut_off:
             self.connections.append(process.connect())
 
+    def connect_process(self, process: Process) -> None:
+        """One that another has taken the place of tries to come back, too."""
+        if process.wants_to_connect and process.task not in self.cut_off:
+            self.connections.append(process.connect())
+
     def begin_step(self, process: Process) -> None:
-        process.begin_step()
+        if not self._makes_session(process):
+            process.begin_step()
+            self.note_training()
+
+    def _makes_session(self, process: Process) -> bool:
+        """Whether it has to make a session first, because it has none or that has failed."""
+        servers = {each.life for each in self.processes if each.task.type == "ps" and each.is_alive}
+        if process.reaches == servers:
+            return False
+        process.reaches = servers
+        process.gate.require_word()
+        process.reports.heartbeat()
+        return True
+
+    def note_training(self) -> None:
+        """Of who may have changed a variable while the cut holds."""
         if self.chief.holds:
-            self.trained_in_hold.add(str(process.task))
+            self.trained_in_hold |= {str(each.task) for each in self.workers if self.may_write(each)}
+
+    def kernels_tell(self) -> None:
+        """Whoever watches a process that has ended hears of it."""
+        dead = {(str(each.task), each.life) for each in self.processes if not each.is_alive} | self._dead_chiefs
+        for key in [*self.chief.server.watched & dead]:
+            self.chief.server.watched.discard(key)
+            self.chief.table.ended(self.chief.table.own, _ended(key).ended)
+        for process in self.processes:
+            for key in [*process.server.watched & dead] if process.is_alive else ():
+                process.server.watched.discard(key)
+                if key in process.server.remembered:
+                    process.server.ended.add(key)
+                    process.send(_ended(key))
+        self.send()
+
+    def _watch(self, task: str, server: Server) -> None:
+        """A process begins to watch those it has to remember: the ones that it sees alive."""
+        if task in self._watchers:
+            alive = {(str(each.task), each.life) for each in self.processes if each.is_alive}
+            alive.add((CHIEF, self.chief.life))
+            server.watched |= alive & server.remembered.keys() - server.ended
 
     # ---- the network -----------------------------------------------------------------------------------------
 
@@ -221,7 +367,11 @@ class SimulatedJob:
         """The network between a task and the chief is cut. Parameter servers still reach both."""
         self.cut_off.add(task)
         process = self.process(task)
-        if process is not None and process.connection is not None:
+        if process is not None:
+            self._break(process, arrive)
+
+    def _break(self, process: Process, arrive: tuple[int, int]) -> None:
+        if process.connection is not None:
             process.connection.break_off(arrive)
 
     @property
@@ -259,15 +409,31 @@ class SimulatedJob:
             try:
                 connection.stream = self.chief.table.join(message.hello)
             except JoinRefusedError:
+                connection.process.is_refused = True
                 connection.break_off((0, 0))
         elif connection.stream is not None:
-            if message.WhichOneof("kind") == "progress":
-                connection.last_progress = message.progress
-                self.chief.table.progress(connection.stream, message.progress)
-            else:
-                self.chief.table.goodbye(connection.stream, failed=message.goodbye.failed)
+            self._hear(connection.stream, message, connection)
         self.send()
         return True
+
+    def _hear(
+        self, stream: MemberStream, message: control_pb2.MemberMessage, connection: Connection | None = None
+    ) -> None:
+        match message.WhichOneof("kind"):
+            case "progress":
+                if connection is not None:
+                    connection.last_progress = message.progress
+                self.chief.table.progress(stream, message.progress)
+            case "goodbye":
+                self.chief.table.goodbye(stream, failed=message.goodbye.failed)
+            case "connections":
+                self.chief.table.connections(stream, message.connections)
+            case "fenced":
+                self.chief.table.fenced(stream, message.fenced)
+            case "ended":
+                self.chief.table.ended(stream, message.ended)
+            case "remembered":
+                self.chief.table.remembered(stream, message.remembered)
 
     def deliver_again(self, connection: Connection) -> None:
         """A report that has arrived before, once more."""
@@ -279,7 +445,9 @@ class SimulatedJob:
         """One message, if there is one and somebody who reads it."""
         if not connection.to_member or not connection.is_read:
             return False
-        connection.process.hear(connection.to_member.popleft())
+        process = connection.process
+        process.hear(connection.to_member.popleft())
+        self._watch(str(process.task), process.server)
         return True
 
     def exchange(self, *tasks: Task) -> None:
@@ -299,8 +467,8 @@ class SimulatedJob:
         """Both ends of broken connections find out, and who can connects again."""
         for connection in self.unnoticed:
             self.chief_notices(connection)
-        for task in self.tasks:
-            self.connect(task)
+        for process in self.disconnected:
+            self.connect_process(process)
         self.exchange(*self.tasks)
 
     def send(self) -> None:
@@ -315,7 +483,21 @@ class SimulatedJob:
                 connection.is_broken = True
         for task in self.chief.table.take_lost_parameter_servers():
             self._check_lost(task)
+        self._answer_own()
         self.acquire_if_possible()
+
+    def _answer_own(self) -> None:
+        """What the chief asks itself, it hears at once."""
+        server = self.chief.server
+        for message in self.chief.table.own.take():
+            match message.WhichOneof("kind"):
+                case "remember":
+                    server.remembered[message.remember.task, message.remember.life] = message.remember
+                    self._watch(CHIEF, server)
+                case "forget":
+                    server.forget(message.forget)
+                case "tell_connections":
+                    self._hear(self.chief.table.own, _connections(message, self.chief.life))
 
     # ---- the chief -------------------------------------------------------------------------------------------
 
@@ -324,35 +506,13 @@ class SimulatedJob:
         for connection in self.connections:
             connection.break_off((0, 2))
             connection.stream = None
-        self.chief = Chief(self.tasks, self.clock, self._make_table)
+        self._dead_chiefs.add((CHIEF, self.chief.life))
+        self.chief = self._new_chief()
         self.trained_in_hold.clear()
 
-    def probe_absent(self) -> None:
-        """Ask, and hear the answers, with nothing in between."""
-        for task in self.tasks:
-            self.chief.probes.pop(task, None)
-            for _ in range(3):
-                self.go_on_with_probe(task)
-
-    def go_on_with_probe(self, task: Task, never_known: ProbeAnswer = ProbeAnswer.REFUSED) -> None:
-        """The chief asks at an address, or the network answers the question, or the chief hears the answer."""
-        probe = self.chief.probes.get(task)
-        if probe is None:
-            if task in self.chief.table.absent:
-                self.chief.probes[task] = Probe(self.clock.now)
-        elif probe.answer is None:
-            probe.answer = self._answer(task, never_known)
-        else:
-            del self.chief.probes[task]
-            self.chief.table.probed(task, probe.answer, probe.asked_at)
-            self.send()
-
-    def _answer(self, task: Task, never_known: ProbeAnswer) -> ProbeAnswer:
-        if task in self.cut_off:
-            return ProbeAnswer.SILENT
-        if self.process(task) is not None:
-            return ProbeAnswer.LISTENS
-        return ProbeAnswer.REFUSED if any(each.task == task for each in self.processes) else never_known
+    def _new_chief(self) -> Chief:
+        self._lives += 1
+        return Chief(self.tasks, f"chief {self._lives}", self.clock, self._make_table)
 
     def park(self, *, is_hindered: bool = False) -> None:
         self._epochs += 1
@@ -368,9 +528,19 @@ class SimulatedJob:
     def acquire_if_possible(self) -> None:
         """As a chief does that waits for its workers: after each event it looks whether the cut holds."""
         chief = self.chief
-        if chief.epoch and not chief.holds and not chief.is_hindered and not chief.table.acquire(chief.epoch):
-            chief.holds = True
+        if not chief.epoch or chief.holds or chief.is_hindered:
+            return
+        servers = self.servers
+        if not chief.table.acquire(chief.epoch):
+            chief.holds, chief.relies_on = True, servers
             self.trained_in_hold.clear()
+        elif any(stream.has_messages for stream in self._streams):
+            self.send()  # it has asked for a fence
+
+    @property
+    def _streams(self) -> list[MemberStream]:
+        open_streams = [each.stream for each in self.connections if each.stream is not None and not each.is_broken]
+        return [self.chief.table.own, *open_streams]
 
     def release(self) -> tuple[str, ...]:
         """Returns who may have trained while the cut held, as the chief says."""
@@ -390,7 +560,8 @@ class SimulatedJob:
         """Where nobody lags, nobody can change a variable. Who has trained while the cut holds is doubtful."""
         if self.chief.epoch and not self.chief.table.lagging(self.chief.epoch):
             for process in self.workers:
-                assert not process.may_write, f"a cut could hold, and {process.task} may train"
+                assert not self.may_write(process), f"a cut could hold, and {process.task} may train"
+        self.note_training()
         if self.chief.holds:
             unknown = self.trained_in_hold - set(self.chief.table.doubtful(self.chief.epoch))
             assert not unknown, f"{unknown} trained while the cut held, and nobody knows"
@@ -402,6 +573,13 @@ class SimulatedJob:
                 process = next(each for each in self.processes if each.life == member.life)
                 assert not process.may_write, f"{member.task} is believed to be parked and may write"
                 assert not process.can_begin_step, f"{member.task} is believed to be parked and may begin a step"
+
+    def check_leases(self) -> None:
+        """Whose training lease is over, in the eyes of the chief, can begin no step."""
+        for former in self.chief.table._ledger.unproven:
+            process = next((each for each in self.processes if each.life == former.life[1]), None)
+            if process is not None and former.lease_ends <= self.clock.now:
+                assert not process.can_begin_step, f"{former.task} is believed to begin no step and may"
 
     def check_nobody_is_parked_for_ever(self) -> None:
         """A process goes on when its lease is over, and as soon as it has heard what the chief sent on release."""
@@ -431,26 +609,45 @@ class SimulatedJob:
         if self.chief.epoch:
             self.release()
         for process in self.processes:
+            process.server.refuses = False
             if process.is_in_step:
                 process.end_step(raises=False)
-            if process.has_left:
+            if process.has_left or process.is_refused:
                 process.die()
+        for task in self.tasks:
+            if task.type == "ps" and self.process(task) is None:
+                self.start(task)
         self.exchange(*self.tasks)
-        self.notice_all()
+        while self.unnoticed or self.disconnected:
+            self.notice_all()
+        for process in self.processes:
+            if process.is_refused:
+                process.die()
+            elif process.is_alive and process.is_welcome:
+                self._makes_session(process)
+        self.heartbeats()
+
+    def heartbeats(self) -> None:
+        """All that are connected are heard of, and hear of the chief."""
+        for process in self.workers:
+            if process.is_welcome and process.is_alive:
+                process.reports.heartbeat()
+        self.exchange(*self.tasks)
 
     def cut_in_calm(self) -> None:
         """In a calm job a cut succeeds, without doubts, and everybody goes on afterwards."""
         self.calm_down()
         self.park()
-        for _ in range(3):
+        for _ in range(round(TRAINING_LEASE_SECS + 5)):
             self.exchange(*self.tasks)
-            self.probe_absent()
+            self.kernels_tell()
+            self.exchange(*self.tasks)
             self.pass_time(DRAIN_SECS)
             self.renew()
         self.exchange(*self.tasks)
         assert self.chief.holds, f"not parked: {self.chief.table.lagging(self.chief.epoch)}"
         assert self.release() == (), "nobody has trained"
-        self.exchange(*self.tasks)
+        self.heartbeats()
         for process in self.workers:
             if process.is_alive and process.is_welcome:
                 assert process.can_begin_step, f"{process.task} does not go on"

@@ -79,9 +79,10 @@ def test_workers_are_expected_then_joined_then_finished(chief: ChiefService, joi
 
 
 def test_a_worker_that_is_done_says_so_when_what_its_last_step_sent_is_applied(
-    cluster: Cluster, chief: ChiefService, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, chief: ChiefService, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autodist_saved.control.gate.DRAIN_SECS", 0.5)
+    join("ps:0")  # which a worker needs to train
     gate = Gate()
     member = MemberClient(cluster.for_task(Task("worker", 0)), QUICK, gate=gate)
     member.join()
@@ -228,7 +229,9 @@ def test_a_task_with_another_description_of_the_cluster_is_turned_away(cluster: 
 
 @pytest.mark.parametrize("task", ["worker:7", "chief:0", "", "../../etc"])
 def test_a_stranger_is_turned_away(cluster: Cluster, chief: ChiefService, task: str) -> None:
-    hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), task=task))
+    hello = control_pb2.MemberMessage(
+        hello=control_pb2.Hello(job=job_digest(cluster), process=control_pb2.Process(task=task))
+    )
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         answers = control_pb2_grpc.ControlStub(channel).Join(iter([hello]), wait_for_ready=True, timeout=20)
         with pytest.raises(grpc.RpcError, match="PERMISSION_DENIED"):
@@ -290,6 +293,9 @@ def test_a_worker_that_dies_or_stops_answering_is_lost_and_not_waited_for(
         process.send_signal(number)
         assert chief._wait_for(lambda: chief.workers(MemberState.LOST), 30)
         assert chief.wait_for_workers(0.1) == ("worker:1",)
+        # The kernel knows the difference.
+        is_killed = number == signal.SIGKILL
+        assert chief._wait_for(lambda: chief.members()[0].has_ended is is_killed, 30)
     finally:
         process.kill()
         process.communicate()

@@ -197,3 +197,139 @@ def test_no_step_is_ever_seen_half_done(gate: Gate) -> None:
         for thread in threads:
             thread.join()
     assert gate.steps > 300
+
+
+# ---- the training lease --------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_no_step_begins_after_the_lease_and_the_chiefs_next_word_lets_it_go_on() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    gate.begin_lease()
+    gate.heard(100.0, 10.0)
+    clock.now = 109.9
+    with gate.step():
+        clock.now = 110.0  # one that has begun goes on, and steps within it
+        with gate.step():
+            pass
+    stepped = threading.Event()
+
+    def run() -> None:
+        with gate.step():
+            stepped.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert not stepped.wait(0.2)
+    gate.heard(99.0, 10.0)  # an old word
+    assert not stepped.wait(0.2)
+    assert gate.standing is Standing.TRAINING, "no cut is on"
+    gate.heard(110.0, 10.0)
+    assert stepped.wait(LONG)
+    thread.join()
+
+
+def test_before_the_first_answer_no_step_begins_and_a_lease_is_begun_once() -> None:
+    gate = Gate(Clock())
+    gate.begin_lease()
+    assert not begins(gate)
+    gate.heard(100.0, 10.0)
+    gate.begin_lease()
+    assert begins(gate)
+
+
+def test_a_session_that_was_made_anew_needs_a_word_of_the_chief_that_is_younger() -> None:
+    clock = Clock()
+    gate = Gate(clock)
+    gate.begin_lease()
+    gate.heard(100.0, 10.0)
+    clock.now = 101.0
+    gate.require_word()
+    gate.heard(100.5, 10.0)
+    assert not begins(gate)
+    gate.heard(101.0, 10.0)
+    assert begins(gate)
+
+
+def test_a_process_without_a_chief_needs_no_lease(gate: Gate) -> None:
+    gate.require_word()
+    with gate.step():
+        pass
+
+
+def test_when_the_job_has_failed_steps_that_wait_and_later_ones_raise_why() -> None:
+    gate, raised = Gate(Clock()), threading.Event()
+    gate.begin_lease()
+
+    def run() -> None:
+        with pytest.raises(ConnectionError, match="gone"), gate.step():
+            pass
+        raised.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    gate.end_lease(ConnectionError("gone"))
+    assert raised.wait(LONG)
+    thread.join()
+    with pytest.raises(ConnectionError), gate.step():
+        pass
+    gate.heard(1000.0, 10.0)  # on its way for long
+    assert not gate.is_inside
+    with pytest.raises(ConnectionError), gate.step():
+        pass
+
+
+def test_when_the_job_is_over_nobody_waits_for_the_chief() -> None:
+    gate = Gate(Clock())
+    gate.begin_lease()
+    gate.end_lease()
+    gate.begin_lease()
+    with gate.step():
+        pass
+
+
+def test_a_step_that_waits_for_the_chief_is_no_hindrance_to_a_cut() -> None:
+    gate = Gate()
+    gate.begin_lease()
+    waits = threading.Thread(target=begins, args=(gate,), daemon=True)
+    waits.start()
+    gate.park(1, LONG)
+    assert gate.wait_until_parked(LONG)
+    gate.release(1)
+    gate.end_lease()
+    waits.join()
+
+
+def test_a_step_that_waits_says_so_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(gate_module, "_TELL_SECS", 0.05)
+    gate = Gate()
+    gate.begin_lease()
+    gate.heard(time.monotonic(), 0.0)
+    assert not begins(gate, 0.3)
+    gate.heard(time.monotonic(), LONG)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, told
+    assert "waits for an answer of the chief" in told[0]
+    assert "training goes on" in told[1]
+
+
+def begins(gate: Gate, wait_secs: float = 0.2) -> bool:
+    """Whether a step begins. Where it does not, it waits on in a thread of its own."""
+    begun = threading.Event()
+
+    def run() -> None:
+        with gate.step():
+            begun.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    return begun.wait(wait_secs)

@@ -249,7 +249,8 @@ class Attacker:
     def _impostor(self) -> None:
         """A member by its name, which knows the job's digest but where that is all it takes."""
         job = self._dice.choice((self._jobs.token, self._jobs.tls))
-        hello = control_pb2.Hello(job=job_digest(job), task=self._dice.choice(("worker:0", "ps:0")), life="another")
+        process = control_pb2.Process(task=self._dice.choice(("worker:0", "ps:0")), life="another")
+        hello = control_pb2.Hello(job=job_digest(job), process=process)
         self._call(control_pb2.MemberMessage(hello=hello).SerializeToString())
 
 

@@ -436,7 +436,8 @@ def test_a_member_that_sends_what_is_no_message_loses_its_stream_and_no_other_do
     chief = serve(ControlFiles())
     member = MemberClient(cluster.for_task("ps:0"), PATIENT)
     member.join()
-    hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), task="worker:0"))
+    process = control_pb2.Process(task="worker:0")
+    hello = control_pb2.MemberMessage(hello=control_pb2.Hello(job=job_digest(cluster), process=process))
     with grpc.insecure_channel(str(cluster.control_address)) as channel:
         call = channel.stream_stream("/autodist_saved.control.Control/Join")
         answers = call(iter([hello.SerializeToString(), b"\xff"]), wait_for_ready=True, timeout=20)

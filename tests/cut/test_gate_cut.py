@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +10,6 @@ from typing import Any
 import pytest
 
 from autodist_saved.cluster import Cluster, Task
-from autodist_saved.control import address_probe
-from autodist_saved.control import gate as gate_module
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.gate import Gate, Standing
 from autodist_saved.control.member import MemberState, NoWorkers
@@ -21,9 +18,10 @@ from autodist_saved.cut import gate_cut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import CutTimeoutError, InconsistentError, JobError, UsageError
 from autodist_saved.options import SessionOptions
+from tests.support.paper_fence import PaperFence
 from tests.support.stepping import stepping
 
-OPTIONS = SessionOptions(start_timeout_secs=20, chief_timeout_secs=20)
+OPTIONS = SessionOptions(start_timeout_secs=20, chief_timeout_secs=20, training_lease_secs=1)
 
 
 @pytest.fixture
@@ -33,10 +31,20 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def server(cluster: Cluster) -> Iterator[ChiefService]:
-    server = ChiefService(cluster)
+    server = ChiefService(cluster, options=OPTIONS)
     server.start()
     yield server
     server.end_job(succeeded=False, reason="the test is over")
+
+
+@pytest.fixture
+def fence(cluster: Cluster, server: ChiefService) -> Iterator[PaperFence]:
+    """That of the parameter server, which has joined."""
+    fence = PaperFence()
+    member = MemberClient(cluster.for_task(Task("ps", 0)), OPTIONS, fence=fence)
+    member.join()
+    yield fence
+    member.leave()
 
 
 class Worker:
@@ -52,7 +60,7 @@ Join = Callable[[str], Worker]
 
 
 @pytest.fixture
-def join(cluster: Cluster, server: ChiefService) -> Iterator[Join]:
+def join(cluster: Cluster, server: ChiefService, fence: PaperFence) -> Iterator[Join]:
     workers: list[Worker] = []
 
     def make(task: str) -> Worker:
@@ -65,7 +73,7 @@ def join(cluster: Cluster, server: ChiefService) -> Iterator[Join]:
 
 
 @pytest.fixture
-def cut(cluster: Cluster, server: ChiefService) -> Callable[..., GateCut]:
+def cut(cluster: Cluster, server: ChiefService, fence: PaperFence) -> Callable[..., GateCut]:
     def make(timeout_secs: float = 20.0, gate: Gate | None = None, **arguments: Any) -> GateCut:
         return GateCut(cluster, gate or Gate(), server, timeout_secs, **arguments)
 
@@ -146,13 +154,11 @@ def test_workers_that_were_never_there_do_not_count(cut: Cuts) -> None:
     assert one.release().steps == {"chief:0": 0}
 
 
-def test_a_worker_that_has_not_joined_but_answers_at_its_address_counts(cluster: Cluster, cut: Cuts) -> None:
-    host, port = cluster.address(Task("worker", 1)).split(":")
-    with (
-        socket.create_server((host, int(port))),
-        pytest.raises(CutTimeoutError, match="worker:1: it has not joined"),
-    ):
-        cut(0.5).acquire()
+def test_a_worker_that_has_not_joined_counts_as_long_as_nobody_says_that_it_was_never_there(
+    cluster: Cluster, server: ChiefService
+) -> None:
+    with pytest.raises(CutTimeoutError, match=r"worker:1: it has not joined.*: ps:0 has not joined either"):
+        GateCut(cluster, Gate(), server, 0.5).acquire()
 
 
 def test_a_worker_that_said_goodbye_does_not_count(join: Join, cut: Cuts, server: ChiefService) -> None:
@@ -163,66 +169,45 @@ def test_a_worker_that_said_goodbye_does_not_count(join: Join, cut: Cuts, server
     assert one.release().deaths == 0
 
 
-def test_a_dead_worker_does_not_count_once_its_last_step_has_drained(
-    join: Join, cut: Cuts, server: ChiefService
+def test_a_lost_worker_is_shut_out_once_its_lease_is_over(
+    join: Join, cut: Cuts, server: ChiefService, fence: PaperFence
 ) -> None:
     lose(server, join("worker:0"), "worker:0")
-    lost_at = next(member.lost_at for member in server.members() if str(member.task) == "worker:0")
+    ends_at = server._table.leases_end_at
+    assert ends_at is not None
     one = cut()
     one.acquire()
-    assert time.monotonic() >= lost_at + gate_module.DRAIN_SECS
+    assert time.monotonic() >= ends_at
+    assert fence.is_up.is_set()
+    seen = one.release()
+    assert (seen.deaths, seen.shut_out) == (0, ("worker:0",))
+    deadline = time.monotonic() + 20
+    while fence.is_up.is_set() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not fence.is_up.is_set()
+
+
+def test_a_worker_that_has_failed_does_not_count_though_its_process_lives(join: Join, cut: Cuts) -> None:
+    join("worker:0").membership.leave(failed=True)
+    one = cut()
+    one.acquire()
     assert one.release().deaths == 1
 
 
-def test_a_worker_that_has_failed_does_not_count_though_its_process_lives(
-    cluster: Cluster, join: Join, cut: Cuts, server: ChiefService
-) -> None:
-    host, port = cluster.address(Task("worker", 0)).split(":")
-    with socket.create_server((host, int(port))):  # a TensorFlow server cannot be stopped
-        join("worker:0").membership.leave(failed=True)
-        one = cut()
-        one.acquire()
-        assert one.release().deaths == 1
-
-
-def test_a_process_that_takes_the_place_of_another_drains_and_keeps_the_other_out(
+def test_a_process_whose_place_another_one_takes_is_kept_out_and_shut_out(
     join: Join, cut: Cuts, server: ChiefService
 ) -> None:
     first = join("worker:0")
     second = join("worker:0")
-    replaced_at = time.monotonic()
     with pytest.raises(JobError, match="another process has taken the place of this worker:0"):
         first.membership.wait_until_over()
+    with pytest.raises(JobError, match="another process has taken the place"), first.gate.step():
+        pass
     one = cut()
     one.acquire()
-    assert time.monotonic() >= replaced_at + gate_module.DRAIN_SECS - 0.5
     assert second.gate.standing is Standing.PARKED
-    assert one.release().deaths == 1
-
-
-def test_hosts_that_do_not_answer_do_not_stretch_the_deadline(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, over = threading.Event(), threading.Event()
-
-    def hang(*_: object) -> None:
-        asked.set()
-        over.wait()
-        raise TimeoutError
-
-    monkeypatch.setattr(address_probe.socket, "create_connection", hang)
-    server = ChiefService(cluster)
-    server.start()
-    worker = Worker(cluster, "worker:0")
-    with pytest.raises(CutTimeoutError, match="worker:1"):
-        GateCut(cluster, Gate(), server, 0.5).acquire()
-    assert not over.is_set(), "nobody waits for an answer"
-    assert asked.is_set()
-    with worker.gate.step():
-        pass
-    over.set()
-    worker.membership.leave()
-    server.end_job(succeeded=False, reason="the test is over")
+    seen = one.release()
+    assert (seen.deaths, seen.shut_out) == (0, ("worker:0",))
 
 
 def test_a_cut_that_was_released_can_be_released_again_and_lets_the_next_one_come(join: Join, cut: Cuts) -> None:
@@ -241,12 +226,15 @@ def test_a_cut_that_was_released_can_be_released_again_and_lets_the_next_one_com
     assert turn.acquire(blocking=False)
 
 
-def test_a_worker_that_is_only_cut_off_counts(cluster: Cluster, join: Join, cut: Cuts, server: ChiefService) -> None:
-    host, port = cluster.address(Task("worker", 0)).split(":")
-    with socket.create_server((host, int(port))):
-        lose(server, join("worker:0"), "worker:0")
-        with pytest.raises(CutTimeoutError, match=r"worker:0: its connection broke .* s ago"):
-            cut(0.5).acquire()
+def test_a_lost_worker_that_cannot_be_shut_out_is_named_with_the_reason(
+    join: Join, cut: Cuts, server: ChiefService, fence: PaperFence
+) -> None:
+    fence.problem = "addresses are translated"
+    lose(server, join("worker:0"), "worker:0")
+    with pytest.raises(
+        CutTimeoutError, match=r"its connection broke .* s ago.*ps:0 cannot shut it out: addresses are"
+    ):
+        cut(2.0).acquire()
 
 
 def test_a_worker_that_joins_during_a_cut_is_parked_before_it_is_welcome(join: Join, cut: Cuts) -> None:
@@ -272,19 +260,22 @@ def test_parked_workers_are_kept_beyond_one_lease(join: Join, cut: Cuts, monkeyp
 
 
 def test_a_worker_that_went_on_by_itself_makes_the_export_inconsistent(
-    cluster: Cluster, join: Join, cut: Cuts, server: ChiefService, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gate_cut, "LEASE_SECS", 0.4)
-    worker = join("worker:0")
-    host, port = cluster.address(Task("worker", 0)).split(":")
-    with socket.create_server((host, int(port))):  # its process is there, and perhaps trains
-        one = cut()
-        one.acquire()
-        lose(server, worker, "worker:0")
-        with worker.gate.step():  # its lease has to end first
-            pass
-        with pytest.raises(InconsistentError, match="worker:0 may have trained on"):
-            one.release()
+    alone = Cluster.local(ps=0, workers=1, chief=True)
+    server = ChiefService(alone)
+    server.start()
+    worker = Worker(alone, "worker:0")
+    one = GateCut(alone, Gate(), server, 20.0)
+    one.acquire()
+    lose(server, worker, "worker:0")
+    with worker.gate.step():  # its lease has to end first
+        pass
+    with pytest.raises(InconsistentError, match="worker:0 may have trained on"):
+        one.release()
+    worker.membership.leave()
+    server.end_job(succeeded=False, reason="the test is over")
 
 
 def test_staging_that_takes_too_long_lets_all_go_and_fails(join: Join, cut: Cuts) -> None:

@@ -67,7 +67,7 @@ def test_a_worker_that_cannot_be_reached_is_named_and_everybody_trains_on(job: C
     assert f"worker:0 ({job.cluster.addresses['worker'][0]}): last heard of" in found["message"]
     assert found["task"] == "worker:0"
     assert not job.has_stood_still("worker:0", since)
-    job.wait_for_steps()
+    job.wait_for_steps(without=["worker:0"])
 
 
 @pytest.mark.usefixtures("cut_off")
@@ -81,4 +81,20 @@ def test_a_parked_worker_that_is_cut_off_goes_on_after_its_lease_and_the_export_
     assert job.is_standing_still("worker:1", since - LEASE_SECS)
     export.go()
     assert export.fail("InconsistentError")["task"] == "worker:0"
+    job.wait_for_steps(without=["worker:0"])
+
+
+@pytest.mark.usefixtures("cut_off")
+def test_a_worker_that_stays_away_is_shut_out_when_its_training_lease_is_over(job: CutJob, network: Network) -> None:
+    network.cut("chief", "worker")
+    witness = job.export().succeed()["witness"]
+    assert witness["shut_out"] == ["worker:0"]
+    assert witness["deaths"] == 0
+    assert witness["steps"].keys() == {"chief:0", "worker:1"}
+    trained = job.steps("worker:0")
+    job.wait_for_steps(without=["worker:0"])
+    assert job.export().succeed()["witness"]["shut_out"] == ["worker:0"]
+    assert job.steps("worker:0") == trained, "it waits for the chief"
+    network.mend("chief", "worker")
     job.wait_for_steps()
+    assert job.export().succeed()["witness"]["shut_out"] == []

@@ -32,7 +32,11 @@ from autodist_saved.sources.transfer import Transfer
 from tests.support.job import leave
 
 # A chief that is killed is back before it is given up: a process takes its time to load TensorFlow on a busy machine.
-OPTIONS = ads.SessionOptions(chief_timeout_secs=60, worker_timeout_secs=20)
+OPTIONS = ads.SessionOptions(
+    chief_timeout_secs=60,
+    worker_timeout_secs=20,
+    training_lease_secs=float(os.environ.get("TRAINING_LEASE_SECS", "10")),
+)
 WORK_SECS = 0.03  # the rest of a step: five processes share what there is of processors
 LOOK_SECS = 0.02
 
