@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts/debian_packages"
-ALL = ["chromium", "chromedriver", "g++", "ip"]
+ALL = ["chromium", "chromedriver", "g++", "ip", "nft"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_demo_needs_no_browser(commands: Path) -> None:
 
 
 def test_root_gets_what_is_absent_and_nothing_else(commands: Path) -> None:
-    done = run(commands, "test", uid=0, present=["chromium", "ip"])
+    done = run(commands, "test", uid=0, present=["chromium", "ip", "nft"])
     assert done.returncode == 0, done.stderr
     assert asked(commands) == [
         "update -qq",
@@ -62,7 +62,7 @@ def test_root_gets_what_is_absent_and_nothing_else(commands: Path) -> None:
 
 
 def test_everybody_else_is_told_the_line_to_run(commands: Path) -> None:
-    done = run(commands, "test", uid=1000, present=["python", "g++", "ip"])
+    done = run(commands, "test", uid=1000, present=["python", "g++", "ip", "nft"])
     assert done.returncode == 1
     line = "apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver"
     assert line in [each.strip() for each in done.stderr.splitlines()]
