@@ -9,10 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autodist_saved.bundle.dtypes import item_bytes
+from autodist_saved.bundle.restorable import is_sliced_when_restored
+from autodist_saved.bundle.slice_spec import Slice
 from autodist_saved.errors import PlanError, Problem
 
 Shape = tuple[int, ...]
@@ -52,6 +54,7 @@ class LogicalVariable:
         pieces: its pieces, ordered by offset. Together they cover the shape.
         value_of: name of the job's variable that holds these pieces, if its value is written under another name (a
             moving average, for example); else None.
+        dense: whether it is written as a whole in any case, for a graph that reads it as a whole.
     """
 
     name: str
@@ -59,6 +62,35 @@ class LogicalVariable:
     shape: Shape | None
     pieces: tuple[Piece, ...]
     value_of: str | None = None
+    dense: bool = False
+
+    @property
+    def slice(self) -> Slice | None:
+        """Which slice of the variable this is, if it is a :class:`VariableSlice`."""
+        return None
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether its pieces are written as slices.
+
+        TensorFlow restores no slices of some types out of a whole entry. A graph that has the variable in pieces
+        could not read it.
+        """
+        is_shared = len(self.pieces) > 1 and math.prod(self.shape or ()) > 0
+        return is_shared and not self.dense and not is_sliced_when_restored(self.dtype)
+
+    def slices(self) -> Iterator[VariableSlice]:
+        """Its pieces, each as a slice that is written by itself. Only for variables whose shape is known."""
+        whole = self.shape or ()
+        for piece in filter(lambda piece: math.prod(piece.shape), self.pieces):
+            alone = replace(piece, offset=(0,) * len(piece.shape))
+            part = Slice(whole, piece.offset, piece.shape)
+            yield VariableSlice(self.name, self.dtype, piece.shape, (alone,), self.value_of, dense=True, part=part)
+
+    @property
+    def key(self) -> tuple[str, Slice | None]:
+        """What distinguishes it in what is written: its name, and the slice if it is one."""
+        return self.name, self.slice
 
     @property
     def value(self) -> str:
@@ -112,6 +144,21 @@ class LogicalVariable:
 
 
 @dataclass(frozen=True)
+class VariableSlice(LogicalVariable):
+    """A slice of a logical variable that is written by itself. Shape and pieces are those of the slice.
+
+    Attributes:
+        part: where it lies in the variable.
+    """
+
+    part: Slice = field(kw_only=True)
+
+    @property
+    def slice(self) -> Slice:
+        return self.part
+
+
+@dataclass(frozen=True)
 class PieceRows:
     """Rows ``start`` to ``stop`` of a piece, counted from the piece's own first row."""
 
@@ -144,6 +191,19 @@ class ExportPlan:
     variables: tuple[LogicalVariable, ...]
 
     @cached_property
+    def stored(self) -> ExportPlan:
+        """The plan of what is written: slices stand for variables that are written in slices."""
+        if not any(variable.in_slices for variable in self.variables):
+            return self
+        return ExportPlan(
+            tuple(
+                one
+                for variable in self.variables
+                for one in (variable.slices() if variable.in_slices else (variable,))
+            )
+        )
+
+    @cached_property
     def by_place(self) -> tuple[LogicalVariable, ...]:
         """The variables as their source holds them: ordered by task, then by pack and by place in the pack."""
         return tuple(sorted(self.variables, key=_place_of))
@@ -154,8 +214,24 @@ class ExportPlan:
         return sum(variable.nbytes for variable in self.variables)
 
     def unpacked(self) -> tuple[LogicalVariable, ...]:
-        """The variables that are in no pack and are read by themselves."""
+        """The variables that are in no pack."""
         return tuple(variable for variable in self.variables if _pack_of(variable) is None)
+
+    def small(self, chunk_bytes: int) -> Iterator[tuple[LogicalVariable, ...]]:
+        """The variables that are in no pack and fit into ``chunk_bytes``, in batches that fit, too.
+
+        Variables whose bytes are not known in advance are not among them.
+        """
+        batch: list[LogicalVariable] = []
+        for variable in self.by_place:
+            if _pack_of(variable) is not None or not 0 < variable.nbytes <= chunk_bytes:
+                continue
+            if batch and sum(one.nbytes for one in batch) + variable.nbytes > chunk_bytes:
+                yield tuple(batch)
+                batch = []
+            batch.append(variable)
+        if batch:
+            yield tuple(batch)
 
     def batches(self, chunk_bytes: int) -> Iterator[tuple[LogicalVariable, ...]]:
         """The variables that are in packs, in batches that are read together.

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autodist_saved.bundle.slice_spec import Slice
 from autodist_saved.errors import PlanError
 from autodist_saved.plan import LogicalVariable, Piece, make_plan
 from tests.support.plans import grid, partitioned
@@ -108,6 +109,40 @@ def test_neighbours_in_a_pack_are_read_together_up_to_a_chunk() -> None:
     names = [[variable.name for variable in batch] for batch in plan.batches(24)]
     assert names == [["d", "c"], ["b"], ["a"]]
     assert [variable.name for variable in plan.unpacked()] == ["v"]
+
+
+def test_small_variables_without_a_pack_are_read_together_up_to_a_chunk() -> None:
+    of_four = [
+        LogicalVariable(name, "float32", (4,), (Piece(at, "ps:0", (0,), (2,)), Piece(at + 1, "ps:1", (2,), (2,))))
+        for at, name in ((0, "a"), (2, "b"), (4, "c"))
+    ]
+    others = [
+        packed("packed", 1, 0, 3),
+        LogicalVariable("large", "float32", (9,), (Piece(8, "ps:0", (0,), (9,)),)),
+        LogicalVariable("words", "string", (2,), (Piece(9, "ps:0", (0,), (2,)),)),
+        LogicalVariable("table", "int64", None, (Piece(10, "ps:0", (), ()),)),
+    ]
+    names = [[variable.name for variable in batch] for batch in make_plan([*of_four, *others]).small(32)]
+    assert names == [["a", "b"], ["c"]]
+
+
+def test_variables_of_types_that_tensorflow_does_not_slice_are_stored_in_slices() -> None:
+    pieces = Piece(0, "ps:0", (0,), (3,)), Piece(1, "ps:1", (3,), (1,))
+    half, whole, single = (
+        LogicalVariable("half", "float16", (4,), pieces),
+        LogicalVariable("whole", "float16", (4,), pieces, dense=True),
+        LogicalVariable("single", "float16", (3,), pieces[:1]),
+    )
+    plan = make_plan([half, whole, single, LogicalVariable("float", "float32", (4,), pieces)])
+    stored = {(one.name, one.shape, one.slice) for one in plan.stored.variables}
+    assert stored == {
+        ("half", (3,), Slice((4,), (0,), (3,))),
+        ("half", (1,), Slice((4,), (3,), (1,))),
+        *((name, (4,), None) for name in ("whole", "float")),
+        ("single", (3,), None),
+    }
+    assert plan.stored.nbytes == plan.nbytes
+    assert plan.stored.stored is plan.stored
 
 
 def test_pieces_with_a_gap_between_them_are_read_apart() -> None:

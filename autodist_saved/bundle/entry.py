@@ -6,12 +6,11 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from autodist_saved.bundle.bundle_pb2 import BundleEntryProto
+from autodist_saved.bundle.bundle_pb2 import BundleEntryProto, TensorSliceProto
 from autodist_saved.bundle.crc32c import mask, unmask
 from autodist_saved.bundle.damage import Damage
 from autodist_saved.bundle.dtypes import item_bytes, name_of, number_of
-
-Shape = tuple[int, ...]
+from autodist_saved.bundle.slice_spec import Shape, Slice
 
 _MAX_DIMENSIONS = 64  # NumPy's limit; that of TensorFlow's kernels is far lower
 _MAX_BYTES = 2**63 - 1
@@ -67,6 +66,11 @@ class Entry(NamedTuple):
         """Whether the tensor is stored in slices, and not in one part."""
         return len(self.parts) != 1 or self.parts[0].shape != self.shape
 
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """The slices in which the tensor is stored; none where it is stored in one part."""
+        return tuple(Slice(self.shape, part.start, part.shape) for part in self.parts if self.is_sliced)
+
 
 def is_storable(dtype: str, shape: Shape) -> bool:
     """Whether a tensor can have this shape: at most 64 dimensions, none negative, and less than 2**63 bytes.
@@ -80,11 +84,23 @@ def is_storable(dtype: str, shape: Shape) -> bool:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The index's value for an entry that is stored in one part."""
-    (part,) = entry.parts
+    """The index's value for an entry: with the place of its one part, or with the list of its slices."""
+    if not entry.is_sliced:
+        return encode_part(entry.dtype, entry.parts[0])
+    slices = BundleEntryProto(slices=[_slice(part) for part in entry.parts])
+    return _encode_head(entry.dtype, entry.shape) + slices.SerializeToString(deterministic=True)
+
+
+def encode_part(dtype: str, part: Part) -> bytes:
+    """The index's value for one part: a whole tensor, or a slice under its own key."""
     place = BundleEntryProto(shard_id=part.data_file, offset=part.offset, size=part.nbytes, crc32c=mask(part.crc32c))
     # Serialized messages that follow each other decode as one message, so the head can be cached by dtype and shape.
-    return _encode_head(entry.dtype, entry.shape) + place.SerializeToString(deterministic=True)
+    return _encode_head(dtype, part.shape) + place.SerializeToString(deterministic=True)
+
+
+def _slice(part: Part) -> TensorSliceProto:
+    extents = zip(part.start, part.shape, strict=True)
+    return TensorSliceProto(extent=[TensorSliceProto.Extent(start=start, length=length) for start, length in extents])
 
 
 @lru_cache(maxsize=256)

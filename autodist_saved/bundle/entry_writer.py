@@ -1,4 +1,4 @@
-"""Writes one tensor into its place in a data file.
+"""Writes one tensor, or one slice of a tensor, into its place in a data file.
 
 This process writes ranges of it; or another process writes them into the data file, and reports their checksums.
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.data_file import DataFile
-from autodist_saved.bundle.entry import Entry, Part, Shape
+from autodist_saved.bundle.entry import Part
+from autodist_saved.bundle.slice_spec import Slice
 from autodist_saved.errors import BundleError
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 
 class EntryWriter:
-    """Writes one tensor into its place in a data file. ``BundleWriter.begin`` makes it.
+    """Writes one tensor, or one slice of it, into its place in a data file. ``BundleWriter.begin`` makes it.
 
     Attributes:
-        name, dtype, shape: of the tensor.
-        offset: where the tensor begins in the data file, in bytes.
-        nbytes: size of the tensor in the data file, in bytes.
+        name, dtype: of the tensor.
+        part: which part of the tensor it writes: all of it, or a slice.
+        offset: where the part begins in the data file, in bytes.
+        nbytes: size of the part in the data file, in bytes.
         crc32c_of_strings: for strings, the checksum to store, unmasked. It is not the checksum of the written bytes,
             see docs/format.md.
     """
@@ -43,14 +45,14 @@ class EntryWriter:
         "name",
         "nbytes",
         "offset",
-        "shape",
+        "part",
     )
 
-    def __init__(self, name: str, dtype: str, shape: Shape, file: DataFile, data_file: int, nbytes: int) -> None:
+    def __init__(self, name: str, dtype: str, part: Slice, file: DataFile, data_file: int, nbytes: int) -> None:
         """Reserve the next ``nbytes`` bytes of ``file``, which has the number ``data_file`` in the bundle."""
         self.name = name
         self.dtype = dtype
-        self.shape = shape
+        self.part = part
         self.offset = file.nbytes
         self.nbytes = nbytes
         self.crc32c_of_strings: int | None = None
@@ -102,8 +104,8 @@ class EntryWriter:
             else:
                 self._later = [*(self._later or ()), _Range(at, at + nbytes, crc)]
 
-    def finished(self) -> Entry:
-        """The entry for the index.
+    def finished(self) -> Part:
+        """The part for the index.
 
         Raises:
             BundleError: bytes are missing, or were written twice.
@@ -118,8 +120,7 @@ class EntryWriter:
                 variable=self.name,
             )
         crc = self._crc32c if self.crc32c_of_strings is None else self.crc32c_of_strings
-        whole = Part((0,) * len(self.shape), self.shape, self._data_file, self.offset, self.nbytes, crc)
-        return Entry(self.name, self.dtype, self.shape, (whole,))
+        return Part(self.part.start, self.part.shape, self._data_file, self.offset, self.nbytes, crc)
 
 
 class _Range(NamedTuple):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from autodist_saved.bundle.bundle_pb2 import BundleEntryProto, BundleHeaderProto
 from autodist_saved.bundle.damage import Damage
-from autodist_saved.bundle.entry import Entry, decode_head, decode_part, encode_entry
+from autodist_saved.bundle.entry import Entry, decode_head, decode_part, encode_entry, encode_part
 from autodist_saved.bundle.slices import KEY_START, check_cover, decode_slice, slice_key
 from autodist_saved.bundle.table import read_table, write_table
 from autodist_saved.errors import BundleError
@@ -37,13 +37,21 @@ def write_index(file: BinaryIO, data_files: int, entries: Iterable[Entry]) -> No
     Args:
         file: a new binary file.
         data_files: number of data files of the bundle.
-        entries: the tensors, each stored in one part, in any order.
+        entries: the tensors, in any order.
     """
     header = BundleHeaderProto(num_shards=data_files, endianness=BundleHeaderProto.LITTLE)
     header.version.producer = _VERSION
-    items = {encode_name(entry.name): encode_entry(entry) for entry in entries}
+    items = dict(item for entry in entries for item in _items(entry))
     items[_HEADER_KEY] = header.SerializeToString(deterministic=True)
     write_table(file, sorted(items.items()))
+
+
+def _items(entry: Entry) -> Iterator[tuple[bytes, bytes]]:
+    key = encode_name(entry.name)
+    yield key, encode_entry(entry)
+    if entry.is_sliced:
+        for part in entry.parts:
+            yield slice_key(key, [*zip(part.start, part.shape, strict=True)]), encode_part(entry.dtype, part)
 
 
 def read_index(path: Path) -> tuple[int, dict[str, Entry]]:

@@ -1,7 +1,6 @@
-"""Decodes the slices in which TensorFlow stores partitioned tensors, so that partitioned checkpoints can be read.
+"""The slices in which partitioned tensors are stored: all of TensorFlow's, and those of ours that need it.
 
-Each slice has a key in TensorFlow's ordered code (``tensorflow/core/lib/strings/ordered_code.h``). This package
-writes whole tensors only.
+Each slice has a key in TensorFlow's ordered code (``tensorflow/core/lib/strings/ordered_code.h``).
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 
 from autodist_saved.bundle.bundle_pb2 import TensorSliceProto
 from autodist_saved.bundle.damage import Damage
-from autodist_saved.bundle.entry import Part, Shape
+from autodist_saved.bundle.entry import Part
+from autodist_saved.bundle.slice_spec import Shape
 
 KEY_START = b"\0"  # the first byte of each key of a slice, and of no name of a tensor
 _EVERYTHING = -1

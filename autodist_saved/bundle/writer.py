@@ -11,14 +11,15 @@ from types import TracebackType
 from typing import Self
 
 from autodist_saved.bundle import crc32c
-from autodist_saved.bundle.damage import reporting_unwritable
+from autodist_saved.bundle.damage import Damage, reporting_unwritable
 from autodist_saved.bundle.data_file import DataFile, DiskFile, OpenDataFile
 from autodist_saved.bundle.dtypes import item_bytes
-from autodist_saved.bundle.entry import Shape, is_storable
+from autodist_saved.bundle.entry import Entry, is_storable
 from autodist_saved.bundle.entry_writer import EntryWriter
 from autodist_saved.bundle.files import data_path, index_path
 from autodist_saved.bundle.index import encode_name, write_index
-from autodist_saved.bundle.slices import KEY_START
+from autodist_saved.bundle.slice_spec import Slice
+from autodist_saved.bundle.slices import KEY_START, check_cover
 from autodist_saved.bundle.strings import encode_lengths
 from autodist_saved.errors import BundleError
 
@@ -54,7 +55,7 @@ class BundleWriter:
         self._new_index_path = self._index_path.with_name(f"{self._index_path.name}.tmp-{uuid.uuid4().hex}")
         self._open_data_file = open_data_file
         self._files: list[DataFile] = []
-        self._entries: dict[str, EntryWriter] = {}
+        self._entries: dict[str, list[EntryWriter]] = {}
 
     def __enter__(self) -> Self:
         """Create the data files.
@@ -91,14 +92,19 @@ class BundleWriter:
         """Bytes of all tensors that were begun so far."""
         return sum(file.nbytes for file in self._files)
 
-    def begin(self, name: str, dtype: str, shape: Sequence[int], data_file: int = 0) -> EntryWriter:
-        """Reserve the place of a tensor. All its bytes must be written before the block ends.
+    def begin(
+        self, name: str, dtype: str, shape: Sequence[int], data_file: int = 0, *, of: Slice | None = None
+    ) -> EntryWriter:
+        """Reserve the place of a tensor, or of a slice. All its bytes must be written before the block ends.
+
+        The slices of a tensor come one by one, in any order. When the block ends, they must cover it exactly.
 
         Args:
             name: key of the tensor. It must not be empty, begin with NUL, or be in the bundle already.
             dtype: name of an element type of fixed size, such as ``float32``. For strings use :meth:`add_strings`.
-            shape: full shape of the tensor.
+            shape: full shape of the tensor, or of the slice.
             data_file: number of the data file for the tensor, counted from 0.
+            of: the slice, if this is one.
 
         Raises:
             BundleError: the bundle cannot store this tensor; or the call is outside the ``with`` block.
@@ -110,16 +116,19 @@ class BundleWriter:
                 "pass strings to add_strings(), and leave other such tensors out",
                 variable=name,
             )
-        whole = tuple(map(int, shape))  # NumPy's integers would overflow in a product
-        return self._begin(name, dtype, whole, math.prod(whole) * item, data_file)
+        part = _part(shape, of)
+        return self._begin(name, dtype, part, math.prod(part.shape) * item, data_file)
 
-    def add_strings(self, name: str, shape: Sequence[int], values: Sequence[bytes]) -> None:
-        """Write a tensor of strings to the first data file.
+    def add_strings(
+        self, name: str, shape: Sequence[int], values: Sequence[bytes], *, of: Slice | None = None
+    ) -> None:
+        """Write a tensor of strings, or a slice of it, to the first data file.
 
         Args:
             name: key of the tensor, as for :meth:`begin`.
-            shape: full shape of the tensor.
+            shape: full shape of the tensor, or of the slice.
             values: its elements in row-major order.
+            of: the slice, if this is one.
 
         Raises:
             BundleError: the shape needs another number of values, or the bundle cannot store this tensor.
@@ -132,7 +141,7 @@ class BundleWriter:
                 variable=name,
             )
         head, crc = encode_lengths(values)
-        entry = self._begin(name, "string", tuple(map(int, shape)), len(head) + sum(map(len, values)), 0)
+        entry = self._begin(name, "string", _part(shape, of), len(head) + sum(map(len, values)), 0)
         entry.append(head)
         for start in range(0, len(values), _STRINGS_AT_ONCE):
             text = b"".join(values[start : start + _STRINGS_AT_ONCE])
@@ -153,10 +162,12 @@ class BundleWriter:
             with reporting_unwritable(file.path):
                 file.extend()
 
-    def _begin(self, name: str, dtype: str, shape: Shape, nbytes: int, data_file: int) -> EntryWriter:
+    def _begin(self, name: str, dtype: str, part: Slice, nbytes: int, data_file: int) -> EntryWriter:
         self._check_open()
-        problem = None
-        if name in self._entries:
+        problem, shape, before = None, part.whole, self._entries.get(name, ())
+        if before and (
+            part.is_whole or before[0].part.is_whole or (before[0].dtype, before[0].part.whole) != (dtype, shape)
+        ):
             problem = "is in the bundle already; give each tensor its own name"
         elif encode_name(name)[:1] in (b"", KEY_START):
             problem = "is empty or begins with NUL, which no tensor's name can; rename it"
@@ -166,7 +177,8 @@ class BundleWriter:
             problem = f"cannot be in data file {data_file} of {len(self._files)}; count them from 0"
         if problem is not None:
             raise BundleError(f"{name!r} {problem}", variable=name, path=self.prefix)
-        entry = self._entries[name] = EntryWriter(name, dtype, shape, self._files[data_file], data_file, nbytes)
+        entry = EntryWriter(name, dtype, part, self._files[data_file], data_file, nbytes)
+        self._entries.setdefault(name, []).append(entry)
         return entry
 
     def _check_open(self) -> None:
@@ -177,7 +189,7 @@ class BundleWriter:
             )
 
     def _commit(self) -> None:
-        entries = [entry.finished() for entry in self._entries.values()]
+        entries = [_finished(parts) for parts in self._entries.values()]
         with reporting_unwritable(self._index_path):
             with self._new_index_path.open("xb") as file:
                 write_index(file, len(self._data_paths), entries)
@@ -194,3 +206,21 @@ class BundleWriter:
         self._files = []
         with contextlib.suppress(OSError):
             self._new_index_path.unlink()
+
+
+def _part(shape: Sequence[int], of: Slice | None) -> Slice:
+    if of is not None:
+        return of
+    whole = tuple(map(int, shape))  # NumPy's integers would overflow in a product
+    return Slice(whole, (0,) * len(whole), whole)
+
+
+def _finished(writers: Sequence[EntryWriter]) -> Entry:
+    """The entry of a tensor. Raises ``BundleError`` where bytes or slices are missing, or there twice."""
+    name, dtype, shape = writers[0].name, writers[0].dtype, writers[0].part.whole
+    parts = sorted((writer.finished() for writer in writers), key=lambda part: part.start)
+    try:
+        check_cover(name, shape, parts)
+    except Damage as damage:
+        raise BundleError(f"{damage}; write each element of it in exactly one slice", variable=name) from None
+    return Entry(name, dtype, shape, tuple(parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.bundle.slice_spec import parse_slice_spec
 from autodist_saved.graph.graph_def.body import Body
 from autodist_saved.graph.graph_def.variable_defs import known_shape
 from autodist_saved.graph.restore_spec import RestoreSpec
@@ -24,8 +25,11 @@ def restored(meta_graph: meta_graph_pb2.MetaGraphDef) -> tuple[RestoreSpec, ...]
             continue
         keys, slices = ([tf.compat.as_text(text) for text in body.value(reader.input[at])] for at in (1, 2))
         for number, (key, piece) in enumerate(zip(keys, slices, strict=True)):
-            shape = _whole(piece) if piece else shapes.get((reader.name, number))
-            found[key] = RestoreSpec(key, key, tf.as_dtype(reader.attr["dtypes"].list.type[number]).name, shape)
+            read = found[key].slices if key in found else ()
+            read += (parse_slice_spec(piece),) if piece else ()
+            shape = read[-1].whole if piece else shapes.get((reader.name, number))
+            dtype = tf.as_dtype(reader.attr["dtypes"].list.type[number]).name
+            found[key] = RestoreSpec(key, key, dtype, shape, read)
     return tuple(found.values())
 
 
@@ -40,8 +44,3 @@ def _shapes_of_variables(body: Body, nodes: list[Node]) -> dict[tuple[str, int],
         if reader is not None and variable is not None and variable.op in VARIABLES:
             shapes[reader.name, number] = known_shape(variable)
     return shapes
-
-
-def _whole(piece: str) -> Shape:
-    """The shape of a variable, from TensorFlow's text for a part of it, such as ``20 3 0,10:-``."""
-    return tuple(map(int, piece.split()[:-1]))

@@ -12,30 +12,34 @@ from autodist_saved.graph.checks.size import nbytes_of
 
 
 class SavedModelGraphs:
-    """The meta graphs of one SavedModel."""
+    """The meta graphs of one SavedModel.
+
+    Attributes:
+        proto: the ``SavedModel`` so far.
+    """
 
     def __init__(self) -> None:
-        self._proto = saved_model_pb2.SavedModel()
-        self._proto.saved_model_schema_version = v1.saved_model.constants.SAVED_MODEL_SCHEMA_VERSION
+        self.proto = saved_model_pb2.SavedModel()
+        self.proto.saved_model_schema_version = v1.saved_model.constants.SAVED_MODEL_SCHEMA_VERSION
 
     @property
     def nbytes(self) -> int:
         """Serialized bytes of the meta graphs so far."""
-        return sum(map(nbytes_of, self._proto.meta_graphs))
+        return sum(map(nbytes_of, self.proto.meta_graphs))
 
     def has(self, tags: Iterable[str]) -> bool:
         """Whether a meta graph has exactly these tags. Loaders would never find a second one with the same tags."""
-        return any(set(one.meta_info_def.tags) == set(tags) for one in self._proto.meta_graphs)
+        return any(set(one.meta_info_def.tags) == set(tags) for one in self.proto.meta_graphs)
 
     def add(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         """Add a meta graph. No other one has its tags."""
-        self._proto.meta_graphs.append(meta_graph)
+        self.proto.meta_graphs.append(meta_graph)
 
     def serialize(self, *, as_text: bool) -> bytes:
         """The contents of ``saved_model.pb``, or of ``saved_model.pbtxt``. Equal graphs give equal bytes."""
         if as_text:
-            return text_format.MessageToString(self._proto).encode()
-        serialized: bytes = self._proto.SerializeToString(deterministic=True)
+            return text_format.MessageToString(self.proto).encode()
+        serialized: bytes = self.proto.SerializeToString(deterministic=True)
         return serialized
 
 

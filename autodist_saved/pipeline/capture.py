@@ -82,7 +82,7 @@ class Capture:
         self._step_before: int | None = None
 
     def run(self, destination: BundleDestination) -> Captured:
-        """Write every variable of the plan as one dense entry of a bundle, all of one cut.
+        """Write every variable of the plan as an entry of a bundle, all of one cut.
 
         Raises:
             CutTimeoutError, InconsistentError: it could not be one moment. Nothing of it is visible.

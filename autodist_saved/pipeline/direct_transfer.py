@@ -30,21 +30,21 @@ class TransferredVariables:
     """The variables of a plan that their tasks can transfer, and their layout in data files."""
 
     def __init__(self, plan: ExportPlan, transfers: Mapping[str, Transfer], *, several_files: bool = False) -> None:
-        """``transfers`` are those of the source that has staged ``plan``.
+        """``transfers`` are those of the source that has staged ``plan``; a plan of what is written.
 
         ``several_files`` gives each of them a data file of its own, however little it is.
         """
         self._transfers = transfers
         # In the order of the copies they are neighbours in the file, too, and move in one piece.
         self._variables = [variable for variable in plan.by_place if self._can_transfer(variable)]
-        self._names = {variable.name for variable in self._variables}
+        self._keys = {variable.key for variable in self._variables}
         tasks = sorted({_home(variable) for variable in self._variables})
         if plan.nbytes < SEVERAL_FILES_FROM_BYTES and not several_files:
             tasks = tasks[:1]
         self._file_of = {task: number for number, task in enumerate(tasks)}
 
     def __contains__(self, variable: LogicalVariable) -> bool:
-        return variable.name in self._names
+        return variable.key in self._keys
 
     @property
     def data_files(self) -> int:
@@ -56,7 +56,7 @@ class TransferredVariables:
         moves: dict[str, list[tuple[EntryWriter, Span]]] = {task: [] for task in self._transfers}
         for variable in self._variables:
             file = self._file_of.get(_home(variable), 0)
-            entry = writer.begin(variable.name, variable.dtype, variable.shape or (), file)
+            entry = writer.begin(variable.name, variable.dtype, variable.shape or (), file, of=variable.slice)
             for piece in variable.pieces:
                 moves[piece.task].extend(_moves(variable, piece, entry))
         if not self._variables:

@@ -18,11 +18,12 @@ from autodist_saved.cut.cut import Cut
 from autodist_saved.errors import UsageError
 from autodist_saved.graph.checks.check import check
 from autodist_saved.graph.description import Description, MetaGraph
+from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.capture import Capture
 from autodist_saved.pipeline.meta_graph_files import MetaGraphFiles
 from autodist_saved.pipeline.stream import BundleDestination
-from autodist_saved.pipeline.variable_matching import check_captured, plan_of
+from autodist_saved.pipeline.variable_matching import check_captured, check_slices, plan_of
 from autodist_saved.plan import ExportPlan
 from autodist_saved.publish.checksums import file_sums
 from autodist_saved.publish.files import SavedModelFiles
@@ -34,6 +35,7 @@ from autodist_saved.report.report import Destination, ExportReport, Mode
 from autodist_saved.report.report_builder import ReportBuilder
 from autodist_saved.sources.source import Source
 from autodist_saved.system.error_translation import translated
+from autodist_saved.tf_internals import private_api
 from autodist_saved.verification.live_model import LiveModel
 from autodist_saved.verification.verification import Verification
 
@@ -106,6 +108,16 @@ class Export:
         """Whether there is a model, visible or not: it was captured and nothing has failed."""
         return self._files is not None
 
+    @property
+    def graphs(self) -> SavedModelGraphs:
+        """The meta graphs so far."""
+        return self._meta_graph_files.graphs
+
+    @property
+    def assets(self) -> list[str]:
+        """Paths in the model of the files in ``assets/`` so far, sorted."""
+        return sorted(path for path in self._meta_graph_files.sums if path.startswith("assets/"))
+
     def prepare(self, description: Description, source: Source) -> Prepared:
         """What :meth:`capture` does first. Touches neither the job nor the target.
 
@@ -117,7 +129,10 @@ class Export:
             check_target(self._target, self._options)
             plan = source.plan()
         meta_graph = self._describe(description)
-        return Prepared(plan_of(meta_graph.restored, plan) if meta_graph.serving else plan, meta_graph)
+        if meta_graph.serving:
+            plan = plan_of(meta_graph.restored, plan)
+        check_slices(meta_graph.restored, plan)
+        return Prepared(plan, meta_graph)
 
     def capture(self, description: Description, source: Source, cut: Cut, live: LiveModel | None = None) -> None:
         """Stage the variables in one cut, stream them into the target's draft, and add a meta graph on them.
@@ -193,6 +208,7 @@ class Export:
             TargetUnwritableError: the target could not be written.
         """
         files = self._staged_files()
+        private_api.count_save()
         with self._all_or_nothing():
             with self._phase("graphs"):
                 self._meta_graph_files.write(files, as_text=as_text)
@@ -206,6 +222,7 @@ class Export:
                 self._record.note_memory()
                 write_manifest(files, self.report)
                 path = self._target.commit()
+        private_api.count_saved_model()
         self._record.path = path
         self._history.note(self._number, path=path)
         log.info("%s", self.report)

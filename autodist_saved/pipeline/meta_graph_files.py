@@ -24,22 +24,23 @@ class MetaGraphFiles:
     Attributes:
         sums: of what was written, by path in the model.
         extra_files: the files in ``assets.extra`` so far, by path below it.
+        graphs: the meta graphs so far.
     """
 
     def __init__(self) -> None:
         """Writes nothing."""
         self.sums: dict[str, FileSum] = {}
         self.extra_files: set[str] = set()
-        self._graphs = SavedModelGraphs()
+        self.graphs = SavedModelGraphs()
 
     @property
     def nbytes(self) -> int:
         """Bytes of the meta graphs so far."""
-        return self._graphs.nbytes
+        return self.graphs.nbytes
 
     def has(self, tags: Collection[str]) -> bool:
         """Whether a meta graph has exactly these tags."""
-        return self._graphs.has(tags)
+        return self.graphs.has(tags)
 
     def add(self, meta_graph: MetaGraph, files: SavedModelFiles) -> None:
         """Add a meta graph, and write its files. Raises ``OSError``."""
@@ -59,12 +60,12 @@ class MetaGraphFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write(files, path, contents)
             self.extra_files.add(name)
-        self._graphs.add(meta_graph.proto)
+        self.graphs.add(meta_graph.proto)
 
     def write(self, files: SavedModelFiles, *, as_text: bool) -> None:
         """Write the graphs and their fingerprint, which has a form for the binary file alone. Raises ``OSError``."""
         graph_file = files.saved_model_text if as_text else files.saved_model
-        self._write(files, graph_file, self._graphs.serialize(as_text=as_text))
+        self._write(files, graph_file, self.graphs.serialize(as_text=as_text))
         if not as_text:
             self._write(files, files.fingerprint, private_api.fingerprint(str(files.root)))
 

@@ -38,8 +38,12 @@ def serving_of(
     """
     averages, problems = averages_by_variable(moving_averages, staging if first is None else first.staging)
     captured = None if first is None else first.plan
-    keys = None if captured is None else {variable.value: variable.name for variable in captured.variables}
-    return Serving(_holders(staging), averages, keys), problems
+    variables = () if captured is None else captured.variables
+    keys = None if captured is None else {variable.value: variable.name for variable in variables}
+    slices = {
+        variable.name: tuple(one.slice for one in variable.slices()) for variable in variables if variable.in_slices
+    }
+    return Serving(_holders(staging), averages, keys, slices), problems
 
 
 def _holders(staging: StagingOps) -> tuple[Holder, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +70,7 @@ def streaming(
     *,
     training_waits: bool = False,
 ) -> Iterator[Streamed]:
-    """Write every variable of a staged plan as one dense entry of a bundle.
+    """Write every variable of a staged plan as an entry of a bundle, dense or in slices.
 
     What a task can transfer directly goes into its place as a whole, all tasks at once. The rest is read here, band
     by band; the memory that takes is bounded by the budget (or the longest row, or string variable). The bundle's
@@ -91,6 +91,7 @@ def streaming(
     if not plan.variables:
         yield Streamed(0, {})
         return
+    plan = plan.stored
     uploads, data_files = destination.uploads, destination.data_files
     transfers = source.transfers() if uploads is None else {}
     direct = TransferredVariables(plan, transfers, several_files=data_files > 1)
@@ -117,7 +118,9 @@ def _read(
     """Read variables band by band and write them in order, into so many data files in turn."""
     files = cycle(range(data_files))
     chunk_bytes = chunk_within(options.chunk_bytes, options.memory_budget_bytes)
-    large, batches = plan.unpacked(), list(plan.batches(chunk_bytes))
+    batches = [*plan.small(chunk_bytes), *plan.batches(chunk_bytes)]
+    together = {variable.key for batch in batches for variable in batch}
+    large = [variable for variable in plan.variables if variable.key not in together]
     reads: Iterator[tuple[int, Callable[[], Any]]] = chain(
         (
             (HELD_BYTES_PER_BYTE * variable.band_nbytes(band), partial(_assemble, variable, band, source))
@@ -134,26 +137,40 @@ def _read(
         for variable in large:
             if variable.dtype == "string":
                 strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(arrays).ravel().tolist()]
-                writer.add_strings(variable.name, variable.shape or (), strings)
+                writer.add_strings(variable.name, variable.shape or (), strings, of=variable.slice)
                 continue
-            entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files))
+            entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files), of=variable.slice)
             for _ in _bands(variable, chunk_bytes):
                 band = np.ascontiguousarray(next(arrays))
                 entry.append(band)
                 progress.advance(band.nbytes)
         for batch in batches:
             for variable, array in zip(batch, next(arrays), strict=True):
-                entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files))
+                entry = writer.begin(
+                    variable.name, variable.dtype, variable.shape or (), next(files), of=variable.slice
+                )
                 entry.append(np.ascontiguousarray(array))
                 progress.advance(variable.nbytes)
 
 
 def _together(batch: Sequence[LogicalVariable], source: Source) -> list[Array]:
-    """The values of small variables that are neighbours in their source, in one read."""
-    arrays = source.read_together([variable.pieces[0] for variable in batch])
-    for variable, array in zip(batch, arrays, strict=True):
-        _check(variable, variable.pieces[0], array, variable.shape or ())
-    return arrays
+    """The values of small variables, in one read."""
+    pieces = [piece for variable in batch for piece in variable.pieces]
+    arrays = dict(zip((piece.index for piece in pieces), source.read_together(pieces), strict=True))
+    return [_put_together(variable, arrays) for variable in batch]
+
+
+def _put_together(variable: LogicalVariable, arrays: Mapping[int, Array]) -> Array:
+    """The value of a variable, from those of its pieces by their index."""
+    for piece in variable.pieces:
+        _check(variable, piece, arrays[piece.index], piece.shape)
+    if len(variable.pieces) == 1:
+        return arrays[variable.pieces[0].index]
+    whole: Array = np.empty(variable.shape or (), numpy_dtype(variable.dtype))
+    for piece in variable.pieces:
+        window = (slice(at, at + extent) for at, extent in zip(piece.offset, piece.shape, strict=True))
+        whole[tuple(window)] = arrays[piece.index]
+    return whole
 
 
 def _bands(variable: LogicalVariable, chunk_bytes: int) -> Iterator[Band]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
+from autodist_saved.bundle.restorable import why_unrestorable
 from autodist_saved.errors import BindingError, Problem
 from autodist_saved.graph.restore_spec import RestoreSpec
 from autodist_saved.plan import ExportPlan, LogicalVariable, Shape, make_plan
@@ -35,9 +36,19 @@ def plan_of(served: Sequence[RestoreSpec], plan: ExportPlan) -> ExportPlan:
             problems.append(Problem(f"variable {one.value!r}", "the saver does not save it", fix))
     _refuse(problems)
     return make_plan(
-        replace(there[one.value], name=one.key, value_of=None if one.value == one.key else one.value)
+        replace(there[one.value], name=one.key, value_of=None if one.value == one.key else one.value, dense=True)
         for one in served
     )
+
+
+def check_slices(restored: Sequence[RestoreSpec], plan: ExportPlan) -> None:
+    """Check that TensorFlow can restore what a meta graph asks for from what is written for a plan.
+
+    Raises:
+        BindingError: a graph asks for slices of a type of which TensorFlow restores only what is stored; all of them.
+    """
+    there = {variable.name: variable for variable in plan.variables}
+    _refuse([problem for one in restored if one.key in there for problem in _unrestorable(one, there[one.key])])
 
 
 def check_captured(restored: Sequence[RestoreSpec], plan: ExportPlan, *, saver_given: bool) -> None:
@@ -69,14 +80,22 @@ def check_captured(restored: Sequence[RestoreSpec], plan: ExportPlan, *, saver_g
             fix = "give this graph moving_averages, too; or add the graph that restores both first"
             problems.append(Problem(f"variable {one.key!r}", what, fix))
         else:
-            problems += _differences(one, found)
+            problems += _differences(one, found) or _unrestorable(one, found)
     _refuse(problems)
 
 
-def _differences(one: RestoreSpec, found: LogicalVariable) -> Iterator[Problem]:
-    if one.dtype not in {None, found.dtype} or not _agree(one.shape, found.shape):
-        what = f"it is {_type(found)} in the job, and {_type(one)} in the graph"
-        yield Problem(f"variable {found.name!r}", what, "build the graph as the job's, but for partitions")
+def _differences(one: RestoreSpec, found: LogicalVariable) -> list[Problem]:
+    if one.dtype in {None, found.dtype} and _agree(one.shape, found.shape):
+        return []
+    what = f"it is {_type(found)} in the job, and {_type(one)} in the graph"
+    return [Problem(f"variable {found.name!r}", what, "build the graph as the job's, but for partitions")]
+
+
+def _unrestorable(one: RestoreSpec, found: LogicalVariable) -> list[Problem]:
+    stored = [one.slice for one in found.slices()] if found.in_slices else []
+    what = why_unrestorable(found.dtype, stored, one.slices)
+    fix = "partition it in this graph as in the first one, or add a whole one with serving=True"
+    return [] if what is None else [Problem(f"variable {found.name!r}", what, fix)]
 
 
 def _meant(name: str, unused: Iterable[str]) -> str:

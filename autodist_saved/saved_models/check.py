@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autodist_saved.bundle import BundleReader
+from autodist_saved.bundle.restorable import why_unrestorable
 from autodist_saved.errors import BundleError, ModelError, OtherModelError, Problem, UsageError
 from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
@@ -20,6 +21,7 @@ from autodist_saved.system.error_translation import reading
 from autodist_saved.system.paths import exists, is_file
 
 _COPY = "copy the model again from where it was exported, or export it again"
+_EXPORT = "export the model again, with the version of autodist-saved that you have now"
 _OTHER = "copy that model again, or name the manifest of this one"
 
 
@@ -73,16 +75,26 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
             yield Problem(f"assets/{name}", "a graph reads it, and it is missing", _COPY)
     if has_variables(files, graphs):
         yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)
-        yield from _missing_variables(files, graphs)
+        for graph in graphs:
+            yield from _unrestorable_variables(files, graph)
     if graphs and (manifest is None or files.fingerprint.name not in manifest.files):
         # Not needed if the manifest has the fingerprint's checksum: it has those of the files behind it, too.
         yield from fingerprint_problems(files, _COPY)
 
 
-def _missing_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> Iterator[Problem]:
+def _unrestorable_variables(files: SavedModelFiles, graph: MetaGraph) -> Iterator[Problem]:
     try:
         found = BundleReader(files.variables_prefix).entries
     except BundleError:
         return  # variable_problems has reported it
-    for name in sorted({name for graph in graphs for name in graph.restored_names} - found.keys()):
-        yield Problem(f"variable {name!r}", "a graph restores it, and it is missing", _COPY)
+    try:
+        restored = graph.restored
+    except ModelError as error:
+        yield Problem.of(error, files.saved_model.name, _COPY)
+        return
+    for name, read in restored.items():
+        place, entry = f"variable {name!r}", found.get(name)
+        if entry is None:
+            yield Problem(place, "a graph restores it, and it is missing", _COPY)
+        elif what := why_unrestorable(entry.dtype, entry.slices, read):
+            yield Problem(place, what, _EXPORT)

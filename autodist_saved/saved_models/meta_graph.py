@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from autodist_saved.bundle.dtypes import name_of
+from autodist_saved.bundle.slice_spec import Slice, parse_slice_spec
+from autodist_saved.errors import ModelError
 from autodist_saved.saved_models.saved_model_pb2 import AssetFileDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo
 
 _ASSETS_COLLECTION = "saved_model_assets"
@@ -91,18 +94,26 @@ class MetaGraph:
         return bool(self.proto.saver_def.restore_op_name)
 
     @cached_property
-    def restored_names(self) -> tuple[str, ...]:
-        """Names of the variables that the graph restores with ``RestoreV2`` ops when the model is loaded. Sorted.
+    def restored(self) -> Mapping[str, tuple[Slice, ...]]:
+        """The variables that the graph restores with ``RestoreV2`` ops when the model is loaded, by name, sorted.
 
-        Graphs of ``tf.compat.v1`` restore variables in this way.
+        Graphs of ``tf.compat.v1`` restore variables in this way. For each variable the slices that it reads one by
+        one; none where it reads the whole.
+
+        Raises:
+            ModelError: the text for a slice is damaged.
         """
         prefix = self.proto.saver_def.filename_tensor_name.removesuffix(":0")
         nodes = self.proto.graph_def.node
-        lists = {
-            name for node in nodes if node.op == "RestoreV2" and prefix in node.input[:1] for name in node.input[1:2]
-        }
-        constants = [node.attr["value"].tensor for node in nodes if node.name in lists]
-        return tuple(sorted({_text(name) for constant in constants for name in constant.string_val}))
+        lists = [node.input[1:3] for node in nodes if node.op == "RestoreV2" and prefix in node.input[:1]]
+        needed = {name for names_and_slices in lists for name in names_and_slices}
+        texts = {node.name: _texts(node) for node in nodes if node.name in needed}
+        found = defaultdict[str, list[Slice]](list)
+        for names_and_slices in lists:
+            names, slices = (texts.get(name, []) for name in names_and_slices)
+            for name, text in zip_longest(names, slices[: len(names)], fillvalue=""):
+                found[name] += [_slice(name, text)] if text else []
+        return {name: tuple(slices) for name, slices in sorted(found.items())}
 
     def has_collection(self, key: str) -> bool:
         """Whether the graph has a collection with this key."""
@@ -124,6 +135,17 @@ def _assets(proto: MetaGraphDef) -> tuple[str, ...]:
 def _text(name: bytes) -> str:
     """Decode a name as the index of a bundle does, so that names can be compared."""
     return name.decode("utf-8", "surrogateescape")
+
+
+def _texts(constant: NodeDef) -> list[str]:
+    return [_text(text) for text in constant.attr["value"].tensor.string_val]
+
+
+def _slice(name: str, text: str) -> Slice:
+    try:
+        return parse_slice_spec(text)
+    except ValueError:
+        raise ModelError(f"the text for a slice of {name!r} is damaged: {text!r}; copy the model again") from None
 
 
 def _signature(proto: SignatureDef) -> Signature:

@@ -13,6 +13,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved.sources.row_reads import Place
+from autodist_saved.sources.row_writes import RowWrites, RowWritesBuilder
 from autodist_saved.sources.rows import has_rows
 from autodist_saved.sources.staging_builder import memory_of
 from autodist_saved.tf_internals import private_api
@@ -29,15 +31,13 @@ class RestoredPiece:
         group: which of :attr:`RestoreOps.groups` holds it.
         position: its place in that group.
         allocate: allocates it; None where it is restored whole.
-        rows: placeholder for rows; None where it is restored whole.
-        assign_rows: assigns the rows.
+        rows: where its rows are assigned; None where it is restored whole.
     """
 
     group: int
     position: int
     allocate: tf.Operation | None = None
-    rows: tf.Tensor | None = None
-    assign_rows: tf.Operation | None = None
+    rows: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,12 @@ class RestoreOps:
 
     pieces: tuple[RestoredPiece, ...]
     groups: tuple[RestoredGroup, ...]
-    row_start: tf.Tensor
-    row_stop: tf.Tensor
+    writes: tuple[RowWrites, ...]
 
 
 def build_restore_ops(saveables: Iterable[Any]) -> RestoreOps:
     """Add the ops to the default graph, in the open name scope. Every task calls it, once for each saver."""
-    row_start = v1.placeholder(tf.int64, [], "restored_row_start")
-    row_stop = v1.placeholder(tf.int64, [], "restored_row_stop")
+    writes = RowWritesBuilder()
     pieces: list[RestoredPiece] = []
     groups: list[RestoredGroup] = []
     for saveable in saveables:
@@ -70,10 +68,10 @@ def build_restore_ops(saveables: Iterable[Any]) -> RestoreOps:
             groups.append(RestoredGroup(values, _operation(saveable.restore(list(values), None))))
         for position in range(len(values)):
             if _is_large_variable(saveable):
-                pieces.append(_by_rows(saveable, len(groups) - 1, row_start, row_stop))
+                pieces.append(_by_rows(saveable, len(groups) - 1, writes))
             else:
                 pieces.append(RestoredPiece(len(groups) - 1, position))
-    return RestoreOps(tuple(pieces), tuple(groups), row_start, row_stop)
+    return RestoreOps(tuple(pieces), tuple(groups), writes.made())
 
 
 def _is_large_variable(saveable: Any) -> bool:
@@ -86,22 +84,24 @@ def _is_large_variable(saveable: Any) -> bool:
     return bool(math.prod(shape.as_list()) * dtype.size >= ROWS_FROM_BYTES)
 
 
-def _by_rows(saveable: Any, group: int, row_start: tf.Tensor, row_stop: tf.Tensor) -> RestoredPiece:
+def _by_rows(saveable: Any, group: int, writes: RowWritesBuilder) -> RestoredPiece:
     (spec,) = saveable.specs
     shape, dtype = spec.tensor.shape, spec.dtype.base_dtype
     rows = v1.placeholder(dtype, [None, *shape.as_list()[1:]])
-    window = {"begin": [row_start], "end": [row_stop], "strides": tf.constant([1], tf.int64)}
-    with tf.device(memory_of(spec.device or spec.tensor.device)):
+    memory = memory_of(spec.device or spec.tensor.device)
+    is_resource = isinstance(saveable, private_api.ResourceVariableSaveable)
+    held = saveable.handle_op if is_resource else private_api.reference_of(saveable)
+    assign_whole = tf.raw_ops.AssignVariableOp if is_resource else tf.raw_ops.Assign
+    assign_rows = tf.raw_ops.ResourceStridedSliceAssign if is_resource else tf.raw_ops.StridedSliceAssign
+
+    def assign(start: tf.Tensor, stop: tf.Tensor) -> tf.Operation:
+        window = {"begin": start, "end": stop, "strides": tf.constant([1], tf.int64)}
+        return _operation(assign_rows(ref=held, value=rows, **window))
+
+    with tf.device(memory):
         nothing = tf.zeros(shape, dtype)
-        if isinstance(saveable, private_api.ResourceVariableSaveable):
-            handle = saveable.handle_op
-            allocate = tf.raw_ops.AssignVariableOp(resource=handle, value=nothing)
-            assign = tf.raw_ops.ResourceStridedSliceAssign(ref=handle, value=rows, **window)
-        else:
-            reference = private_api.reference_of(saveable)
-            allocate = _operation(tf.raw_ops.Assign(ref=reference, value=nothing))
-            assign = _operation(tf.raw_ops.StridedSliceAssign(ref=reference, value=rows, **window))
-    return RestoredPiece(group, 0, allocate, rows, assign)
+        allocate = _operation(assign_whole(**{"resource" if is_resource else "ref": held}, value=nothing))
+        return RestoredPiece(group, 0, allocate, writes.add(rows, memory, assign))
 
 
 def _operation(value: Any) -> tf.Operation:

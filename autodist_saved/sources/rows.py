@@ -17,3 +17,8 @@ _TYPES = frozenset(
 def has_rows(dtype: tf.DType, rank: int | None) -> bool:
     """Whether rows of such a tensor can be read and written by themselves. ``rank``: None for any."""
     return dtype.base_dtype.name in _TYPES and (rank is None or 0 < rank <= _RANK_MAX)
+
+
+def are_rows_readable(dtype: tf.DType, rank: int | None) -> bool:
+    """Whether rows of such a tensor can be read by themselves. A scalar is one row. ``rank``: None for any."""
+    return dtype.base_dtype.name in _TYPES | {"string"} and (rank is None or rank <= _RANK_MAX)

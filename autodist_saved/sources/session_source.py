@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
+from autodist_saved.bundle.dtypes import numpy_dtype
 from autodist_saved.errors import ExportError
 from autodist_saved.options import ExportOptions
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, Shape, make_plan
 from autodist_saved.sources.parameter_servers import ParameterServers
+from autodist_saved.sources.row_reads import Place, Rows
 from autodist_saved.sources.source import Array, Source, Staged, misplanned
-from autodist_saved.sources.staging_ops import CopyOps, StagingOps
+from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.sources.transfer import Transfer
 from autodist_saved.system import deadline
 from autodist_saved.transport.rendezvous import Rendezvous
@@ -57,6 +59,8 @@ class SessionSource(Source):
         self._servers = ParameterServers()
         self._is_busy = False
         self._has_copies = False
+        # The slots of what is staged, by number of the set of reads.
+        self._staged: dict[int, list[int]] = {}
 
     def plan(self) -> ExportPlan:
         return self._staging.plan
@@ -106,6 +110,10 @@ class SessionSource(Source):
             return {}
         self._has_copies = True
         numbers = {self._staging.pieces[piece.index].copy: piece.index for piece in pieces}
+        self._staged = defaultdict(list)
+        for number in sorted(numbers):
+            if (rows := self._staging.copies[number].rows) is not None:
+                self._staged[rows.set].append(rows.slot)
         # One op for all is much faster to run than a list of all, and the list is for some.
         everything = len(numbers) == len(self._staging.copies)
         stage = self._staging.stage if everything else [self._staging.copies[number].stage for number in numbers]
@@ -133,34 +141,48 @@ class SessionSource(Source):
             return self._servers.read(piece, row_start, row_stop)
         staged = self._staging.pieces[piece.index]
         copy = self._staging.copies[staged.copy]
-        rows = (piece.shape or (1,))[0]
         if staged.packed_at is not None:
             (whole,) = self.read_together([piece])
             return whole[row_start:row_stop] if piece.shape else whole
-        if copy.rows is not None and row_stop - row_start < rows:
-            return self._window(copy, row_start, row_stop - row_start)
-        # A scalar string comes as plain bytes.
-        value = np.asarray(self._session.run(copy.whole), dtype=object if staged.dtype == "string" else None)
+        if copy.rows is not None:
+            rows = self._read_rows({copy.rows: Rows(row_start, row_stop - row_start, max(1, len(piece.shape)))})
+            return rows[copy.rows] if piece.shape else rows[copy.rows].reshape(())
+        value = np.asarray(self._session.run(copy.whole))
+        if value.dtype.names:  # a quantized type, which TensorFlow gives as a structure of one integer
+            value = value.view(numpy_dtype(staged.dtype))
         return value[row_start:row_stop] if piece.shape else value
 
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        if any(map(self._servers.holds, pieces)):
-            return [self.read(piece, 0, (piece.shape or (1,))[0]) for piece in pieces]
-        staged = [self._staging.pieces[piece.index] for piece in pieces]
-        sizes = [math.prod(piece.shape) for piece in pieces]
-        start = staged[0].packed_at or 0
-        flat = self._window(self._staging.copies[staged[0].copy], start, sum(sizes))
-        edges = [0, *accumulate(sizes)]
-        return [
-            flat[first:last].reshape(piece.shape)
-            for piece, (first, last) in zip(pieces, pairwise(edges), strict=True)
-        ]
+        values: dict[int, Array] = {}
+        wanted: dict[Place, Rows] = {}
+        places: dict[int, tuple[Place, int, int]] = {}  # of pieces that come with others: where, from which element
+        for piece in pieces:
+            staged = self._staging.pieces[piece.index]
+            place = self._staging.copies[staged.copy].rows
+            if self._servers.holds(piece) or place is None:
+                values[piece.index] = self.read(piece, 0, (piece.shape or (1,))[0])
+            elif staged.packed_at is None:
+                wanted[place] = Rows(0, (piece.shape or (1,))[0], max(1, len(piece.shape)))
+                places[piece.index] = place, 0, math.prod(piece.shape)
+            else:
+                before = wanted.get(place, Rows(staged.packed_at, 0, 1))
+                wanted[place] = before._replace(extent=staged.packed_at + math.prod(piece.shape) - before.start)
+                places[piece.index] = place, staged.packed_at - before.start, math.prod(piece.shape)
+        read = self._read_rows(wanted)
+        for piece in pieces:
+            if piece.index in places:
+                place, start, count = places[piece.index]
+                values[piece.index] = read[place].reshape(-1)[start : start + count].reshape(piece.shape)
+        return [values[piece.index] for piece in pieces]
 
-    def _window(self, copy: CopyOps, row_start: int, row_count: int) -> Array:
-        rows: Array = self._session.run(
-            copy.rows, {self._staging.row_start: row_start, self._staging.row_count: row_count}
-        )
-        return rows
+    def _read_rows(self, wanted: Mapping[Place, Rows]) -> dict[Place, Array]:
+        """Read rows with one run of the session for each set."""
+        read: dict[Place, Array] = {}
+        for number in sorted({place.set for place in wanted}):
+            of_set = {place.slot: rows for place, rows in wanted.items() if place.set == number}
+            found = self._staging.reads[number].read(self._session, of_set, self._staged.get(number, ()))
+            read |= {Place(number, slot): rows for slot, rows in found.items()}
+        return read
 
     def discard(self) -> None:
         self._servers.discard()

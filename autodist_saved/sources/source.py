@@ -110,7 +110,10 @@ class Source(ABC):
 
     @abstractmethod
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
-        """7. All rows of staged pieces that are neighbours in one pack, in their order. Otherwise as :meth:`read`."""
+        """7. All rows of several staged pieces, in their order. Otherwise as :meth:`read`.
+
+        They are neighbours in one pack, or in no pack.
+        """
 
     @abstractmethod
     def discard(self) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-import tensorflow.compat.v1 as v1
 
+from autodist_saved.bundle.slice_spec import parse_slice_spec
+from autodist_saved.sources.row_reads import RowReadsBuilder
 from autodist_saved.sources.rows import has_rows
 from autodist_saved.sources.server_variables import holding_op, server_variable_of
 from autodist_saved.sources.staging_ops import CopyOps, StagedPiece, StagingOps
@@ -25,32 +26,6 @@ PACK_BELOW_BYTES = 2**18
 PACK_MEMBERS_MAX = 64
 
 
-class _RowWindow:
-    """The two placeholders of every partial read, and the slice arguments made of them, once for each rank."""
-
-    def __init__(self) -> None:
-        self.start = v1.placeholder(tf.int64, [], "row_start")
-        self.count = v1.placeholder(tf.int64, [], "row_count")
-        self._by_rank: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
-
-    def of(self, value: tf.Tensor) -> tf.Tensor:
-        """The window's rows of a tensor that is no scalar. Its rank may be unknown until it is read."""
-        rank = value.shape.rank
-        if rank is None:
-            return tf.slice(value, *self._bounds(tf.cast(tf.rank(value), tf.int64)))
-        if rank not in self._by_rank:
-            with tf.device(None):
-                self._by_rank[rank] = self._bounds(tf.constant(rank, tf.int64))
-        return tf.slice(value, *self._by_rank[rank])
-
-    def _bounds(self, rank: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        others = tf.expand_dims(rank - 1, 0)
-        return (
-            tf.concat([[self.start], tf.zeros(others, tf.int64)], 0),
-            tf.concat([[self.count], tf.fill(others, tf.constant(-1, tf.int64))], 0),
-        )
-
-
 def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
     """Add the ops to the default graph, in the open name scope. Every task calls it, once for each saver.
 
@@ -58,7 +33,7 @@ def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
         saveables: TensorFlow's ``SaveableObject`` of everything that the saver saves.
         scope: name of the open scope.
     """
-    window = _RowWindow()
+    reads = RowReadsBuilder()
     saved = [(saveable, spec) for saveable in saveables for spec in saveable.specs]
     values = [_Value.of(spec) for _, spec in saved]
     names = f"{scope}{own_container()}/copy_"
@@ -68,7 +43,7 @@ def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
         dtype, memory = values[members[0]].tensor.dtype.base_dtype, values[members[0]].memory
         with tf.device(memory):
             flat = tf.concat([values[index].flat() for index in members], 0)
-            copies.append(_copy(flat, dtype, f"{names}{len(copies)}", window))
+            copies.append(_copy(flat, dtype, memory, f"{names}{len(copies)}", reads))
         at = 0
         for index in members:
             pieces[index] = values[index].piece(*saved[index], len(copies) - 1, packed_at=at)
@@ -79,8 +54,9 @@ def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
                 copy = _copy(
                     value.settled(),
                     value.tensor.dtype.base_dtype,
+                    value.memory,
                     f"{names}{len(copies)}",
-                    window,
+                    reads,
                 )
             copies.append(copy)
             pieces[index] = value.piece(*saved[index], len(copies) - 1)
@@ -89,8 +65,7 @@ def build_staging_ops(saveables: Iterable[Any], scope: str) -> StagingOps:
         tuple(copies),
         tf.group(*(copy.stage for copy in copies), name="stage"),
         tf.group(*(copy.discard for copy in copies), name="discard"),
-        window.start,
-        window.count,
+        reads.made(),
     )
 
 
@@ -171,8 +146,8 @@ def _packs(values: Sequence[_Value]) -> Iterator[list[int]]:
         yield from (members for members in packs if len(members) > 1)
 
 
-def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindow) -> CopyOps:
-    """A copy of a value, on the device that is open."""
+def _copy(value: tf.Tensor, dtype: tf.DType, memory: str, shared_name: str, reads: RowReadsBuilder) -> CopyOps:
+    """A copy of a value, on the device ``memory``, which is open."""
     handle = tf.raw_ops.VarHandleOp(dtype=dtype, shape=value.shape, shared_name=shared_name, name="copy")
     stage = tf.raw_ops.AssignVariableOp(resource=handle, value=value)
     discard = tf.raw_ops.DestroyResourceOp(resource=handle, ignore_lookup_error=True)
@@ -182,21 +157,7 @@ def _copy(value: tf.Tensor, dtype: tf.DType, shared_name: str, window: _RowWindo
     if not value.shape.is_fully_defined():
         with tf.control_dependencies([stage]):
             staged_shape = tf.shape(tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype), tf.int64)
-    rows = window.of(whole) if has_rows(dtype, value.shape.rank) else None
-    return CopyOps(stage, discard, whole, rows, staged_shape)
-
-
-def parse_slice_spec(
-    text: str,
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Full shape, offset and shape of a slice, out of what ``Variable.SaveSliceInfo.spec`` gives: ``8 4 0,5:0,4``."""
-    *full, slices = text.split(" ")
-    full_shape = tuple(int(extent) for extent in full)
-    extents = [
-        (0, whole) if part == "-" else tuple(int(number) for number in part.split(","))
-        for part, whole in zip(slices.split(":"), full_shape, strict=True)
-    ]
-    return full_shape, tuple(start for start, _ in extents), tuple(length for _, length in extents)
+    return CopyOps(stage, discard, whole, reads.add(whole, memory), staged_shape)
 
 
 def _deep_copy(value: tf.Tensor) -> tf.Tensor:

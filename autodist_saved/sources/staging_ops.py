@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from autodist_saved.errors import PlanError, Problem
 from autodist_saved.plan import ExportPlan, LogicalVariable, Piece, make_plan
+from autodist_saved.sources.row_reads import Place, RowReads
 from autodist_saved.transport.server_variable import ServerVariable
 
 
@@ -26,14 +27,14 @@ class CopyOps:
         stage: makes the copy.
         discard: frees it, if it is there.
         whole: reads all of it.
-        rows: reads a window of its rows; None where rows cannot be read by themselves.
+        rows: where rows of it are read by themselves; None where they cannot be.
         staged_shape: its shape, once it is staged; None where the plan has the shape.
     """
 
     stage: tf.Operation
     discard: tf.Operation
     whole: tf.Tensor
-    rows: tf.Tensor | None
+    rows: Place | None
     staged_shape: tf.Tensor | None
 
 
@@ -68,14 +69,13 @@ class StagedPiece:
 
 @dataclass(frozen=True)
 class StagingOps:
-    """All ops of one saver. ``stage`` and ``discard`` are for all copies together."""
+    """All ops of one saver. ``stage`` and ``discard`` are for all copies together, and ``reads`` for some each."""
 
     pieces: tuple[StagedPiece, ...]
     copies: tuple[CopyOps, ...]
     stage: tf.Operation
     discard: tf.Operation
-    row_start: tf.Tensor
-    row_count: tf.Tensor
+    reads: tuple[RowReads, ...]
 
     @cached_property
     def plan(self) -> ExportPlan:

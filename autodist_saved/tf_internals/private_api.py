@@ -12,11 +12,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tensorflow.python.client import session as _session
+from tensorflow.python.framework import kernels as _kernels
 from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.framework import ops as _ops
 from tensorflow.python.saved_model import builder_impl as _builder_impl
 from tensorflow.python.saved_model import constants as _constants
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting as _fingerprinting
+from tensorflow.python.saved_model.pywrap_saved_model import metrics as _metrics
 from tensorflow.python.training.saving import saveable_object as _saveable_object
 from tensorflow.python.training.saving import saveable_object_util as _saveable_object_util
 
@@ -49,6 +51,11 @@ def knows_its_variables(saver: tf.compat.v1.train.Saver) -> bool:
     return saver._var_list is not None
 
 
+def is_built(saver: tf.compat.v1.train.Saver) -> bool:
+    """Whether a saver has added its ops to a graph, or has found that it needs none."""
+    return bool(saver._is_built)
+
+
 def reshapes(saver: tf.compat.v1.train.Saver) -> bool:
     """Whether the saver was made with ``reshape=True``."""
     return bool(saver._reshape)
@@ -73,6 +80,22 @@ def is_stateful(op_type: str) -> bool:
     """Whether ops of this type have effects, or depend on those of other ops. Unknown types do."""
     definition = op_definition(op_type)
     return definition is None or bool(definition.is_stateful)
+
+
+@functools.cache
+def has_cpu_kernel(op_type: str, attribute: str, dtype: tf.DType) -> bool:
+    """Whether TensorFlow can run an op of this type on a CPU, with this type of elements.
+
+    Args:
+        op_type: of the op.
+        attribute: name of the op's attribute that has the type of the elements, such as ``T``.
+        dtype: the type of the elements.
+    """
+    for kernel in _kernels.get_registered_kernels_for_op(op_type).kernel:
+        allowed = {constraint.name: constraint.allowed_values.list.type for constraint in kernel.constraint}
+        if kernel.device_type == "CPU" and dtype.as_datatype_enum in allowed.get(attribute, [dtype.as_datatype_enum]):
+            return True
+    return False
 
 
 def collection_proto_type(key: str) -> Any:
@@ -154,6 +177,16 @@ def asset_path(asset_tensor: Any) -> str:
 def unwrap_resource_assign(value: Any) -> Any:
     """The operation of what a resource variable's ``assign`` methods return; any other value unchanged."""
     return value.op if not isinstance(value, tf.Tensor | tf.Operation) and hasattr(value, "op") else value
+
+
+def count_save() -> None:
+    """Count a call that saves a model, among those of the builder's ``save()`` in TensorFlow's metrics."""
+    _metrics.IncrementWriteApi(_builder_impl._SAVE_BUILDER_LABEL)
+
+
+def count_saved_model() -> None:
+    """Count a model that was written, among those of the first version in TensorFlow's metrics."""
+    _metrics.IncrementWrite(write_version="1")
 
 
 def fingerprint_fits(model: str, contents: bytes) -> bool:

@@ -15,6 +15,7 @@ import layers
 import manifest
 import options
 import seams
+import types_of_elements
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "command line": command_line.page,
@@ -24,6 +25,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "options": options.page,
     "seams": seams.page,
     "tools for seams": seams.tools,
+    "types of elements": types_of_elements.page,
 }
 _MARKER = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
 

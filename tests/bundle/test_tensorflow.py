@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from autodist_saved.bundle import BundleReader
+from autodist_saved.bundle import BundleReader, BundleWriter
 from autodist_saved.bundle.dtypes import numpy_dtype
+from autodist_saved.bundle.restorable import is_sliced_when_restored, why_unrestorable
+from autodist_saved.bundle.slice_spec import Slice, slice_spec
 from tests.support.bundles import save_with_tensorflow, write_bundle
 
 Array = np.ndarray[Any, Any]
@@ -29,8 +32,6 @@ ML_TYPES = [
     *["int4", "uint4", "int2", "uint2", "float4_e2m1fn"],
 ]
 QUANTIZED_TYPES = ["qint8", "quint8", "qint16", "quint16", "qint32"]
-# TensorFlow restores slices of these only, from its own checkpoints too.
-SLICEABLE = {*NUMPY_TYPES, "bfloat16", "int4", "uint4"} - {"float16", "uint16", "uint32", "uint64"}
 
 
 def _restore(prefix: Path, name: str, dtype: str, slice_spec: str = "") -> Any:
@@ -69,9 +70,6 @@ def test_every_type_goes_both_ways(tmp_path: Path, dtype: str) -> None:
     for name, expected in (("t", table), ("empty", table[:0]), ("scalar", table[0, 1])):
         _same(_restore(ours, name, dtype).numpy(), expected)
         _same(tf.train.load_checkpoint(str(ours)).get_tensor(name), expected)
-    if dtype in SLICEABLE:
-        _same(_restore(ours, "t", dtype, "3 2 1,2:-"), table[1:3])
-        _same(_restore(ours, "t", dtype, "3 2 0,2:1,1"), table[0:2, 1:])
     theirs = save_with_tensorflow(tmp_path / "theirs", {"t": table, "empty": table[:0], "scalar": table[0, 1]})
     assert Path(f"{theirs}.data-00000-of-00001").read_bytes() != b""
     reader = BundleReader(theirs)
@@ -81,10 +79,30 @@ def test_every_type_goes_both_ways(tmp_path: Path, dtype: str) -> None:
     reader.verify_all()
 
 
+@pytest.mark.parametrize("dtype", [*filter(_is_known, [*NUMPY_TYPES, *ML_TYPES, *QUANTIZED_TYPES, "string"])])
+def test_tensorflow_restores_slices_of_just_the_types_that_we_know(tmp_path: Path, dtype: str) -> None:
+    table = np.array([[0, 1], [1, 1], [1, 0]]).astype(np.bytes_ if dtype == "string" else numpy_dtype(dtype))
+    rows = [Slice((3, 2), (0, 0), (1, 2)), Slice((3, 2), (1, 0), (2, 2))]
+    with BundleWriter(tmp_path / "c") as writer:
+        for part in (Slice((3, 2), (0, 0), (3, 2)), *rows):
+            name, block = "whole" if part.is_whole else "sliced", table[part.start[0] :][: part.shape[0]]
+            if dtype == "string":
+                writer.add_strings(name, part.shape, block.ravel().tolist(), of=part)
+            else:
+                writer.begin(name, dtype, part.shape, of=part).append(np.ascontiguousarray(block))
+    reads = [(), rows, rows[:1], [Slice((3, 2), (0, 1), (3, 1))]]
+    for (name, stored), read in itertools.product({"whole": (), "sliced": rows}.items(), reads):
+        if why_unrestorable(dtype, stored, read):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="not supported"):
+                _restore(tmp_path / "c", name, dtype, slice_spec(read[0]) if read else "")
+        else:
+            for spec in map(slice_spec, read) if read else [""]:
+                assert _restore(tmp_path / "c", name, dtype, spec).dtype == tf.as_dtype(dtype)
+    assert is_sliced_when_restored(dtype) is (why_unrestorable(dtype, rows, []) is None)
+
+
 @pytest.mark.parametrize("dtype", QUANTIZED_TYPES)
 def test_quantized_types_go_both_ways(tmp_path: Path, dtype: str) -> None:
-    from autodist_saved.bundle import BundleWriter
-
     table = np.array([[1, 2], [3, 4]], numpy_dtype(dtype))
     with BundleWriter(tmp_path / "ours") as writer:
         entry = writer.begin("t", dtype, table.shape)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import tensor_bundle_pb2
 
 from autodist_saved.bundle import BundleReader, BundleWriter, EntryWriter, crc32c
+from autodist_saved.bundle.slice_spec import Slice
 from autodist_saved.bundle.table import read_table
 from autodist_saved.errors import BundleError, TargetUnwritableError
 from tests.support.bundles import write_bundle
@@ -98,6 +99,45 @@ def test_ranges_that_others_write_into_the_data_file_come_in_any_order(tmp_path:
     assert tf.train.load_checkpoint(str(tmp_path / "v")).get_tensor("a").tobytes() == data
 
 
+def test_slices_are_written_as_tensorflow_writes_them(tmp_path: Path) -> None:
+    half = np.arange(12, dtype=np.float16).reshape(4, 3)
+    words = np.array([[b"a", b""], [b"long " * 50, b"c"]], object)
+    slices = [(0, 3, 0, 2), (0, 3, 2, 1), (3, 1, 0, 3)]
+    with BundleWriter(tmp_path / "ours") as writer:
+        for row, rows, column, columns in slices:
+            part = Slice((4, 3), (row, column), (rows, columns))
+            writer.begin("half", "float16", part.shape, of=part).append(
+                np.ascontiguousarray(half[row : row + rows, column : column + columns])
+            )
+        for row in (0, 1):
+            writer.add_strings("words", (1, 2), words[row].tolist(), of=Slice((2, 2), (row, 0), (1, 2)))
+    specs = [f"4 3 {row},{rows}:{column},{columns}" for row, rows, column, columns in slices]
+    parts = [half[row : row + rows, column : column + columns] for row, rows, column, columns in slices]
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "theirs"),
+        tensor_names=["half"] * 3 + ["words"] * 2,
+        shape_and_slices=[*specs, "2 2 0,1:0,2", "2 2 1,1:0,2"],
+        tensors=[*parts, words[:1], words[1:]],
+    )
+    ours, theirs = (
+        (dict(read_table(Path(f"{prefix}.index").read_bytes())), Path(f"{prefix}.data-00000-of-00001").read_bytes())
+        for prefix in (tmp_path / "ours", tmp_path / "theirs")
+    )
+    assert ours == theirs
+    reader = BundleReader(tmp_path / "ours")
+    reader.verify_all()
+    np.testing.assert_array_equal(reader.read("half"), half)
+    np.testing.assert_array_equal(reader.read("words"), words)
+
+
+def test_a_slice_that_is_the_whole_is_dense(tmp_path: Path) -> None:
+    whole = Slice((2,), (0,), (2,))
+    with BundleWriter(tmp_path / "v") as writer:
+        writer.begin("half", "float16", (2,), of=whole).append(np.ones(2, np.float16))
+    assert BundleReader(tmp_path / "v").entries["half"].slices == ()
+    np.testing.assert_array_equal(tf.train.load_checkpoint(str(tmp_path / "v")).get_tensor("half"), [1, 1])
+
+
 def test_memory_does_not_grow_with_the_tensor(tmp_path: Path) -> None:
     chunk = np.ones(2**20, np.uint8)
     tracemalloc.start()
@@ -118,6 +158,12 @@ def _begun(writer: BundleWriter) -> EntryWriter:
     return writer.begin("a", "int16", (3,))
 
 
+def _begun_slices(writer: BundleWriter, *slices: tuple[int, int], dtype: str = "int8") -> None:
+    for start, stop in slices:
+        part = Slice((4,), (start,), (stop - start,))
+        writer.begin("a", "int8" if start == 0 else dtype, part.shape, of=part).append(bytes(stop - start))
+
+
 def _begun_parts(writer: BundleWriter, parts: list[tuple[int, int]]) -> None:
     entry = _begun(writer)
     for at, nbytes in parts:
@@ -133,6 +179,11 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "never written": (_begun, "the first 0 were"),
     "no such data file": (lambda w: w.begin("a", "int8", (), 1), "data file 1 of 1; count them from 0"),
     "name twice": (lambda w: [w.add_strings("a", (), [b""]) for _ in "12"], "'a' is in the bundle already"),
+    "a slice twice": (lambda w: _begun_slices(w, (0, 2), (0, 2)), "at .* and .* overlap; write each element"),
+    "a slice that is missing": (lambda w: _begun_slices(w, (0, 2)), "do not add up to its shape"),
+    "slices of two types": (lambda w: _begun_slices(w, (0, 2), (2, 4), dtype="uint8"), "in the bundle already"),
+    "the whole beside a slice": (lambda w: _begun_slices(w, (0, 2), (0, 4)), "in the bundle already"),
+    "a slice beside the whole": (lambda w: _begun_slices(w, (0, 4), (2, 4)), "in the bundle already"),
     "no name": (lambda w: w.begin("", "int8", ()), "is empty or begins with NUL"),
     "name of a slice": (lambda w: w.begin("\0a", "int8", ()), "is empty or begins with NUL"),
     "half of a surrogate pair": (lambda w: w.begin("\ud800", "int8", ()), "half of a surrogate pair"),

@@ -11,8 +11,11 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.checkpoint.restore import restore
 from autodist_saved.errors import BundleError, RestoreError
 from autodist_saved.sources import restore_ops
+from autodist_saved.sources.session_sink import SessionSink
+from tests.sources.counting import CountingSession
 
 WHOLE = {
     "table": np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32),
@@ -192,6 +195,25 @@ def test_what_tensorflow_says_of_missing_places_is_said_here_too(graph: tf.Graph
             saver.save("session", str(tmp_path / "model"))
 
 
+@pytest.mark.usefixtures("size_of_large_pieces")
+def test_many_variables_are_restored_with_few_sets_of_ops(graph: tf.Graph, tmp_path: Path) -> None:
+    """TensorFlow prepares the whole graph for each set."""
+    partitioner = v1.fixed_size_partitioner(20)
+    table = v1.get_variable("table", [20, 2], initializer=v1.random_normal_initializer(), partitioner=partitioner)
+    others = [v1.get_variable(f"w{number}", initializer=tf.fill([3], float(number))) for number in range(20)]
+    saver = ads.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        values = session.run([tf.convert_to_tensor(table), *others])
+        path = saver.save(session, str(tmp_path / "model"))
+        session.run([variable.assign(tf.zeros_like(variable)) for variable in v1.global_variables()])
+        counting = CountingSession(session)
+        restore(path, SessionSink(counting, saver.staging, saver._restore_ops), ads.ExportOptions(chunk_bytes=8))
+        assert len(counting.fetched) == 2  # what gives large variables room, and what restores
+        for restored, value in zip(session.run([tf.convert_to_tensor(table), *others]), values, strict=True):
+            np.testing.assert_array_equal(restored, value)
+
+
 def test_a_monitored_session_will_do(graph: tf.Graph, tmp_path: Path) -> None:
     variables = build(values=WHOLE)
     saver = ads.Saver()
@@ -212,7 +234,7 @@ def test_large_variables_travel_row_by_row_whether_partitioned_or_not(
     by_rows = {
         staged.name
         for staged, restored in zip(saver.staging.pieces, saver._restore_ops.pieces, strict=True)
-        if restored.assign_rows is not None
+        if restored.rows is not None
     }
     expected = {"table", "counts"} if "by rows" in request.node.name else set()
     assert by_rows == expected

@@ -117,6 +117,64 @@ def test_a_variable_of_another_graph_that_has_another_shape_or_type(
                 assert places(caught.value) == {"variable 'w'": what}
 
 
+class TestInSlices:
+    """Variables of a type of which TensorFlow restores only what is stored."""
+
+    def halves(self, partitioner: Any = None, scale: float = 1.0) -> tuple[Any, tf.Tensor, ads.Saver]:
+        x = v1.placeholder(tf.float32, [None, 4], "x")
+        numbered = tf.constant(np.arange(8).reshape(4, 2), tf.float16)
+
+        def initial(shape: Any, dtype: Any, partition_info: Any = None) -> tf.Tensor:
+            begin = partition_info.var_offset if partition_info else [0, 0]
+            return tf.slice(numbered, begin, shape)
+
+        w = v1.get_variable("w", [4, 2], tf.float16, initial, partitioner=partitioner)
+        y = tf.matmul(x, tf.cast(tf.convert_to_tensor(w), tf.float32)) * scale
+        return signatures({"x": x}, {"y": y}), y, ads.Saver()
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_whole_graphs_of_ours_put_the_slices_together(self, tmp_path: Path, axis: int) -> None:
+        with tf.Graph().as_default():
+            given, y, saver = self.halves(v1.fixed_size_partitioner(2, axis=axis))
+            with v1.Session() as session:
+                session.run(v1.global_variables_initializer())
+                live = session.run(y, {"x:0": X})
+                builder = ads.SavedModelBuilder(tmp_path / "model")
+                builder.add_meta_graph_and_variables(session, ["train"], given, saver=saver)
+                builder.add_meta_graph(["serve"], given, saver=saver, serving=True)
+        builder.add_meta_graph_from(lambda: self.halves(scale=3.0)[0], ["own"])
+        builder.save()
+        for tags, factor in ((["train"], 1), (["serve"], 1), (["own"], 3)):
+            np.testing.assert_array_equal(ask(tmp_path / "model", {"x": X}, tags)[0]["y"], factor * live)
+        for tags, factor in ((["serve"], 1), (["own"], 3)):
+            loaded = tf.saved_model.load(str(tmp_path / "model"), tags=tags).signatures["serving_default"]
+            np.testing.assert_array_equal(loaded(x=tf.constant(X))["y"], factor * live)
+
+    @pytest.mark.parametrize("axis", [None, 1], ids=["whole", "in other slices"])
+    def test_graphs_that_restore_something_else_are_refused(self, tmp_path: Path, axis: int | None) -> None:
+        with tf.Graph().as_default():
+            given, _, saver = self.halves(v1.fixed_size_partitioner(2))
+            with v1.Session() as session:
+                session.run(v1.global_variables_initializer())
+                builder = ads.SavedModelBuilder(tmp_path / "model")
+                builder.add_meta_graph_and_variables(session, ["train"], given, saver=saver)
+        with tf.Graph().as_default():
+            partitioner = None if axis is None else v1.fixed_size_partitioner(2, axis=axis)
+            given, _, saver = self.halves(partitioner)
+            with pytest.raises(BindingError, match="TensorFlow restores float16 only as it is stored"):
+                builder.add_meta_graph(["other"], given, saver=saver)
+
+    def test_a_training_graph_after_a_serving_graph_is_refused(self, tmp_path: Path) -> None:
+        with tf.Graph().as_default():
+            given, _, saver = self.halves(v1.fixed_size_partitioner(2))
+            with v1.Session() as session:
+                session.run(v1.global_variables_initializer())
+                builder = ads.SavedModelBuilder(tmp_path / "model")
+                builder.add_meta_graph_and_variables(session, ["serve"], given, saver=saver, serving=True)
+                with pytest.raises(BindingError, match="stored as a whole, and a graph reads it in slices"):
+                    builder.add_meta_graph(["train"], given, saver=saver)
+
+
 def test_the_names_that_a_mistyped_one_is_near_to_are_said(graph: tf.Graph, tmp_path: Path) -> None:
     for name in ("embedding_table", "table", "scale"):
         v1.get_variable(name, [])

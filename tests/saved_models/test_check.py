@@ -7,13 +7,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow.compat.v1 as v1
 
 from autodist_saved.errors import ModelError, OtherModelError, UsageError
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import ExportReport
 from autodist_saved.saved_models.check import check_model
+from tests.support.bundles import write_bundle
 from tests.support.saved_models import KINDS, write_ours, write_v1, write_v2
+from tests.support.served import signatures
 
 
 def places(caught: pytest.ExceptionInfo[ModelError]) -> list[str]:
@@ -32,6 +37,23 @@ def test_a_damaged_byte_of_a_variable_is_found(tmp_path: Path, kind: str) -> Non
     (data,) = (write(tmp_path / "1") / "variables").glob("*.data*")
     flip(data, 2)
     with pytest.raises(ModelError, match="the checksum of .* does not match its bytes"):
+        check_model(tmp_path / "1")
+
+
+def test_a_variable_that_its_graph_cannot_read_is_told(graph: tf.Graph, tmp_path: Path) -> None:
+    half = v1.get_variable("half", [4], tf.float16, v1.zeros_initializer(), partitioner=v1.fixed_size_partitioner(2))
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        builder = v1.saved_model.Builder(str(tmp_path / "1"))
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], signatures({"x": v1.placeholder(tf.float32)}, {"y": tf.convert_to_tensor(half)})
+        )
+        builder.save()
+    check_model(tmp_path / "1")
+    for path in (tmp_path / "1" / "variables").iterdir():
+        path.unlink()
+    write_bundle(tmp_path / "1" / "variables" / "variables", {"half": np.zeros(4, np.float16)})
+    with pytest.raises(ModelError, match="TensorFlow restores float16 only as it is stored: it is stored as a whole"):
         check_model(tmp_path / "1")
 
 

@@ -29,7 +29,7 @@ def test_signatures_and_ops_are_those_that_tensorflow_loads(tmp_path: Path, as_t
     assert graph.tensorflow_version == tf.__version__
     assert dict(graph.op_types) == {kind: ops.count(kind) for kind in ops}
     assert graph.assets == ("words.txt",)
-    assert graph.restored_names == ("w",)
+    assert graph.restored == {"w": ()}
     theirs = meta_graph.signature_def["serving_default"]
     ours = graph.signatures["serving_default"]
     for tensors, infos in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):

@@ -20,6 +20,7 @@ from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.testing import Array, SourceConformance
 from tests.sources.counting import CountingSession
 from tests.support.saveables import saveable_of
+from tests.support.streamed import stream
 
 
 def every_kind() -> dict[str, Any]:
@@ -140,8 +141,35 @@ def test_only_the_rows_that_are_asked_for_travel(session: Any, known: bool) -> N
     source = SessionSource(counting, saver.staging, saver.turn)
     (variable,) = source.stage(source.plan()).plan.variables
     assert variable.shape == (100, 4)
+    counting.nbytes = 0
     assert source.read(variable.pieces[0], 40, 50).shape == (10, 4)
     assert counting.nbytes == 10 * 4 * 4
+
+
+def test_many_slices_are_read_with_few_sets_of_fetches(session: Any, tmp_path: Path) -> None:
+    """TensorFlow prepares the whole graph for each set."""
+    values = {}
+    for number in range(2):
+        shape, axis = ([20, 2], 0) if number % 2 else ([2, 20], 1)
+        partitioner = v1.fixed_size_partitioner(20, axis=axis)
+        table = v1.get_variable(
+            f"t{number}", shape, initializer=v1.random_normal_initializer(), partitioner=partitioner
+        )
+        values[f"t{number}"] = tf.convert_to_tensor(table)
+    for number in range(20):
+        values[f"word{number}"] = v1.get_variable(f"word{number}", initializer=tf.constant([f"word {number}"]))
+    saver = Saver()
+    session.run(v1.global_variables_initializer())
+    values = session.run(values)
+    counting = CountingSession(session)
+    source = SessionSource(counting, saver.staging, saver.turn)
+    plan = source.stage(source.plan()).plan
+    stream(plan, source, str(tmp_path / "v"), ExportOptions())
+    stream(plan, source, str(tmp_path / "v"), ExportOptions(chunk_bytes=8))
+    assert len(counting.fetched) == 2  # what stages, and what reads
+    reader = tf.train.load_checkpoint(str(tmp_path / "v"))
+    for name, value in values.items():
+        np.testing.assert_array_equal(reader.get_tensor(name), value)
 
 
 def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path: Path) -> None:

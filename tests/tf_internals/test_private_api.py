@@ -17,6 +17,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+from tensorflow.python.saved_model.pywrap_saved_model import metrics
 
 import autodist_saved
 from autodist_saved.tf_internals import private_api as private
@@ -24,7 +25,11 @@ from autodist_saved.tf_internals import private_api as private
 PACKAGE = Path(autodist_saved.__file__).parent
 OTHERS = [path for path in PACKAGE.rglob("*.py") if path != Path(private.__file__) and "_pb2" not in path.name]
 # Keras runs sessions by this method, past the public ones, and a session of ours has to see each run.
-OVERRIDDEN = {"GatedSession": {"_make_callable_from_options"}}
+# Subclasses of TensorFlow's builder, and their tests, read what it keeps in these.
+OVERRIDDEN = {
+    "GatedSession": {"_make_callable_from_options"},
+    "SavedModelBuilder": {"_export_dir", "_has_saved_variables", "_saved_asset_files", "_saved_model"},
+}
 
 
 def test_saveables_carry_names_slices_and_devices(graph: tf.Graph) -> None:
@@ -53,6 +58,27 @@ def test_savers_tell_whether_they_reshape(graph: tf.Graph) -> None:
     v1.get_variable("w", [2])
     assert private.reshapes(v1.train.Saver(reshape=True))
     assert not private.reshapes(v1.train.Saver())
+
+
+def test_savers_tell_whether_they_are_built(graph: tf.Graph) -> None:
+    empty = v1.train.Saver(allow_empty=True, defer_build=True)
+    assert not private.is_built(empty)
+    empty.build()
+    assert private.is_built(empty)
+
+
+def test_kernels_are_known() -> None:
+    assert private.has_cpu_kernel("Fill", "T", tf.float32)
+    assert not private.has_cpu_kernel("Fill", "T", tf.dtypes.experimental.float8_e5m2)
+    assert private.has_cpu_kernel("Const", "dtype", tf.dtypes.experimental.float8_e5m2)
+    assert not private.has_cpu_kernel("NoSuchOp", "T", tf.float32)
+
+
+def test_models_are_counted() -> None:
+    calls, models = metrics.GetWriteApi("save_v1_builder"), metrics.GetWrite(write_version="1")
+    private.count_save()
+    private.count_saved_model()
+    assert (metrics.GetWriteApi("save_v1_builder"), metrics.GetWrite(write_version="1")) == (calls + 1, models + 1)
 
 
 def test_sessions_tell_their_device_filters_and_whether_they_are_closed(graph: tf.Graph) -> None:

@@ -10,14 +10,13 @@ import tensorflow as tf
 from autodist_saved.errors import Problem
 from autodist_saved.graph.folding.lookups import Lookup, dealing_node
 from autodist_saved.graph.folding.new_nodes import NewNodes
+from autodist_saved.graph.folding.passed import Passed, passed
 from autodist_saved.graph.folding.region import Region, joined
 from autodist_saved.graph.graph_def.body import Body, as_dtype
 from autodist_saved.tf_internals import private_api
-from autodist_saved.tf_internals.graph_walk import Node, called_functions, data_inputs, is_control, node_of
+from autodist_saved.tf_internals.graph_walk import Node, data_inputs, is_control, node_of
 from autodist_saved.tf_internals.op_types import (
     ASK_WHETHER_INITIALIZED,
-    BRANCHES,
-    CALLS,
     CONCATENATIONS,
     LOOPS,
     PASS_THROUGH,
@@ -25,16 +24,15 @@ from autodist_saved.tf_internals.op_types import (
     SWITCHES,
 )
 
-# Takes a function's name, and the pieces whose handles it takes, by position of the argument. Returns the name of a
-# copy of it that takes whole variables' handles, and the pieces whose handles the copy returns, by position.
+# Takes a function's name, and the pieces whose handles it takes, by position of the argument; negative positions
+# count from the end. Returns the name of a copy of it that takes whole variables' handles, and the pieces whose
+# handles the copy returns, by position.
 Specialize = Callable[[str, Mapping[int, Region]], tuple[str, Mapping[int, Region]]]
 
 _FIX = (
     "read the variable with tf.convert_to_tensor() or tf.nn.embedding_lookup(), or build a graph for serving with "
     "add_meta_graph_from()"
 )
-# Where the arguments of functions begin among the inputs of what calls them.
-_FIRST_ARGUMENT = {**dict.fromkeys(CALLS | LOOPS, 0), **dict.fromkeys(BRANCHES, 1)}
 
 
 @dataclass(frozen=True)
@@ -120,8 +118,16 @@ class BodyFold:
         if lifted is None or lifted.is_handle or lifted.region.is_whole:
             return self._now(tensor)
         if tensor not in self._parts:
+            self._check_slicing(tensor, lifted.region)
             self._parts[tensor] = self._new.part(self._now(tensor), lifted.region)
         return self._parts[tensor]
+
+    def _check_slicing(self, tensor: str, region: Region) -> None:
+        """A graph with an op that TensorFlow cannot run does not load, even if nothing needs the op."""
+        if not private_api.has_cpu_kernel("StridedSlice", "T", tf.as_dtype(region.dtype)):
+            what = f"{self._place}{tensor!r} is a part of it, and TensorFlow cannot slice {region.dtype}"
+            fix = "export the complete graph, or leave the variable whole"
+            self.problems.append(Problem(f"variable {region.variable!r}", what, fix))
 
     def _now(self, tensor: str) -> str:
         return self._instead.get(tensor, tensor)
@@ -134,8 +140,8 @@ class BodyFold:
                 self._lifted[self.body.output(node, number)] = first
         elif node.op in ASK_WHETHER_INITIALIZED:
             return  # what they say of a variable holds for each of its pieces
-        elif node.op in _FIRST_ARGUMENT and handles:
-            self._call(node, handles)
+        elif handles and (calls := passed(node, len(inputs))):
+            self._call(node, calls, handles)
             self._settle(node, inputs, lifted)
         elif first is not None and first.is_handle and len(handles) == 1:
             self._use_handle(node, first)
@@ -186,6 +192,7 @@ class BodyFold:
         if region.offset[0]:
             node.input[1] = self._new.rows(rows, region.offset[0], as_dtype(node, "Tindices"))
         if not region.has_whole_rows:
+            self._check_slicing(output, region)
             self._instead[output] = self._new.columns(output, region)
         self._lookups[output] = Lookup(region, node, rows)
 
@@ -233,15 +240,20 @@ class BodyFold:
         if not first.region.has_whole_rows:
             self._instead[output] = self._new.columns(self.body.output(node), first.region)
 
-    def _call(self, node: Node, handles: Mapping[int, Region]) -> None:
-        first = _FIRST_ARGUMENT[node.op]
-        arguments = {at - first: region for at, region in handles.items()}
-        returned = []
-        for function in called_functions(node):
-            function.name, regions = self._specialize(function.name, arguments)
-            returned.append(regions)
-        if node.op in LOOPS:
-            returned[1:] = [arguments]  # the condition, which is last, returns no handles; the body what it takes
+    def _call(self, node: Node, calls: Sequence[Passed], handles: Mapping[int, Region]) -> None:
+        returned: list[Mapping[int, Region]] = []
+        if not all(any(at in call.inputs for call in calls) for at in handles):
+            self._refuse(node, next(iter(handles.values())))
+            return
+        for call in calls:
+            arguments = {call.first + at - call.inputs.start: handles[at] for at in call.inputs if at in handles}
+            if not arguments:
+                continue
+            for function in call.functions:
+                function.name, regions = self._specialize(function.name, arguments)
+                returned.append(regions)
+            if node.op in LOOPS:
+                returned[1:] = [arguments]  # the condition, which is last, returns no handles; the body what it takes
         if any(regions != returned[0] for regions in returned):
             self._refuse(node, next(iter(handles.values())))
             return

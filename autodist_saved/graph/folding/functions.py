@@ -34,7 +34,8 @@ class FoldedFunctions:
 
         Args:
             name: the function's.
-            arguments: the pieces whose handles the function takes, by position of the argument.
+            arguments: the pieces whose handles the function takes, by position of the argument. Negative positions
+                count from the end.
 
         Returns:
             name of the copy, and the pieces whose handles the function returns, by position of the output.

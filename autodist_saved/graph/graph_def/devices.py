@@ -48,8 +48,9 @@ def clear_devices(graph_def: graph_pb2.GraphDef, which: Devices) -> None:
 def device_problems(graph_def: graph_pb2.GraphDef) -> Iterator[Problem]:
     """Yield a problem for each attribute that still names a task of the cluster after devices were cleared."""
     for spot, attributes in _all_attributes(graph_def):
-        for key, attribute in sorted(attributes.items()):
-            for value in _strings(attribute):
+        named = [key for key, attribute in attributes.items() if _names_task(attribute)]
+        for key in sorted(named):
+            for value in _strings(attributes[key]):
                 if _TASK in value:
                     yield Problem(
                         f"op {spot}, attribute {key!r}" if spot.op else f"function {spot.function!r}, {key!r}",
@@ -95,7 +96,7 @@ def _all_attributes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[Spot, Mappi
 
 
 def _clear_attribute(key: str, attribute: attr_value_pb2.AttrValue) -> None:
-    if not any(_TASK in value for value in _strings(attribute)):
+    if not _names_task(attribute):
         return
     if key == "config_proto":  # the configuration of the process that built the call
         config = v1.ConfigProto.FromString(attribute.s)
@@ -110,6 +111,14 @@ def _clear_attribute(key: str, attribute: attr_value_pb2.AttrValue) -> None:
     for function in functions_in(attribute):
         for inner, value in function.attr.items():
             _clear_attribute(inner, value)
+
+
+def _names_task(attribute: attr_value_pb2.AttrValue) -> bool:
+    kind = attribute.WhichOneof("value")
+    if kind == "s":
+        return _TASK in attribute.s
+    # Nearly all attributes are of other kinds, and there may be a hundred thousand.
+    return kind in {"list", "func"} and any(_TASK in value for value in _strings(attribute))
 
 
 def _strings(attribute: attr_value_pb2.AttrValue) -> Iterator[bytes]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import variable_pb2
+from tensorflow.core.framework import tensor_pb2, variable_pb2
 
 from autodist_saved.graph.graph_def.body import Body, as_dtype, renamed
 from autodist_saved.plan import Shape
+from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.graph_walk import Node, node_of
 
 
@@ -77,13 +78,19 @@ def _initializer(body: Body, variable: Node) -> tuple[str, str]:
     if value not in body.nodes:
         dtype = as_dtype(variable, "dtype")
         dimensions = [max(0, dimension.size) for dimension in variable.attr["shape"].shape.dim]
-        shape = tf.make_tensor_proto(dimensions, tf.int64, [len(dimensions)])
-        zero = tf.make_tensor_proto(b"" if dtype == tf.string else np.zeros([], dtype.as_numpy_dtype), dtype, [])
-        inputs = [
-            body.add("Const", f"{value}/shape_as_tensor", [], dtype=tf.int64, value=shape).name,
-            body.add("Const", f"{value}/Const", [], dtype=dtype, value=zero).name,
-        ]
-        body.add("Fill", value, inputs, T=dtype, index_type=tf.int64)
+        if private_api.has_cpu_kernel("Fill", "T", dtype):
+            shape = tf.make_tensor_proto(dimensions, tf.int64, [len(dimensions)])
+            zero = tf.make_tensor_proto(b"" if dtype == tf.string else np.zeros([], dtype.as_numpy_dtype), dtype, [])
+            inputs = [
+                body.add("Const", f"{value}/shape_as_tensor", [], dtype=tf.int64, value=shape).name,
+                body.add("Const", f"{value}/Const", [], dtype=dtype, value=zero).name,
+            ]
+            body.add("Fill", value, inputs, T=dtype, index_type=tf.int64)
+        else:  # a graph with an op that TensorFlow cannot run does not load, even if nothing needs the op
+            # What the message does not say of a tensor is zero.
+            shape = variable.attr["shape"].shape
+            zeros = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape)
+            body.add("Const", value, [], dtype=dtype, value=zeros)
         if variable.op == "VarHandleOp":
             body.add("AssignVariableOp", assign, [variable.name, value], dtype=dtype)
         else:

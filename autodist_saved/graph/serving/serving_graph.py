@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from autodist_saved.bundle.slice_spec import Slice
 from autodist_saved.errors import Problem, SignatureError
 from autodist_saved.graph.folding.fold import Folded, fold
 from autodist_saved.graph.folding.names import as_node_name
@@ -24,6 +25,7 @@ from autodist_saved.graph.serving.collection_defs import mend_collections
 from autodist_saved.graph.serving.fed_inputs import cut_at_inputs
 from autodist_saved.graph.serving.restore_ops import with_restore_ops
 from autodist_saved.graph.serving.saveables import ReplayedState, SavedState, saved_states
+from autodist_saved.graph.serving.variable_in_slices import slice_problems
 from autodist_saved.graph.tables import collected_main_ops, drop_unneeded_tables
 from autodist_saved.plan import Shape
 from autodist_saved.tf_internals import private_api
@@ -38,11 +40,13 @@ class Serving:
         averages: for variables that get the value of another one, their average: its name, by the variable's.
         captured: keys under which values are captured already, by the names of the job's variables. None where
             variables are captured for this graph, under their own names.
+        slices: how variables are stored that are captured in slices, by key.
     """
 
     holders: Sequence[Holder]
     averages: Mapping[str, str] = field(default_factory=dict)
     captured: Mapping[str, str] | None = None
+    slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
 
     def value_of(self, variable: str) -> str:
         """Name of the variable whose value a variable gets: its average's, or its own."""
@@ -81,16 +85,24 @@ def serving_graph(
     body = Body(meta_graph.graph_def)
     nodes = _saved_variables(body, folded, serving.holders)
     keys = {variable: serving.key_of(variable) for variable in nodes}
+    if problems := [
+        problem
+        for variable, key in keys.items()
+        for problem in slice_problems(variable, body.nodes[nodes[variable]], serving.slices.get(key, ()))
+    ]:
+        raise SignatureError("the serving graph cannot be made", problems=problems)
     present = _present(trained, body, folded)
     states = _states(trained, meta_graph.saver_def, serving, present)
     served = [
-        RestoreSpec(keys[name], serving.value_of(name), *_type(body.nodes[node])) for name, node in nodes.items()
+        RestoreSpec(keys[name], serving.value_of(name), *_type(body.nodes[node]), serving.slices.get(keys[name], ()))
+        for name, node in nodes.items()
     ]
     served += [RestoreSpec(key, key) for state in states for key in state.tensors]
     restored = with_restore_ops(
         meta_graph.graph_def,
         {keys[name]: node for name, node in nodes.items()},
         [partial(ReplayedState, state, trained, present) for state in states],
+        serving.slices,
         strip_default_attrs=strip_default_attrs,
     )
     restored.meta_info_def.tags.extend(meta_graph.meta_info_def.tags)

@@ -36,13 +36,14 @@ class SourceConformance:
                 check(np.array_equal(source.read(piece, 0, rows), expected), variable.name)
         source.discard()
 
-    def test_pieces_of_a_pack_read_together(self, tmp_path: Path) -> None:
+    def test_pieces_are_read_together(self, tmp_path: Path) -> None:
         source, values = self.make()
         plan = _staged(source, tmp_path).plan
-        for batch in plan.batches(2**20):
-            arrays = source.read_together([variable.pieces[0] for variable in batch])
-            for variable, array in zip(batch, arrays, strict=True):
-                check(np.array_equal(array, values[variable.name]), variable.name)
+        for batch in (*plan.small(2**20), *plan.batches(2**20)):
+            pieces = [(variable.name, piece) for variable in batch for piece in variable.pieces]
+            arrays = source.read_together([piece for _, piece in pieces])
+            for (name, piece), array in zip(pieces, arrays, strict=True):
+                check(np.array_equal(array, values[name][window_of(piece)]), name)
         source.discard()
 
     def test_the_plan_is_pure(self) -> None:

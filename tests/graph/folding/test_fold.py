@@ -235,6 +235,41 @@ def test_functions_get_the_whole_of_each_piece_that_they_were_given(
     served(x, [outer(x % 3), outer(x % 2), lookup(x)], tmp_path / "model")
 
 
+def _in_batches(key: Any, dataset: Any) -> Any:
+    return dataset.batch(len(IDS))
+
+
+DATASETS: dict[str, Callable[[Any, Any], Any]] = {
+    "map": lambda dataset, look_up: dataset.map(look_up),
+    "parallel map": lambda dataset, look_up: dataset.map(look_up, num_parallel_calls=2),
+    "flat map": lambda dataset, look_up: dataset.flat_map(lambda x: tf.data.Dataset.from_tensors(look_up(x))),
+    "interleave": lambda dataset, look_up: dataset.interleave(lambda x: tf.data.Dataset.from_tensors(look_up(x)), 2),
+    "filter": lambda dataset, look_up: dataset.filter(lambda x: look_up(x)[0] > 12.0),
+    "scan": lambda dataset, look_up: dataset.scan(tf.zeros(COLUMNS), lambda s, x: (s + look_up(x), s * look_up(x))),
+    "reduce": lambda dataset, look_up: tf.data.Dataset.from_tensors(
+        dataset.reduce(tf.zeros(COLUMNS), lambda s, x: s * 2.0 + look_up(x))
+    ),
+    "group by window": lambda dataset, look_up: dataset.group_by_window(
+        lambda x: tf.cast(look_up(x)[0], tf.int64) % 2, _in_batches, 3
+    ).unbatch(),
+    "map of a map": lambda dataset, look_up: dataset.flat_map(lambda x: tf.data.Dataset.from_tensors(x).map(look_up)),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_functions_of_datasets_get_the_whole_of_each_piece_that_they_have_captured(
+    graph: tf.Graph, tmp_path: Path, name: str
+) -> None:
+    x, pieces = ids(), table(use_resource=True)
+
+    def look_up(row: tf.Tensor) -> tf.Tensor:
+        return tf.gather(tf.convert_to_tensor(pieces), row) + v1.nn.embedding_lookup(pieces, row, "div")
+
+    dataset = DATASETS[name](tf.data.Dataset.from_tensor_slices(x), look_up)
+    y = tf.data.experimental.get_single_element(dataset.batch(100))
+    served(x, y, tmp_path / "model")
+
+
 def test_a_lookup_in_a_function_is_one_lookup(graph: tf.Graph, tmp_path: Path) -> None:
     x, pieces = ids(), list(table(use_resource=True))
 
