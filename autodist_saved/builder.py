@@ -20,6 +20,7 @@ from autodist_saved.graph.arguments.extra_files import ExtraFiles
 from autodist_saved.graph.arguments.signature_map import check_built
 from autodist_saved.graph.graph_def.devices import Devices
 from autodist_saved.graph.meta_graph_builder import GraphDescription
+from autodist_saved.graph.saved_model import SavedModelGraphs
 from autodist_saved.job.job_of import is_certainly_chief, job_of
 from autodist_saved.options import ExportOptions
 from autodist_saved.pipeline.export import Export, check_target
@@ -86,7 +87,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if infinite := [name for name, value in self._metrics.items() if not math.isfinite(value)]:
             raise UsageError(f"the metrics {', '.join(infinite)} are not finite; leave them out")
         self._target = export_dir if isinstance(export_dir, Target) else target_at(export_dir)
-        self._given_dir = os.fsencode(export_dir) if isinstance(export_dir, str | bytes | os.PathLike) else None
+        self._export_dir = export_dir  # TensorFlow's builder has it
+        self._graphs = SavedModelGraphs()
         self._export: Export | None = None
         self._bystander: ExportReport | None = None
         self._saver: Saver | None = None
@@ -102,6 +104,23 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if self._export is None:
             raise UsageError("there is no report before add_meta_graph_and_variables()")
         return self._export.report
+
+    # TensorFlow's builder has the attributes that follow. Subclasses of it, and their tests, read them.
+
+    @property
+    def _has_saved_variables(self) -> bool:
+        return self._export is not None and self._export.is_staged
+
+    @property
+    def _saved_model(self) -> Any:
+        """The ``SavedModel`` so far. On a task that does not export it is empty."""
+        return (self._graphs if self._export is None else self._export.graphs).proto
+
+    @property
+    def _saved_asset_files(self) -> set[bytes]:
+        """Paths of the files in ``assets/`` so far, below the export directory as it was given."""
+        assets = () if self._export is None else self._export.assets
+        return {self._below_given_dir(path) for path in assets}
 
     def add_meta_graph_and_variables(
         self,
@@ -343,16 +362,20 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
         if is_due and (error := self._unsaved(experimental_image_format and not as_text)) is not None:
             self.abandon()
             raise error
-        path = os.fsencode(self._export.publish(as_text=as_text))
-        if self._given_dir is None:
-            return path
-        joined: bytes = tf.io.gfile.join(self._given_dir, path.rpartition(b"/")[2])
-        return joined
+        path = self._export.publish(as_text=as_text)
+        if isinstance(self._export_dir, Target):
+            return os.fsencode(path)
+        return self._below_given_dir(path.rpartition("/")[2])
 
     def abandon(self) -> None:
         """Remove what was written, if the model is not saved. Harmless when called again, and without a model."""
         if self._export is not None:
             self._export.abandon()
+
+    def _below_given_dir(self, path: str) -> bytes:
+        directory = self._target.path if isinstance(self._export_dir, Target) else self._export_dir
+        joined: bytes = tf.io.gfile.join(os.fsencode(directory), os.fsencode(path))
+        return joined
 
     def _unsaved(self, in_chunks: bool) -> UsageError | None:
         """Why what is staged is not to be saved."""

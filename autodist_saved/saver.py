@@ -81,7 +81,12 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
     )
 
     def build(self) -> None:
-        """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``."""
+        """Add the ops to the default graph. Called by the constructor, or by you after ``defer_build=True``.
+
+        Does nothing when it is called again.
+        """
+        if private_api.is_built(self) and not tf.executing_eagerly():
+            return  # a monitored session builds its saver again for each session that it makes, in a final graph
         if self.saver_def is None and not tf.executing_eagerly() and v1.get_default_graph().finalized:
             raise SaverTooLateError(
                 "this Saver is made after the session: its graph is final and takes no more ops. Move the line\n"

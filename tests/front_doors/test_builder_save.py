@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
+from tensorflow.python.saved_model.pywrap_saved_model import metrics
 
 import autodist_saved as ads
 from autodist_saved.errors import ImageFormatError, SignatureError, UsageError
@@ -101,6 +102,61 @@ def test_arguments_are_tensorflows() -> None:
         for kind in (ads.SavedModelBuilder, v1.saved_model.Builder)
     )
     assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", [ads.SavedModelBuilder, v1.saved_model.Builder])
+def test_tensorflow_counts_what_is_saved(start: Start, right: dict[str, Any], tmp_path: Path, kind: Any) -> None:
+    def counted() -> tuple[int, int]:
+        return metrics.GetWriteApi("save_v1_builder"), metrics.GetWrite(write_version="1")
+
+    calls, models = counted()
+    builder = start(str(tmp_path / "model"), kind)
+    assert counted() == (calls, models)
+    builder.save()
+    assert counted() == (calls + 1, models + 1)
+    if kind is ads.SavedModelBuilder:
+        with pytest.raises(UsageError):
+            builder.save()
+        assert counted() == (calls + 1, models + 1)
+
+
+@pytest.mark.parametrize("assets", [False, True])
+def test_it_has_the_attributes_of_tensorflows_builder(
+    start: Start, right: dict[str, Any], tmp_path: Path, assets: bool
+) -> None:
+    """Subclasses of TensorFlow's builder, and their tests, read them."""
+    (tmp_path / "words.txt").write_text("a")
+    collection = [tf.constant(str(tmp_path / "words.txt"))] if assets else None
+    saver, stock = ads.Saver(), v1.train.Saver()
+    with v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        found = []
+        for kind, own in ((ads.SavedModelBuilder, saver), (v1.saved_model.Builder, stock)):
+            place = str(tmp_path / kind.__module__)
+            builder = kind(place)
+            seen = [_attributes(builder, place)]
+            builder.add_meta_graph_and_variables(session, ["train"], right, collection, saver=own)
+            seen.append(_attributes(builder, place))
+            builder.save()
+            seen.append(_attributes(builder, place))
+            found.append(seen)
+    ours, theirs = found
+    assert ours == theirs
+    assert [one["_has_saved_variables"] for one in ours] == [False, True, True]
+
+
+def _attributes(builder: Any, place: str) -> dict[str, Any]:
+    """What TensorFlow's builder keeps, as far as it does not depend on the place or the restore ops."""
+    names = vars(v1.saved_model.Builder(f"{place}-empty")).keys()
+    values = {name: getattr(builder, name) for name in names}
+    saved_model = values["_saved_model"]
+    values["_saved_model"] = (
+        saved_model.saved_model_schema_version,
+        [(*one.meta_info_def.tags, *one.signature_def) for one in saved_model.meta_graphs],
+    )
+    values["_export_dir"] = Path(values["_export_dir"]).relative_to(place)
+    values["_saved_asset_files"] = {Path(os.fsdecode(one)).relative_to(place) for one in values["_saved_asset_files"]}
+    return values
 
 
 @pytest.mark.parametrize("kind", [ads.SavedModelBuilder, v1.saved_model.Builder])

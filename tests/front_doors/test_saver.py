@@ -83,6 +83,22 @@ def test_it_can_be_built_later(graph: tf.Graph) -> None:
     assert [variable.name for variable in saver.staging.plan.variables] == ["w"]
 
 
+@pytest.mark.parametrize("kind", ["of variables", "of none", "of what no copy can be made of", "of a definition"])
+def test_it_can_be_built_again_in_a_final_graph(graph: tf.Graph, kind: str) -> None:
+    """A monitored session does so for each session that it makes."""
+    if kind == "of what no copy can be made of":
+        iterator = v1.data.make_initializable_iterator(v1.data.Dataset.range(3))
+        saver = ads.Saver([tf.data.experimental.make_saveable_from_iterator(iterator)])
+    else:
+        if kind != "of none":
+            v1.get_variable("w", initializer=1.0)
+        saver = ads.Saver(allow_empty=True)
+        if kind == "of a definition":
+            saver = ads.Saver(saver_def=saver.as_saver_def())
+    graph.finalize()
+    saver.build()
+
+
 def test_it_saves_what_its_list_says(graph: tf.Graph) -> None:
     first, _ = v1.get_variable("a", [2]), v1.get_variable("b", [2])
     assert [variable.name for variable in ads.Saver([first]).staging.plan.variables] == ["a"]

@@ -40,6 +40,11 @@ class Trial:
         self._layouts = layouts
         self._use_resource = use_resource
 
+    @property
+    def saved_by_tensorflow(self) -> bool:
+        """Whether our saver leaves its checkpoints to TensorFlow, because no copy can be made of its variables."""
+        return not self._use_resource and bool(tf.as_dtype(self._dtype).is_quantized)
+
     def initialize(self) -> None:
         """Make the variables. Raises TensorFlow's errors where it has no such variables."""
         with tf.Graph().as_default(), v1.Session() as session:
@@ -141,7 +146,7 @@ def _by_stock_saver(trial: Trial, model: Path, partitioned: bool) -> Values:
 
 
 def _by_our_saver(trial: Trial, model: Path, partitioned: bool) -> Values:
-    for other in (False, True):
+    for other in (partitioned,) if trial.saved_by_tensorflow else (False, True):
         values = trial.restored_by(ads.Saver, _prefix(model), partitioned=other)
     return values
 

@@ -71,6 +71,25 @@ def test_our_checkpoints_and_tensorflows_are_taken_in_turn(tmp_path: Path) -> No
         assert train(tmp_path, 1, saver=saver) == {"w": expected, "global_step": expected}
 
 
+@pytest.mark.parametrize("saver", [ads.Saver, v1.train.Saver])
+def test_it_recovers_without_variables(saver: Any) -> None:
+    class Aborting(v1.train.SessionRunHook):
+        def __init__(self) -> None:
+            self.runs = 0
+
+        def before_run(self, run_context: Any) -> None:
+            self.runs += 1
+            if self.runs == 2:
+                raise tf.errors.AbortedError(None, None, "aborted")
+
+    with tf.Graph().as_default():
+        answer, hook = tf.constant(6) * 7, Aborting()
+        scaffold = v1.train.Scaffold(saver=saver(allow_empty=True))
+        with v1.train.MonitoredTrainingSession(scaffold=scaffold, hooks=[hook]) as session:
+            assert [session.run(answer) for _ in range(2)] == [42, 42]
+    assert hook.runs == 3
+
+
 @pytest.mark.parametrize("error", [tf.errors.AbortedError, tf.errors.UnavailableError])
 def test_it_recovers_from_the_last_checkpoint_when_a_step_is_aborted(error: Any, tmp_path: Path) -> None:
     class Aborting(v1.train.SessionRunHook):
