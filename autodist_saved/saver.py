@@ -24,7 +24,8 @@ from autodist_saved.errors import (
     UsageError,
 )
 from autodist_saved.graph.own_ops import export_meta_graph
-from autodist_saved.job.sync_update_gate import put_update_gates
+from autodist_saved.job.job_of import job_of
+from autodist_saved.job.sync_waits import put_sync_waits
 from autodist_saved.options import ExportOptions
 from autodist_saved.sources.plain_session import plain_session
 from autodist_saved.sources.restore_ops import RestoreOps, build_restore_ops
@@ -103,8 +104,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
                     self._restore_ops = build_restore_ops(saveables)
                     if self.saver_def is not None and self.saver_def.sharded:
                         self._data_files = len({saveable.device for saveable in saveables})
-            with own_scope(placed=True):
-                put_update_gates(v1.get_default_graph())
+            put_sync_waits(v1.get_default_graph())
             self._variables_when_built = len(v1.global_variables())
 
     def save(self, sess: v1.Session, save_path: str, *args: Any, **kwargs: Any) -> str | None:
@@ -133,7 +133,13 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
         Takes checkpoints of this saver and of TensorFlow's, and ``variables/variables`` of a SavedModel.
 
+        On the chief of a job all workers stand still meanwhile, so that no step falls between two variables. In a
+        session that is not of :func:`create_distributed_session` nobody is stopped.
+
         Raises:
+            CutTimeoutError: not all workers came to the end of their steps within
+                ``SessionOptions.start_timeout_secs``; nothing was changed.
+            UsageError: called on a worker, for variables of the job.
             RestoreError: variables are missing in the checkpoint, or differ. The error names all of them; nothing was
                 changed. Or ``save_path`` is a directory. It is also TensorFlow's error: ``NotFoundError`` where
                 variables are missing, ``DataLossError`` for a directory, else ``InvalidArgumentError``.
@@ -144,8 +150,9 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
             check_is_no_directory(save_path)
         except RestoreError as error:
             raise DirectoryRestoreError(error) from None
+        streamed, restore_here = self._streamed(sess), super().restore
         try:
-            super().restore(self._streamed(sess), save_path)
+            job_of(sess).at_rest(lambda: restore_here(streamed, save_path), tasks=self._tasks())
         except RestoreError as error:
             # Within, TensorFlow would take it for its own and word it anew.
             raise as_tensorflows(error) from None
@@ -189,6 +196,13 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         except PlanError:  # for instance some slices of a variable without the others
             return False
         return True
+
+    def _tasks(self) -> frozenset[str]:
+        """The tasks that hold the variables, as far as that is known."""
+        try:
+            return frozenset() if self._staging is None else frozenset(self._staging.plan.tasks())
+        except PlanError:
+            return frozenset()
 
     def _run_stock(self, sess: Any, name: str, prefix: str) -> Any:
         return sess.run(name, {self.saver_def.filename_tensor_name: prefix})

@@ -14,7 +14,8 @@ from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate
 from autodist_saved.errors import UsageError, WrongTaskError
 from autodist_saved.job.job import Job, JobHook
-from autodist_saved.job.session_creator import GatedSessionCreator, WorkerCreator
+from autodist_saved.job.session_creator import ChiefStart, GatedSessionCreator, WorkerCreator
+from autodist_saved.job.sync_waits import check_sync_waits
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 from autodist_saved.options import SessionOptions
 from autodist_saved.saver import Saver, required_saver
@@ -66,12 +67,17 @@ def create_distributed_session(
         WrongTaskError: a parameter server or an evaluator called it.
         SaverRequiredError: ``saver`` is not an ``autodist_saved.Saver``.
         TaskUnreachableError: tasks that this one needs did not answer in time; the message names them.
+        CutTimeoutError: on a chief whose job trains already, workers did not come to the end of their steps in
+            ``options.start_timeout_secs``. So nothing was restored.
+        UsageError: a synchronous update, or its graph, is such that no cut could stop it.
         ClusterConfigError: this task cannot listen on its address.
         ChiefLostError, JobFailedError: the job ended while this task waited for it.
     """
     options = options or SessionOptions()
     _check(cluster, saver, scaffold)
     scaffold = scaffold or v1.train.Scaffold(saver=saver)
+    graph, task = v1.get_default_graph(), cluster.task
+    check_sync_waits(graph, None if cluster.is_single or task is None else task.device)
     job = Job(cluster, options)
     try:
         job.start()
@@ -79,8 +85,10 @@ def create_distributed_session(
         if not cluster.is_single:
             config = _with_filters(config, cluster)
             target = start_tensorflow_server(cluster, config)
+        on_chief: ChiefStart | None = None
         if cluster.is_chief:
             creator = v1.train.ChiefSessionCreator(scaffold, target, config, checkpoint_dir)
+            on_chief = None if cluster.is_single else ChiefStart(target, config)
             task_hooks = [
                 *chief_only_hooks,
                 *_chief_hooks(
@@ -95,7 +103,8 @@ def create_distributed_session(
         else:
             creator = WorkerCreator(scaffold, target, config, options)
             task_hooks = []
-        return DistributedSession(job, GatedSessionCreator(creator, job), [JobHook(job), *task_hooks, *hooks])
+        gated = GatedSessionCreator(creator, job, on_chief=on_chief)
+        return DistributedSession(job, gated, [JobHook(job), *task_hooks, *hooks])
     except BaseException as error:
         job.end(error)
         raise

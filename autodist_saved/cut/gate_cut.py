@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from autodist_saved.cluster import Cluster
 from autodist_saved.control.gate import Gate, Standing
@@ -22,9 +23,27 @@ LEASE_SECS = 5.0
 _RENEWALS = 4
 # Nothing tells when a worker that does not talk to the chief has drained, or its lease is over: so look now and then.
 _LOOK_SECS = 0.1
-_INSTEAD = "start it again, or export with ExportOptions(consistency='none')"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CutWords:
+    """What messages say of the purpose of a cut.
+
+    Attributes:
+        what: what the workers stop for.
+        not_parked: what follows when they do not.
+        advice: what to do about that, before the list of those that do not.
+        dead: what to do about a worker of which a proof is missing.
+        went_on: what to do when some may have gone on.
+    """
+
+    what: str = "an export"
+    not_parked: str = "so nothing was exported and all train on"
+    advice: str = "raise cut_timeout_secs if steps take that long, else look at"
+    dead: str = "start it again, or export with ExportOptions(consistency='none')"
+    went_on: str = "export again"
 
 
 class GateCut(Cut):
@@ -37,6 +56,8 @@ class GateCut(Cut):
     Two threads meet here: the one that exports calls :meth:`acquire`, :meth:`extend` and :meth:`release`, and one of
     the cut's own renews the leases. The gate and the workers have locks of their own.
     """
+
+    words = CutWords()
 
     def __init__(
         self,
@@ -80,14 +101,9 @@ class GateCut(Cut):
         self._keeper = threading.Thread(target=self._keep, name="cut", daemon=True)
 
     def acquire(self) -> None:
-        if self._gate.is_inside:
-            # It would wait for its own step, and time out.
-            raise UsageError(
-                "an export within a training step would hold half of that step; export after the `with gate.step():` "
-                "block"
-            )
+        self._check_outside_step()
         if self._wait:
-            deadline.acquire(self._turn, lambda: "an export waits until another one lets the workers go")
+            deadline.acquire(self._turn, lambda: f"{self.words.what} waits until another cut lets the workers go")
         elif not self._turn.acquire(blocking=False):
             raise ExportError(
                 "another export stops the workers at this moment; wait for it, then export again, or export with "
@@ -102,6 +118,14 @@ class GateCut(Cut):
             self._give_turn_back()
             raise
         self._acquired = True
+
+    def _check_outside_step(self) -> None:
+        if self._gate.is_inside:
+            # It would wait for its own step, and time out.
+            raise UsageError(
+                "an export within a training step would hold half of that step; export after the `with gate.step():` "
+                "block"
+            )
 
     def extend(self) -> None:
         self._extended = True
@@ -133,7 +157,7 @@ class GateCut(Cut):
         if doubtful:
             raise InconsistentError(
                 f"{', '.join(doubtful)} may have trained on while the variables were staged, having heard nothing of "
-                f"the chief for {self._lease_secs:g} s; export again",
+                f"the chief for {self._lease_secs:g} s; {self.words.went_on}",
                 task=", ".join(doubtful),
             )
         of_workers = {
@@ -162,14 +186,22 @@ class GateCut(Cut):
     def _wait_until_parked(self) -> None:
         while True:
             self._gate.wait_until_parked(min(_LOOK_SECS, self._left()))
-            lagging = self._workers.wait_until_parked(self._epoch, min(_LOOK_SECS, self._left()))
+            lagging = self._lagging(min(_LOOK_SECS, self._left()))
             # Asked last: the chief's own steps must stand still at the moment at which the workers' do.
-            own = self._gate.standing is Standing.PARKED
+            own = self._is_parked()
             if own and not lagging:
                 self._steps = self._gate.steps
                 return
             if self._left() <= 0:
                 raise self._timeout(own=own, lagging=lagging)
+
+    def _is_parked(self) -> bool:
+        """Whether the chief's own steps stand still."""
+        return self._gate.standing is Standing.PARKED
+
+    def _lagging(self, timeout_secs: float) -> Iterable[Member]:
+        """The workers that may still train when the time is over."""
+        return self._workers.wait_until_parked(self._epoch, timeout_secs)
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
@@ -220,9 +252,8 @@ class GateCut(Cut):
             lines.append(f"{self._chief} itself is in a step, after {self._gate.steps}")
             tasks.append(self._chief)
         return CutTimeoutError(
-            f"not every task came to the end of its step within {self._timeout_secs:g} s, so nothing was exported "
-            "and all train on; raise cut_timeout_secs if steps take that long, else look at:\n  "
-            + "\n  ".join(lines),
+            f"not every task came to the end of its step within {self._timeout_secs:g} s, {self.words.not_parked}; "
+            f"{self.words.advice}:\n  " + "\n  ".join(lines),
             task=", ".join(tasks),
         )
 
@@ -244,4 +275,4 @@ class GateCut(Cut):
                     f"; its connection broke {now - member.lost_at:.1f} s ago, and its process {member.pid} may be "
                     "training"
                 )
-        return f"{what}: {member.doubt}; {_INSTEAD}" if member.doubt else what
+        return f"{what}: {member.doubt}; {self.words.dead}" if member.doubt else what

@@ -22,7 +22,7 @@ def export_meta_graph(graph: tf.Graph, **arguments: Any) -> meta_graph_pb2.MetaG
     graph_def = graph.as_graph_def(add_shapes=True)
     if scopes := own_scopes(graph):
         body = Body(graph_def)
-        # The user's ops wait for no ops of ours but update gates, and a model on one machine needs no gate.
+        # The user's ops wait for no ops of ours but gates of synchronous training. A model on one machine has none.
         body.keep(name for name in body.nodes if not name.startswith(scopes))
     if arguments.get("collection_list") is None:
         arguments["collection_list"] = users_collections(graph)

@@ -9,6 +9,7 @@ from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
 from autodist_saved.job.job_of import job_of
 from autodist_saved.job.session_job import SessionJob
+from autodist_saved.job.sync_waits import check_sync_waits
 from autodist_saved.options import SessionOptions
 
 
@@ -21,8 +22,12 @@ def gated_job_of(session: v1.Session, cluster: Cluster) -> SessionJob:
     Args:
         session: a plain session.
         cluster: of the session.
+
+    Raises:
+        UsageError: no cut could stop the synchronous training of its graph.
     """
     job = job_of(session)
     if job.has_gates or session.sess_str:
         return job
+    check_sync_waits(session.graph)
     return GatedSession.adopt(session, Job(cluster, SessionOptions())).job

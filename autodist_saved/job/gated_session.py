@@ -15,7 +15,8 @@ import tensorflow.compat.v1 as v1
 from autodist_saved.control.gate import Gate
 from autodist_saved.errors import JobError, UsageError
 from autodist_saved.job.session_job import SessionJob
-from autodist_saved.job.step_detection import StepDetector
+from autodist_saved.job.step_detection import RunKind, StepDetector
+from autodist_saved.job.sync_wait import PartedRun, SyncWait
 from autodist_saved.tf_internals import private_api
 
 # How long a run may take to fail by itself when the task that it reached is dead.
@@ -57,27 +58,38 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         """Where the training steps of this process pass."""
         return self.job.gate
 
-    def run(self, fetches: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self, fetches: Any, feed_dict: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See ``tf.compat.v1.Session.run``.
 
         Raises:
             tf.errors.AbortedError: a parameter server is lost. A monitored session makes itself anew then.
             ChiefLostError, JobFailedError: the job ended while this ran.
+            UsageError: it would wait for other tasks within a step.
         """
-        with self._running(self._passage(fetches)):
-            return super().run(fetches, *args, **kwargs)
+        kind = self._writes.look(fetches)
+        if kind.wait is None:
+            with self._running(self._passage(kind)):
+                return super().run(fetches, feed_dict, *args, **kwargs)
+        parted = self._parted(kind, kind.wait)
+        with self._running(parted):
+            return super().run(fetches, {**(feed_dict or {}), **kind.wait.feed(parted)}, *args, **kwargs)
 
     def partial_run(self, handle: Any, fetches: Any, *args: Any, **kwargs: Any) -> Any:
         """See ``tf.compat.v1.Session.partial_run``. Each part is a step; put ``gate.step()`` around all of them."""
         with self._running(self.gate.step()):
             return super().partial_run(handle, fetches, *args, **kwargs)
 
-    def make_callable(self, fetches: Any, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    def make_callable(self, fetches: Any, feed_list: Any = None, *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """See ``tf.compat.v1.Session.make_callable``."""
-        run = super().make_callable(fetches, *args, **kwargs)
+        # With a list of feeds TensorFlow's calls run(), and only that can feed what a run with a wait needs.
+        if feed_list is None and self._writes.look(fetches).wait is not None:
+            feed_list = []
+        run: Callable[..., Any] = super().make_callable(fetches, feed_list, *args, **kwargs)
+        if feed_list is not None:
+            return run
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._running(self._passage(fetches)):
+            with self._running(self._passage(self._writes.look(fetches))):
                 return run(*args, **kwargs)
 
         return call
@@ -163,13 +175,18 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         if self.lost:
             raise tf.errors.AbortedError(None, None, f"{self.lost} is lost, and what it held") from cause
 
-    def _passage(self, fetches: Any) -> AbstractContextManager[None]:
-        """How a run of these fetches passes the gate: as a step, or not at all."""
-        writes, update_gate = self._writes.look(fetches)
-        if not writes:
-            return contextlib.nullcontext()
-        step = self.gate.step()
-        return step if update_gate is None else update_gate.passing(step)
+    def _passage(self, kind: RunKind) -> AbstractContextManager[None]:
+        """How a run without a wait passes the gate: as a step, or not at all."""
+        return self.gate.step() if kind.is_step else contextlib.nullcontext()
+
+    def _parted(self, kind: RunKind, wait: SyncWait) -> PartedRun:
+        """How a run with a wait passes the gate."""
+        if self.gate.is_inside:
+            raise UsageError(
+                f"within `with gate.step():` a run would wait for {wait.what}, which comes from other tasks; a cut "
+                "stops these, so none could ever succeed. Run it outside that block"
+            )
+        return wait.run(self.gate.step(), begins_inside=kind.begins_inside)
 
 
 def is_gone(session: v1.Session) -> bool:

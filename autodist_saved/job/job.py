@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 import grpc
 import tensorflow as tf
@@ -19,7 +20,8 @@ from autodist_saved.control.member_client import MemberClient
 from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.cut.cut import Cut
 from autodist_saved.cut.gate_cut import GateCut
-from autodist_saved.errors import AutodistSavedError, TaskUnreachableError, UsageError
+from autodist_saved.cut.restore_cut import RestoreCut
+from autodist_saved.errors import AutodistSavedError, InconsistentError, TaskUnreachableError, UsageError
 from autodist_saved.job.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.job.session_job import SessionJob
 from autodist_saved.options import SessionOptions
@@ -137,6 +139,41 @@ class Job(SessionJob):
         return GateCut(
             self.cluster, self.gate, self._server or NoWorkers(), timeout_secs, turn=self._cutting, wait=wait
         )
+
+    def at_rest(
+        self, restore: Callable[[], None], *, tasks: Set[str] = frozenset(), strangers_train: bool = True
+    ) -> None:
+        """See :meth:`SessionJob.at_rest`. ``strangers_train`` is as for :class:`RestoreCut`."""
+        if self._server is None:
+            if self._membership is not None and not tasks <= {str(self.cluster.task)}:
+                raise UsageError(
+                    f"{self.cluster.chief} alone can stop the other tasks, so {self.cluster.task} cannot restore "
+                    "variables of the job; restore on the chief"
+                )
+            super().at_rest(restore)
+            return
+        while True:
+            cut = RestoreCut(
+                self.cluster,
+                self.gate,
+                self._server,
+                self._options.start_timeout_secs,
+                turn=self._cutting,
+                strangers_train=strangers_train,
+            )
+            cut.acquire()
+            try:
+                restore()
+            except BaseException:
+                with contextlib.suppress(AutodistSavedError):
+                    cut.release()
+                raise
+            try:
+                cut.release()
+            except InconsistentError as error:
+                log.warning("%s", error)
+            else:
+                return
 
     def export_on_request(self, exporter: Callable[[str], object]) -> None:
         """See :meth:`SessionJob.export_on_request`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import tensorflow.compat.v1 as v1
 
@@ -58,6 +58,22 @@ class SessionJob(ABC):
         if options.consistency == "none":
             return NoCut(self.workers_training)
         return self.cut(options.cut_timeout_secs, wait=options.when_busy == "wait")
+
+    def at_rest(self, restore: Callable[[], None], *, tasks: Set[str] = frozenset()) -> None:
+        """Call what gives variables other values, while nobody trains; again, where somebody may have.
+
+        Args:
+            restore: restores, and can be called several times.
+            tasks: that hold the variables, as far as they are known.
+
+        Raises:
+            CutTimeoutError: not all workers came to the end of their steps. ``restore`` was not called.
+            UsageError: this task cannot stop the others, and would change their variables.
+        """
+        del tasks
+        # Many runs, of which a cut must not see some. Ops of ours are no steps by themselves.
+        with self.gate.step():
+            restore()
 
     @abstractmethod
     def workers_training(self) -> tuple[str, ...] | None:

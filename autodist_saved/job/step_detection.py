@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-import tensorflow.compat.v1 as v1
 
-from autodist_saved.job.sync_update_gate import UpdateGate, update_gates
-from autodist_saved.tf_internals import private_api
-from autodist_saved.tf_internals.graph_walk import (
-    Functions,
-    Node,
-    called_functions,
-    consumers,
-    functions_of,
-    producers,
-    walk,
-)
+from autodist_saved.errors import UsageError
+from autodist_saved.job.sync_wait import SyncWait
+from autodist_saved.job.sync_waits import changed_beside, sync_waits
+from autodist_saved.job.variable_writes import VariableWrites
+from autodist_saved.tf_internals.graph_walk import producers, walk
 from autodist_saved.tf_internals.name_scope import own_scopes
-from autodist_saved.tf_internals.op_types import (
-    NEVER_SAVED,
-    PASS_ON,
-    STATIC_TABLES,
-    TABLE_READS,
-    TAKE_ANYTHING,
-    VARIABLE_READS,
-)
 
-_READS = VARIABLE_READS | TABLE_READS | PASS_ON
-# Every other handle counts as a variable's. A worker of SyncReplicasOptimizer hands gradients to accumulators, so it
-# makes no step. The chief's update makes it.
-_NO_VARIABLES = NEVER_SAVED | STATIC_TABLES
 _REMEMBERED_MAX = 1000
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """What a run of some fetches is to the gate.
+
+    Attributes:
+        is_step: whether it changes variables.
+        wait: the wait for other tasks in it, during which it is in no step; None where the whole run is the step.
+        begins_inside: whether it changes variables before that wait.
+    """
+
+    is_step: bool
+    wait: SyncWait | None = None
+    begins_inside: bool = False
+
+
+_NO_STEP = RunKind(is_step=False)
+_STEP = RunKind(is_step=True)
 
 
 class StepDetector:
@@ -44,22 +45,19 @@ class StepDetector:
 
     def __init__(self, graph: tf.Graph) -> None:
         self._graph = graph
-        self._functions: Functions = {}
+        self._writes = VariableWrites(graph)
         # By the identities of the fetches. The fetches are kept, so that no new object can get the same identity.
-        self._remembered: dict[tuple[int, ...], tuple[list[Any], tuple[bool, UpdateGate | None]]] = {}
+        self._remembered: dict[tuple[int, ...], tuple[list[Any], RunKind]] = {}
 
     def any_in(self, fetches: Any) -> bool:
         """Whether a run of these fetches, as ``Session.run`` takes them, changes variables."""
-        return self.look(fetches)[0]
+        return self.look(fetches).is_step
 
-    def look(self, fetches: Any) -> tuple[bool, UpdateGate | None]:
-        """Whether a run changes variables, and its update gate.
+    def look(self, fetches: Any) -> RunKind:
+        """What a run of these fetches, as ``Session.run`` takes them, is.
 
-        Args:
-            fetches: as ``Session.run`` takes them.
-
-        Returns:
-            whether it changes any; and the gate that the run passes by itself before it changes the first, or None.
+        Raises:
+            UsageError: the run would wait for other tasks within a step, so no cut could stop this task.
         """
         leaves = list(_leaves(fetches))
         key = tuple(map(id, leaves))
@@ -70,89 +68,57 @@ class StepDetector:
             known = self._remembered[key] = leaves, self._find(leaves)
         return known[1]
 
-    def _find(self, leaves: Iterable[Any]) -> tuple[bool, UpdateGate | None]:
+    def _find(self, leaves: Iterable[Any]) -> RunKind:
         try:
             elements = [self._graph.as_graph_element(leaf) for leaf in leaves]
         except (TypeError, ValueError, KeyError):
-            return True, None
-        operations = {element if isinstance(element, tf.Operation) else element.op for element in elements}
-        if not self._any_before(operations, set()):
-            return False, None
-        for op, gate in update_gates(self._graph).items():
-            gated = set(walk([op], consumers))
-            if not gated.isdisjoint(operations) and not self._any_before(operations, gated):
-                return True, gate
-        return True, None
+            return _STEP
+        ends = {element if isinstance(element, tf.Operation) else element.op for element in elements}
+        all_waits = sync_waits(self._graph)
+        if not all_waits:  # a train op changes something near its end, so most of a graph need not be looked at
+            return _STEP if self._writes.any_among(walk(ends, producers)) else _NO_STEP
+        reached = set(walk(ends, producers))
+        writing = list(self._writes.among(reached))
+        waits = [wait for wait in all_waits if wait.ops & reached]
+        self._check_alone(waits, ends)
+        if not writing or not waits:
+            return RunKind(is_step=bool(writing))
+        (wait, *others) = waits
+        if others:
+            told = " and ".join(sorted(other.what for other in waits))
+            raise _held(writing, told, "Run what waits for one of them at a time")
+        if beside := changed_beside(wait, writing):
+            raise _held(beside, wait.what, _ORDER)
+        return RunKind(is_step=True, wait=wait, begins_inside=self._changes_before(wait, writing))
 
-    def _any_before(self, ends: Iterable[tf.Operation], excluded: Set[tf.Operation]) -> bool:
-        exempt, own = self._local_variables(), own_scopes(self._graph)
-        return any(
-            self._writes(operation, exempt)
-            for operation in walk(ends, producers)
-            if operation not in excluded and not operation.name.startswith(own)
-        )
+    def _changes_before(self, wait: SyncWait, writing: Iterable[tf.Operation]) -> bool:
+        return wait.leave is not None and not set(walk([wait.leave], producers)).isdisjoint(writing)
 
-    def _local_variables(self) -> frozenset[str]:
-        return self._names_in(v1.GraphKeys.LOCAL_VARIABLES) - self._names_in(v1.GraphKeys.GLOBAL_VARIABLES)
-
-    def _names_in(self, collection: str) -> frozenset[str]:
-        return frozenset(
-            tensor.op.name
-            for variable in self._graph.get_collection(collection)
-            for tensor in (getattr(variable, "handle", None), variable)
-            if tensor is not None
-        )
-
-    def _writes(self, operation: tf.Operation, exempt: frozenset[str]) -> bool:
-        if operation.type in _READS:
-            return False
-        takes_references = any(argument.is_ref for argument in operation.op_def.input_arg)
-        if called := [function.name for function in called_functions(operation.node_def)]:
-            return self._functions_write(called)
-        return any(
-            holder.name not in exempt and holder.type not in _NO_VARIABLES
-            for tensor in operation.inputs
-            if tensor.dtype == tf.resource or (takes_references and private_api.is_reference(tensor))
-            for holder in _holders(tensor)
-        )
-
-    def _functions_write(self, names: Iterable[str]) -> bool:
-        """Whether functions, or those that they call, change variables that they take."""
-        return any(
-            self._is_unknown(name) or any(_changes(node) for node in self._takers(name))
-            for name in walk(names, self._callees)
-        )
-
-    def _callees(self, name: str) -> Iterator[str]:
-        """Yield names of the functions to which a function may pass on what it takes."""
-        return (called.name for node in self._takers(name) for called in called_functions(node))
-
-    def _takers(self, name: str) -> Iterator[Node]:
-        """Yield the ops of a function that may take handles and are not known to only read."""
-        nodes = self._functions[name].node_def
-        return (node for node in nodes if node.op not in _READS and private_api.takes_resources(node.op))
-
-    def _is_unknown(self, name: str) -> bool:
-        """Whether the graph has no such function. It may have got new ones since the last look."""
-        if name not in self._functions:
-            self._functions = functions_of(self._graph.as_graph_def().library)
-        return name not in self._functions
+    def _check_alone(self, waits: Iterable[SyncWait], ends: Iterable[tf.Operation]) -> None:
+        """Raise ``UsageError`` for a run that gets a wait only because of a gate that was put into the graph."""
+        own = own_scopes(self._graph)
+        users = set(walk(ends, lambda op: (one for one in producers(op) if not one.name.startswith(own))))
+        for wait in waits:
+            if wait.ops.isdisjoint(users):
+                names = ", ".join(sorted(end.name for end in ends if not wait.ops.isdisjoint(walk([end], producers))))
+                raise UsageError(
+                    f"{names}: a part of a synchronous update, which alone may run it, for it would take gradients; "
+                    "fetch it together with that update, or not at all"
+                )
 
 
-def _changes(node: Node) -> bool:
-    """Whether an op in a function may itself change what it takes. A call does not: its functions may."""
-    return node.op not in TAKE_ANYTHING and not any(called_functions(node))
+_ORDER = (
+    "Change them before: with tf.control_dependencies([...]): train_op = optimizer.minimize(...); or afterwards: "
+    "with tf.control_dependencies([train_op]): ..."
+)
 
 
-def _holders(tensor: tf.Tensor) -> Iterator[tf.Operation]:
-    """Yield the ops that a handle or a reference may come from."""
-
-    def passed_on(operation: tf.Operation) -> list[tf.Operation]:
-        if operation.type not in PASS_ON:
-            return []
-        return [one.op for one in operation.inputs if one.dtype == tf.resource or private_api.is_reference(one)]
-
-    return (operation for operation in walk([tensor.op], passed_on) if operation.type not in PASS_ON)
+def _held(operations: Iterable[tf.Operation], what: str, advice: str) -> UsageError:
+    names = ", ".join(sorted(op.name for op in operations))
+    return UsageError(
+        f"{names}: variables would be changed while the same run waits for {what}, which comes from other tasks; a "
+        f"cut stops these, so none could ever succeed. {advice}"
+    )
 
 
 def _leaves(fetches: Any) -> Iterator[Any]:

@@ -41,11 +41,13 @@ TABLE_READS = _types(
 ENTERS = _types("Enter RefEnter")
 NEXT_ITERATIONS = _types("NextIteration RefNextIteration")
 SWITCHES = _types("Switch RefSwitch")
+MERGES = _types("Merge RefMerge")
+EXITS = _types("Exit RefExit")
 # They pass their first input on unchanged: a value, a reference or a handle.
 PASS_THROUGH = ENTERS | SWITCHES | _types("Identity RefIdentity")
 # They pass one of several inputs on unchanged. The graph alone does not say which.
-CHOICES = _types("Merge RefMerge Select RefSelect")
-PASS_ON = PASS_THROUGH | CHOICES | NEXT_ITERATIONS | _types("Exit RefExit")
+CHOICES = MERGES | _types("Select RefSelect")
+PASS_ON = PASS_THROUGH | CHOICES | NEXT_ITERATIONS | EXITS
 
 # The second control flow: loops and branches call functions.
 CALLS = _types("PartitionedCall StatefulPartitionedCall")
@@ -79,8 +81,7 @@ NEVER_SAVED = QUEUES | ACCUMULATORS | ITERATORS | READERS | TENSOR_ARRAYS | STAC
 DEQUEUES = _types(
     "QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 QueueDequeueUpTo QueueDequeueUpToV2"
 )
-ENQUEUES_OF_MANY = _types("QueueEnqueueMany QueueEnqueueManyV2")
-ENQUEUES = ENQUEUES_OF_MANY | _types("QueueEnqueue QueueEnqueueV2")
+ENQUEUES = _types("QueueEnqueue QueueEnqueueV2 QueueEnqueueMany QueueEnqueueManyV2")
 GRADIENT_TAKES = _types("AccumulatorTakeGradient ResourceAccumulatorTakeGradient SparseAccumulatorTakeGradient")
 # Their second input is the iterator.
 ITERATOR_INITIALIZERS = _types("MakeIterator MultiDeviceIteratorInit")

@@ -148,6 +148,11 @@ def add_control_input(operation: tf.Operation, before: tf.Operation) -> None:
     operation._add_control_input(before)
 
 
+def place(operation: tf.Operation, device: str) -> None:
+    """Put an op on a device. No session may have run the graph yet."""
+    operation._set_device(device)
+
+
 def reference_of(saveable: Any) -> tf.Tensor:
     """The reference tensor of a variable without a resource handle, from the variable's saveable."""
     return saveable.op._ref() if isinstance(saveable.op, tf.Variable) else saveable.op

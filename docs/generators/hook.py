@@ -13,6 +13,7 @@ import command_line
 import errors
 import layers
 import manifest
+import optimizers
 import options
 import seams
 import types_of_elements
@@ -23,6 +24,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "layers": layers.page,
     "manifest": manifest.page,
     "options": options.page,
+    "optimizers": optimizers.page,
     "seams": seams.page,
     "tools for seams": seams.tools,
     "types of elements": types_of_elements.page,

@@ -154,6 +154,12 @@ def test_an_op_can_be_made_to_wait_for_another_one(graph: tf.Graph) -> None:
     assert private.control_outputs(first) == [second]
 
 
+def test_an_op_can_be_put_on_a_device(graph: tf.Graph) -> None:
+    operation = tf.constant(1).op
+    private.place(operation, "/job:worker/task:1")
+    assert operation.device == "/job:worker/task:1"
+
+
 @pytest.mark.slow
 def test_a_fresh_process_knows_what_tensorflow_registers_by_itself() -> None:
     asked = frozenset({"MatMul", "XlaCallModule", "HorovodAllreduce"})

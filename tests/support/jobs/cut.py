@@ -2,7 +2,8 @@
 
 The test leaves ``export-NAME`` for the chief, and may have the export halt at a point until it leaves ``go-NAME``.
 As long as there is ``hold-TASK``, the task is within a step. In ``steps-TASK`` is the moment of every step, in
-``standstills-TASK`` when its gate was closed and opened. Nobody trains on from the step in ``last-step``.
+``standstills-TASK`` when its gate was closed and opened. Nobody trains on from the step in ``last-step``. As long as
+there is ``hold-restore``, a restore halts when the first piece has its value.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.checkpoint import streaming
 from autodist_saved.control.gate import Gate, Standing
 from autodist_saved.cut import gate_cut
 from autodist_saved.job import session_job
-from autodist_saved.plan import ExportPlan
+from autodist_saved.plan import ExportPlan, Piece
+from autodist_saved.sources.session_sink import SessionSink
 from autodist_saved.sources.session_source import SessionSource
-from autodist_saved.sources.source import Staged
+from autodist_saved.sources.source import Array, Staged
 from autodist_saved.sources.transfer import Transfer
 from tests.support.job import leave
 
@@ -67,6 +70,20 @@ class HaltingSource(SessionSource):
         return transfers
 
 
+class HaltingSink(SessionSink):
+    """The sink of a restore that halts in the middle."""
+
+    results: Path
+
+    def write(self, piece: Piece, row_start: int, rows: Array) -> None:
+        super().write(piece, row_start, rows)
+        hold = self.results / "hold-restore.json"
+        if hold.exists():
+            leave(self.results, "restoring", True)
+            while hold.exists():
+                time.sleep(LOOK_SECS)
+
+
 def watch(gate: Gate, standstills: IO[str]) -> None:
     """Note when the gate is closed (1), steps under way or not, and when it is open again (0)."""
     was_closed = False
@@ -84,6 +101,21 @@ def wait_for(path: Path) -> None:
         time.sleep(LOOK_SECS)
 
 
+class WithSparseAdam(v1.train.Optimizer):  # type: ignore[misc]
+    """Another optimizer for the counter, Adam for all else. Under sparse gradients Adam's moments decay anyway."""
+
+    def __init__(self, of_counter: Any) -> None:
+        super().__init__(use_locking=True, name="both")
+        self._of_counter, self._adam = of_counter, v1.train.AdamOptimizer(0.01)
+
+    def apply_gradients(self, grads_and_vars: Any, global_step: Any = None, name: str | None = None) -> tf.Operation:
+        pairs = list(grads_and_vars)
+        counted = [pair for pair in pairs if pair[1].op.name.startswith("counter")]
+        others = [pair for pair in pairs if not pair[1].op.name.startswith("counter")]
+        with tf.control_dependencies([self._adam.apply_gradients(others)]):
+            return self._of_counter.apply_gradients(counted, global_step, name)
+
+
 def trained_variables(step: tf.Variable, *, synchronous: bool) -> tuple[tf.Operation, Any]:
     """An op that trains one step, and a hook that it needs. Every number of ``counter`` is then the global step."""
     counter = v1.get_variable(
@@ -95,8 +127,14 @@ def trained_variables(step: tf.Variable, *, synchronous: bool) -> tuple[tf.Opera
         return optimizer.minimize(loss, global_step=step), None
     cluster = ads.Cluster.from_tf_config()
     trainers = len(cluster.tasks) - len(cluster.addresses["ps"])
-    optimizer = v1.train.SyncReplicasOptimizer(optimizer, trainers, trainers)
-    return optimizer.minimize(loss, global_step=step), optimizer.make_session_run_hook(cluster.is_chief)
+    optimizer = v1.train.SyncReplicasOptimizer(WithSparseAdam(optimizer), trainers, trainers)
+    # As in batch normalization: a worker changes moments of its own batch, then waits for the others.
+    moments = v1.get_variable("moments", [4], initializer=v1.zeros_initializer(), trainable=False)
+    with tf.control_dependencies([moments.assign_add(tf.ones([4]), use_locking=True)]):
+        rows = v1.get_variable("rows", [8, 4], initializer=v1.ones_initializer())
+        loss = loss + tf.reduce_sum(tf.nn.embedding_lookup(rows, [0, 5]) ** 2)
+        train_op = optimizer.minimize(loss, global_step=step)
+    return train_op, optimizer.make_session_run_hook(cluster.is_chief)
 
 
 class Exports:
@@ -164,6 +202,8 @@ def main(results: Path) -> None:
     v1.disable_eager_execution()
     v1.enable_resource_variables()
     session_job.SessionSource = HaltingSource  # type: ignore[attr-defined]
+    streaming.SessionSink = HaltingSink  # type: ignore[attr-defined,misc]
+    HaltingSink.results = results
     cluster = ads.Cluster.from_tf_config()
     task = str(cluster.task)
     if task.startswith("ps"):
