@@ -15,6 +15,7 @@ import layers
 import manifest
 import optimizers
 import options
+import public_reports
 import seams
 import types_of_elements
 
@@ -25,6 +26,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "manifest": manifest.page,
     "options": options.page,
     "optimizers": optimizers.page,
+    "public reports": public_reports.page,
     "seams": seams.page,
     "tools for seams": seams.tools,
     "types of elements": types_of_elements.page,
