@@ -363,9 +363,9 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             self.abandon()
             raise error
         path = self._export.publish(as_text=as_text)
-        if isinstance(self._export_dir, Target):
-            return os.fsencode(path)
-        return self._below_given_dir(path.rpartition("/")[2])
+        if isinstance(self._export_dir, str | bytes | os.PathLike):
+            return self._below_given_dir(path.rpartition("/")[2])
+        return os.fsencode(path)
 
     def abandon(self) -> None:
         """Remove what was written, if the model is not saved. Harmless when called again, and without a model."""
@@ -373,7 +373,8 @@ class SavedModelBuilder(v1.saved_model.Builder):  # type: ignore[misc]
             self._export.abandon()
 
     def _below_given_dir(self, path: str) -> bytes:
-        directory = self._target.path if isinstance(self._export_dir, Target) else self._export_dir
+        is_path = isinstance(self._export_dir, str | bytes | os.PathLike)
+        directory: Any = self._export_dir if is_path else self._target.path
         joined: bytes = tf.io.gfile.join(os.fsencode(directory), os.fsencode(path))
         return joined
 

@@ -20,6 +20,7 @@ def test_no_type_is_missing() -> None:
     assert {*TYPES} - {"float4_e2m1fn"} <= VALUES - NO_VALUES <= {*TYPES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [dtype for dtype in TYPES if dtype in VALUES])
 def test_it_is_as_the_page_says(tmp_path: Path, dtype: str, kind: str) -> None:
