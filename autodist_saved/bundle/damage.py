@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from autodist_saved.errors import BundleError, TargetUnwritableError, UnreadableError
-from autodist_saved.system.paths import ABSENT
+from autodist_saved.system.foreign_files import ABSENT, NotAFileError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RESTORE = "copy it again from where it was written, or use another one"
@@ -44,6 +44,9 @@ def reporting(path: Path, variable: str | None = None) -> Iterator[None]:
     except (Damage, DecodeError, *ABSENT) as error:
         what, fix = _explain(error)
         raise BundleError(f"{path}: {what}; {fix}", path=str(path), variable=variable) from error
+    except MemoryError as error:
+        what = "this process has not enough memory to read it; read it on a larger machine"
+        raise UnreadableError(f"{path}: {what}", path=str(path), variable=variable) from error
     except OSError as error:
         what = f"it cannot be read ({_reason(error)}); check its permissions and its disk"
         raise UnreadableError(f"{path}: {what}", path=str(path), variable=variable) from error
@@ -68,6 +71,8 @@ def _explain(error: Exception) -> tuple[str, str]:
     match error:
         case Damage():
             return error.what, error.fix
+        case NotAFileError():
+            return error.what, _RESTORE
         case FileNotFoundError():
             return "there is no such file", "check the path, and that all files of the bundle were copied"
         case OSError():

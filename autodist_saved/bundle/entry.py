@@ -14,6 +14,7 @@ from autodist_saved.bundle.slice_spec import Shape, Slice
 
 _MAX_DIMENSIONS = 64  # NumPy's limit; that of TensorFlow's kernels is far lower
 _MAX_BYTES = 2**63 - 1
+_MAX_STRINGS = 2**28  # reading the lengths of so many takes minutes and 2 GiB
 
 
 class Part(NamedTuple):
@@ -150,6 +151,8 @@ def decode_part(name: str, message: BundleEntryProto, start: Shape, data_files: 
     elements, item = math.prod(shape), item_bytes(dtype)
     if item is not None and message.size != elements * item:
         raise Damage(f"{name!r} has {message.size:,} bytes, but its dtype and shape need {elements * item:,}")
+    if item is None and elements > _MAX_STRINGS:
+        raise Damage(f"{name!r} has {elements:,} strings, more than any job has")
     if item is None and message.size < elements:
         raise Damage(f"{name!r} has {message.size:,} bytes, too few for {elements:,} elements")
     return Part(start, shape, message.shard_id, message.offset, message.size, unmask(message.crc32c))

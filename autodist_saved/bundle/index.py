@@ -13,9 +13,11 @@ from autodist_saved.bundle.entry import Entry, decode_head, decode_part, encode_
 from autodist_saved.bundle.slices import KEY_START, check_cover, decode_slice, slice_key
 from autodist_saved.bundle.table import read_table, write_table
 from autodist_saved.errors import BundleError
+from autodist_saved.system.foreign_files import read_file
 
 _HEADER_KEY = b""
 _VERSION = 1
+_INDEX_BYTES = 256 * 2**20  # a tensor takes about a hundred: more than two million tensors
 _UPGRADE = "load the checkpoint with the TensorFlow that wrote it"
 
 
@@ -54,8 +56,12 @@ def _items(entry: Entry) -> Iterator[tuple[bytes, bytes]]:
             yield slice_key(key, [*zip(part.start, part.shape, strict=True)]), encode_part(entry.dtype, part)
 
 
-def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
+def read_index(path: Path, root: Path | None = None) -> tuple[int, dict[str, Entry]]:
     """Read and check an index.
+
+    Args:
+        path: of the index.
+        root: as for :func:`open_to_read`.
 
     Returns:
         the number of data files, and all tensors by name, ordered by name.
@@ -63,7 +69,7 @@ def read_index(path: Path) -> tuple[int, dict[str, Entry]]:
     Raises:
         Damage, DecodeError: anything is wrong with the index.
     """
-    values = dict(read_table(path.read_bytes()))
+    values = dict(read_table(read_file(path, _INDEX_BYTES, root)))
     if _HEADER_KEY not in values:
         raise Damage("it has no header, so it is not the index of a tensor bundle")
     data_files = _data_files(values.pop(_HEADER_KEY))

@@ -20,7 +20,7 @@ from autodist_saved.bundle.files import data_path, index_path
 from autodist_saved.bundle.index import read_index
 from autodist_saved.bundle.strings import read_lengths
 from autodist_saved.errors import BundleError
-from autodist_saved.system.paths import open_to_read
+from autodist_saved.system.foreign_files import open_to_read, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,12 +37,16 @@ class BundleReader:
     bytes. The reader is thread-safe: it keeps no file open and never changes.
     """
 
-    def __init__(self, prefix: str | os.PathLike[str], data_prefix: Path | None = None) -> None:
+    def __init__(
+        self, prefix: str | os.PathLike[str], data_prefix: Path | None = None, root: Path | None = None
+    ) -> None:
         """Open a bundle.
 
         Args:
             prefix: path or URL of the index, without ``.index``.
             data_prefix: the same for the data files, if they are in another place.
+            root: the directory in which all files must be, also those to which links lead. None if they may lead
+                anywhere, because a person has named the prefix.
 
         Raises:
             BundleError: the bundle is missing, damaged or truncated, or is not a tensor bundle.
@@ -50,9 +54,10 @@ class BundleReader:
         """
         self.prefix = os.fspath(prefix)
         self._data_prefix = data_prefix or self.prefix
+        self._root = root
         path = index_path(self.prefix)
         with reporting(path):
-            self._data_files, self._entries = read_index(path)
+            self._data_files, self._entries = read_index(path, root)
         self._check_data_files()
 
     @property
@@ -143,7 +148,7 @@ class BundleReader:
                 for _, offset, name, part in of_file:
                     try:
                         with reporting(path, name):
-                            file = file or opened.enter_context(open_to_read(path))
+                            file = file or opened.enter_context(open_to_read(path, self._root))
                             file.seek(offset)
                             _verify(file, self._entries[name], part, chunk_bytes)
                     except BundleError as error:
@@ -167,7 +172,7 @@ class BundleReader:
         for data_file, end in sorted(ends.items()):
             path = self._data_path(data_file)
             with reporting(path):
-                nbytes = path.stat().st_size
+                nbytes = size_of(path, self._root)
                 if nbytes < end:
                     raise Damage(f"it has {nbytes:,} bytes, but the index lists tensors up to its byte {end:,}")
 
@@ -208,7 +213,7 @@ class BundleReader:
         path = self._data_path(part.data_file)
         with reporting(path, entry.name):
             _check_form(entry)
-            with open_to_read(path) as file:
+            with open_to_read(path, self._root) as file:
                 file.seek(part.offset)
                 yield file
 

@@ -5,8 +5,10 @@ Each slice has a key in TensorFlow's ordered code (``tensorflow/core/lib/strings
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from autodist_saved.bundle.bundle_pb2 import TensorSliceProto
 from autodist_saved.bundle.damage import Damage
@@ -15,6 +17,7 @@ from autodist_saved.bundle.slice_spec import Shape
 
 KEY_START = b"\0"  # the first byte of each key of a slice, and of no name of a tensor
 _EVERYTHING = -1
+_MAX_CORNERS = 2**22  # of all slices of a tensor: two million along one dimension, a million along two
 
 Extents = Sequence[tuple[int, int]]
 """For each dimension a start and a length, in elements. The length -1 means the whole dimension."""
@@ -64,31 +67,40 @@ def decode_slice(name: str, message: TensorSliceProto, shape: Shape) -> tuple[Ex
 def check_cover(name: str, shape: Shape, parts: Sequence[Part]) -> None:
     """Check that the parts contain every element of ``shape`` exactly once. Each part must lie inside the shape.
 
+    Takes time and memory in proportion to the number of parts. Every dimension along which the tensor is sliced
+    doubles both.
+
     Raises:
-        Damage: the parts overlap or leave a gap.
+        Damage: the parts overlap or leave a gap; or there are more of them, along more dimensions, than can be
+            checked.
     """
     filled = [part for part in parts if math.prod(part.shape)]
     if sum(math.prod(part.shape) for part in filled) != math.prod(shape):
         raise Damage(f"the slices of {name!r} do not add up to its shape {list(shape)}")
-    if len(filled) < 2:
+    if not filled:
         return
-    # Sweep along the dimension in which most parts have different starts: a grid then takes few comparisons.
-    axis = max(range(len(shape)), key=lambda axis: len({part.start[axis] for part in filled}))
-    filled.sort(key=lambda part: part.start[axis])
-    for position, first in enumerate(filled):
-        end = first.start[axis] + first.shape[axis]
-        for second in filled[position + 1 :]:
-            if second.start[axis] >= end:
-                break
-            if _overlap(first, second):
-                raise Damage(f"the slices of {name!r} at {list(first.start)} and {list(second.start)} overlap")
+    axes = [axis for axis, whole in enumerate(shape) if any(part.shape[axis] != whole for part in filled)]
+    if len(filled) << len(axes) > _MAX_CORNERS:
+        raise Damage(f"{name!r} has {len(filled):,} slices along {len(axes)} dimensions, which are too many")
+    # Each corner of a part counts 1 or -1, so that the sum of all corners up to an element is the number of parts
+    # that contain it. The same goes for the whole. So the parts cover it if and only if all corners cancel out.
+    corners: Counter[Shape] = Counter()
+    for start, extents, sign in [((0,) * len(shape), shape, -1), *((one.start, one.shape, 1) for one in filled)]:
+        for corner, count in _corners(start, extents, axes, sign):
+            corners[corner] += count
+    # Nothing else counts up to the first corner that is left, in the order of elements.
+    first = min((corner for corner, count in corners.items() if count), default=None)
+    if first is not None:
+        at = dict(zip(axes, first, strict=True))
+        what = "overlap" if corners[first] > 0 else "leave a gap"
+        raise Damage(f"the slices of {name!r} {what} at {[at.get(axis, 0) for axis in range(len(shape))]}")
 
 
-def _overlap(first: Part, second: Part) -> bool:
-    return all(
-        max(a, b) < min(a + x, b + y)
-        for a, x, b, y in zip(first.start, first.shape, second.start, second.shape, strict=True)
-    )
+def _corners(start: Shape, shape: Shape, axes: Sequence[int], sign: int) -> Iterator[tuple[Shape, int]]:
+    """The corners of a part along some axes, with ``sign`` for the first one, which changes from end to end."""
+    ends = [((start[axis], 1), (start[axis] + shape[axis], -1)) for axis in axes]
+    for chosen in itertools.product(*ends):
+        yield tuple(at for at, _ in chosen), sign * math.prod(turn for _, turn in chosen)
 
 
 def _ordered_unsigned(number: int) -> bytes:

@@ -19,9 +19,9 @@ _FOOTER_BYTES = _HANDLES_BYTES + len(_MAGIC)
 _TRAILER = struct.Struct("<BI")  # the compression, and the masked checksum of the block and the compression
 _NO_COMPRESSION, _SNAPPY = 0, 1
 _BLOCK_BYTES = 256 * 1024  # TensorFlow's default
-# TensorFlow's default. As many keys at most share bytes with each other, so keys take no more memory than this times
-# the size of the file.
-_KEYS_PER_RESTART = 16
+_KEYS_PER_RESTART = 16  # TensorFlow's default: as many keys at most share bytes with each other
+# Bytes of all keys, for each byte of the file: of those above, and of those in the index of blocks, which share none.
+_MAX_KEY_BYTES = _KEYS_PER_RESTART + 1
 
 
 def write_table(file: BinaryIO, items: Iterable[tuple[bytes, bytes]]) -> None:
@@ -76,19 +76,25 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise Damage("its footer contains more than it should")
     for _ in _items(_block(data, meta_offset, meta_size, footer)):
         raise Damage("it contains metadata, which tensor bundles do not have")
+
+    def counted(key: bytes, key_bytes: int) -> int:
+        """The bytes of all keys so far, and of one more."""
+        if key_bytes + len(key) > _MAX_KEY_BYTES * len(data):
+            raise Damage("its keys are far longer than the file, because they repeat bytes of each other")
+        return key_bytes + len(key)
+
     last_key, last_end, key_bytes = None, 0, 0
     for bound, handle in _items(_block(data, index_offset, index_size, footer)):
         offset, size, end = _decode_handle(handle, 0)
         if end != len(handle) or offset < last_end:
             raise Damage("its index of blocks lists a block twice, out of order, or at a wrong place")
         last_end = offset + size
+        key_bytes = counted(bound, key_bytes)
         for key, value in _items(_block(data, offset, size, footer)):
             if (last_key is not None and key <= last_key) or key > bound:
                 raise Damage(f"the key {key!r} appears twice or out of order")
             last_key = key
-            key_bytes += len(key)
-            if key_bytes > _KEYS_PER_RESTART * len(data):
-                raise Damage("its keys are far longer than the file, because they repeat bytes of each other")
+            key_bytes = counted(key, key_bytes)
             yield key, value
 
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from autodist_saved.bundle.damage import reporting
 from autodist_saved.bundle.files import index_path
 from autodist_saved.bundle.reader import BundleReader
 from autodist_saved.errors import Problem, RestoreError
@@ -21,6 +22,7 @@ from autodist_saved.pipeline.prefetch import HELD_BYTES_PER_BYTE, chunk_within, 
 from autodist_saved.plan import Band, ExportPlan, LogicalVariable, PieceRows
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.sources.sink import Sink
+from autodist_saved.system.foreign_files import size_of
 from autodist_saved.system.paths import is_url
 from autodist_saved.system.progress import Progress
 
@@ -81,8 +83,18 @@ def is_streamable(prefix: str) -> bool:
 
     TensorFlow itself restores all else: checkpoints of its first format, other file systems, and object-based
     checkpoints, whose keys are no variable names.
+
+    Raises:
+        BundleError: its files are damaged, or are no files.
     """
-    if is_url(prefix) or not index_path(prefix).is_file():
+    if is_url(prefix):
+        return False
+    if not os.path.lexists(index_path(prefix)):
+        if os.path.lexists(
+            prefix
+        ):  # it may be a checkpoint of the first format, and TensorFlow would wait for a pipe
+            with reporting(Path(prefix)):
+                size_of(Path(prefix))
         return False
     return _OBJECT_GRAPH not in BundleReader(prefix).entries
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import NamedTuple
 
-from autodist_saved.cluster.wording import kind
+from autodist_saved.cluster.wording import kind, shown
 from autodist_saved.errors import Problem
 
 HIGHEST_PORT = 65535
@@ -57,18 +57,18 @@ def read_address(place: str, text: object) -> Address | Problem:
         text: the input, of any type.
     """
     if not isinstance(text, str):
-        return Problem(place, f"{text!r} is {kind(text)}, not an address", _FIX)
+        return Problem(place, f"{shown(text)} is {kind(text)}, not an address", _FIX)
     host, colon, port = text.rpartition(":")
     if "/" in text:
-        return Problem(place, f"{text!r} is a URL or a path, not an address", _FIX)
+        return Problem(place, f"{shown(text)} is a URL or a path, not an address", _FIX)
     if not colon or text.endswith("]"):
-        return Problem(place, f"{text!r} has no port", _FIX)
+        return Problem(place, f"{shown(text)} has no port", _FIX)
     if re.fullmatch("-?[0-9]{1,99}", port) is None:
-        return Problem(place, f"the port of {text!r} is not a number", _FIX)
+        return Problem(place, f"the port of {shown(text)} is not a number", _FIX)
     if ":" in host and not host.startswith("["):
-        return Problem(place, f"{text!r} has more than one colon", 'write an IPv6 host as "[::1]:2222"')
+        return Problem(place, f"{shown(text)} has more than one colon", 'write an IPv6 host as "[::1]:2222"')
     if not _is_host(host):
-        return Problem(place, f"{host!r} is no host name" if host else f"{text!r} has no host", _FIX)
+        return Problem(place, f"{shown(host)} is no host name" if host else f"{shown(text)} has no host", _FIX)
     if not 0 <= int(port) <= HIGHEST_PORT:
         return Problem(place, f"port {port} is out of range", f"choose one from 1 to {HIGHEST_PORT}")
     if int(port) == 0 and not is_loopback(host):

@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from autodist_saved.cluster.address import Address, read_address
 from autodist_saved.cluster.control_files import FILE_KEYS
 from autodist_saved.cluster.task import TASK_TYPES, TaskType
-from autodist_saved.cluster.wording import kind, unknown
+from autodist_saved.cluster.wording import kind, shown, unknown
 from autodist_saved.errors import Problem
 
 _SAY_JOBS = 'write each job with its addresses, such as worker: ["localhost:2222"]'
@@ -171,19 +171,21 @@ def _problem(loc: tuple[int | str, ...], found: ErrorDetails) -> Problem:
         case "extra_forbidden":
             return unknown(place, str(loc[-1]), _KEYS["" if len(loc) == 1 else top], "key")
         case "literal_error":
-            return unknown(place, str(given), TASK_TYPES, "job" if is_key else "task type")
+            return unknown(
+                place, given if isinstance(given, str) else shown(given), TASK_TYPES, "job" if is_key else "task type"
+            )
         case "list_type":
             fix = 'write a list, such as ["localhost:2222"]; its order numbers the tasks'
             return Problem(place, f"it is {kind(given)}, not a list of addresses", fix)
         case "too_short":
             return Problem(place, "the list is empty", "add an address, or leave the job out")
         case "int_type":
-            what = f"{given!r} is {kind(given)}, not a whole number"
+            what = f"{shown(given)} is {kind(given)}, not a whole number"
             return Problem(place, what, "write a number without quotes, counted from 0")
         case "greater_than_equal":
             return Problem(place, f"{given} is negative", "count the tasks of a job from 0")
         case "string_type" | "string_pattern_mismatch":
-            return Problem(place, f"{given!r} is no path of a file", "write the path, or leave the key out")
+            return Problem(place, f"{shown(given)} is no path of a file", "write the path, or leave the key out")
         case _:  # a mapping was wanted
             return Problem(place, f"it is {kind(given)}, not a mapping", SAY_TASK if top == "task" else _SAY_JOBS)
 

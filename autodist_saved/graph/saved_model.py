@@ -51,7 +51,7 @@ def binary_form(text: bytes) -> bytes:
     """
     try:
         proto = text_format.Parse(text, saved_model_pb2.SavedModel())
-    except text_format.ParseError as error:
+    except (text_format.ParseError, RecursionError) as error:
         raise ValueError(str(error)) from error
     serialized: bytes = proto.SerializeToString(deterministic=True)
     return serialized

@@ -12,7 +12,7 @@ from autodist_saved.errors import Problem
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report.report import FileSum
 from autodist_saved.system.error_translation import reading
-from autodist_saved.system.paths import ABSENT, is_file, open_to_read
+from autodist_saved.system.foreign_files import ABSENT, NotAFileError, open_to_read, size_of
 
 _CHUNK_BYTES = 2**20
 
@@ -24,7 +24,7 @@ def file_sums(files: SavedModelFiles) -> dict[str, FileSum]:
     contains the checksums of their bytes.
     """
     return {
-        name: FileSum(path.stat().st_size, None if files.is_data_file(path) else checksum(path))
+        name: FileSum(size_of(path, files.root), None if files.is_data_file(path) else checksum(path, files.root))
         for name, path in files.all().items()
     }
 
@@ -43,21 +43,23 @@ def sum_problems(files: SavedModelFiles, sums: Mapping[str, FileSum], fix: str) 
     for name, planned in sums.items():
         path = files.root / name
         with reading(path):
-            what = _difference(path, planned)
+            what = _difference(path, planned, files.root)
         if what is not None:
             yield Problem(name, what, fix)
 
 
-def _difference(path: Path, planned: FileSum) -> str | None:
+def _difference(path: Path, planned: FileSum, root: Path) -> str | None:
     try:
-        if not is_file(path):
-            return "it is missing"
-        if (nbytes := path.stat().st_size) != planned.nbytes:
+        if (nbytes := size_of(path, root)) != planned.nbytes:
             return f"it has {nbytes:,} bytes, and {planned.nbytes:,} were exported"
-        if planned.crc32c is not None and checksum(path) != planned.crc32c:
+        if planned.crc32c is not None and checksum(path, root) != planned.crc32c:
             return "its checksum differs from that of the exported file"
+    except NotAFileError as error:
+        return error.what
+    except IsADirectoryError:
+        return "it is a directory, and not a file"
     except ABSENT:
-        return "it is missing"  # another process has just removed the model
+        return "it is missing"
     return None
 
 
@@ -79,12 +81,12 @@ def write_summed(place: Path, contents: str | os.PathLike[str] | bytes) -> FileS
     return FileSum(nbytes, crc)
 
 
-def checksum(path: Path) -> int:
-    """CRC32C of a file's bytes, unmasked. Raises ``OSError``."""
-    return functools.reduce(crc32c.extend, _chunks(path), 0)
+def checksum(path: Path, root: Path | None = None) -> int:
+    """CRC32C of a file's bytes, unmasked. ``root`` and errors are as for :func:`open_to_read`."""
+    return functools.reduce(crc32c.extend, _chunks(path, root), 0)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with open_to_read(path) as file:
+def _chunks(path: Path, root: Path | None = None) -> Iterator[bytes]:
+    with open_to_read(path, root) as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk

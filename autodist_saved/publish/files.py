@@ -7,7 +7,8 @@ from pathlib import Path
 
 from autodist_saved.bundle.data_file import DataFiles
 from autodist_saved.graph.arguments.extra_files import OUR_DIRECTORY
-from autodist_saved.system.paths import files_below, is_file
+from autodist_saved.system.foreign_files import files_in
+from autodist_saved.system.paths import is_file
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class SavedModelFiles:
 
     def all(self) -> dict[str, Path]:
         """The paths of all files that exist, by relative path. Raises ``OSError``."""
-        uploaded = {} if self.uploads is None else files_below(self.uploads.directory)
-        return files_below(self.root) | {f"{self.variables.name}/{name}": path for name, path in uploaded.items()}
+        uploaded = {} if self.uploads is None else files_in(self.uploads.directory)
+        return files_in(self.root) | {f"{self.variables.name}/{name}": path for name, path in uploaded.items()}
 
     @property
     def _data_directory(self) -> Path:

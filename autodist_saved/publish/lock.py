@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import weakref
 from pathlib import Path
+
+from autodist_saved.system.foreign_files import NotAFileError
 
 # What flock reports on a file system without locks.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
@@ -19,9 +22,13 @@ class Lock:
     """
 
     def __init__(self, path: Path, flags: int) -> None:
-        """Open the file without locking it. Raises ``OSError``, also if ``path`` is a symbolic link."""
-        self.descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
+        """Open the file without locking it. Raises ``OSError``, also if ``path`` is a symbolic link, or a pipe."""
+        self.descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         self._closer = weakref.finalize(self, os.close, self.descriptor)
+        mode = os.fstat(self.descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            self.close()
+            raise NotAFileError("it is neither a file nor a directory", path)
         _open.add(self)
 
     @property

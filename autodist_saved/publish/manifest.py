@@ -10,7 +10,10 @@ from autodist_saved.errors import ModelError, UsageError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.report.report import ExportReport
 from autodist_saved.system.error_translation import reading
+from autodist_saved.system.foreign_files import read_file
 from autodist_saved.system.paths import exists
+
+_MANIFEST_BYTES = 256 * 2**20  # a piece of a variable takes about 300
 
 
 def write_manifest(files: SavedModelFiles, report: ExportReport) -> None:
@@ -35,18 +38,22 @@ def read_manifest(model: Path) -> ExportReport:
             f"there is no {manifest.relative_to(model)} in {model}: name the directory of a model that this "
             "package has exported"
         )
-    return read_manifest_file(manifest)
+    return read_manifest_file(manifest, model)
 
 
-def read_manifest_file(path: Path) -> ExportReport:
-    """Read a manifest from a file, which may be in any directory.
+def read_manifest_file(path: Path, root: Path | None = None) -> ExportReport:
+    """Read a manifest from a file.
+
+    Args:
+        path: of the manifest.
+        root: the model's directory; None if the file may be in any directory, because a person has named it.
 
     Raises:
         ModelError: the file does not exist, is damaged, or is not a manifest.
         UnreadableError: the file cannot be read.
     """
     with reading(path):
-        text = path.read_bytes()
+        text = read_file(path, _MANIFEST_BYTES, root)
     try:
         return ExportReport.from_json(text)
     except pydantic.ValidationError as error:

@@ -12,6 +12,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, TypeAdapter
 
+from autodist_saved.system.foreign_files import NotAFileError, read_file
+
+_FILE_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -56,8 +60,8 @@ class Owner:
             OSError: the file cannot be read. In an object store, also errors of the store's library.
         """
         try:
-            return TypeAdapter(cls).validate_json(path.read_bytes().split(b"\n")[0], strict=True)
-        except (FileNotFoundError, ValueError):
+            return TypeAdapter(cls).validate_json(read_file(path, _FILE_BYTES).split(b"\n")[0], strict=True)
+        except (FileNotFoundError, NotAFileError, ValueError):
             return None
 
     @property

@@ -26,25 +26,29 @@ def read_back(files: SavedModelFiles, plan: ExportPlan, sums: Mapping[str, FileS
     Raises:
         VerifyError: the model differs; the error lists all differences.
     """
-    problems = [*variable_problems(files, plan, _FIX)] if plan.variables else []
+    problems = [*_differences(files, plan)] if plan.variables else []
     problems += sum_problems(files, sums, _FIX)
     if problems:
         raise VerifyError("the written model differs from the exported one", problems=problems, path=str(files.root))
 
 
-def variable_problems(files: SavedModelFiles, plan: ExportPlan | None, fix: str) -> Iterator[Problem]:
-    """Find problems of a model's bundle: in its files, in the checksum of each variable, and differences to the plan.
-
-    Args:
-        files: the model.
-        plan: the variables that it must have; None if they are not known.
-        fix: what to do about a problem.
-    """
+def _differences(files: SavedModelFiles, plan: ExportPlan) -> Iterator[Problem]:
     try:
         reader = BundleReader(files.variables_prefix, files.data_prefix)
     except BundleError as error:
-        yield Problem.of(error, f"{files.variables.name}/{_file(error)}", fix)
-        return
+        yield Problem.of(error, f"{files.variables.name}/{_file(error)}", _FIX)
+    else:
+        yield from variable_problems(reader, plan, _FIX)
+
+
+def variable_problems(reader: BundleReader, plan: ExportPlan | None, fix: str) -> Iterator[Problem]:
+    """Find problems of a model's variables: in the checksum of each, and differences to the plan.
+
+    Args:
+        reader: of the variables.
+        plan: the variables that it must have; None if they are not known.
+        fix: what to do about a problem.
+    """
     found = {name: (entry.dtype, entry.shape) for name, entry in reader.entries.items()}
     planned = found if plan is None else {one.name: (one.dtype, one.shape) for one in plan.variables}
     damage = dict(reader.damaged())

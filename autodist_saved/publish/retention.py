@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -27,12 +27,15 @@ _DAY_SECS = 24 * 60 * 60
 class Retention(Options):
     """Rules for the versions of a base directory. A version stays as long as one of the rules keeps it.
 
-    Two kinds of versions always stay: the newest version that is whole, and versions that this package has not made.
-    The rest of a version whose removal did not finish always goes.
+    Three kinds of versions always stay: the newest version that a loader can load, the version to which ``latest``
+    points, and versions that this package has not made. The rest of a version whose removal did not finish always
+    goes.
 
     Attributes:
         keep: number of newest versions that stay; None keeps all versions.
-        keep_days: versions younger than this number of days stay.
+        keep_days: versions younger than this number of days stay. A clock that jumps ahead makes no version old: of
+            the pauses between versions, the longest one counts as long as the second longest, and none for more than
+            a quarter of this number.
         keep_every: versions whose number is divisible by this number stay.
         keep_best: the best version by this metric stays; if several are equally good, the newest of them.
     """
@@ -57,7 +60,11 @@ class Retention(Options):
             return []
         newest_good = next((version for version in reversed(models) if version.is_good), None)
         stay = {newest_good, self._best(models), *models[-self.keep :]}
-        stay.update(version for version in models if version not in stay and self._wants(version, now))
+        stay.update(version for version in models if version.is_linked)
+        if self.keep_every is not None:
+            stay.update(version for version in models if version.number % self.keep_every == 0)
+        if self.keep_days is not None:
+            stay.update(_younger(models, self.keep_days * _DAY_SECS, now))
         return [version for version in ours if version not in stay]
 
     def _best(self, models: Sequence[Version]) -> Version | None:
@@ -70,11 +77,6 @@ class Retention(Options):
                     return version
                 del metrics[version]
         return None
-
-    def _wants(self, version: Version, now: float) -> bool:
-        return (self.keep_every is not None and version.number % self.keep_every == 0) or (
-            self.keep_days is not None and _days_old(version, now) < self.keep_days
-        )
 
     def apply(self, base: VersionBase[Any]) -> list[Version]:
         """Remove the versions of a base directory that no rule keeps, oldest first.
@@ -96,12 +98,28 @@ class Retention(Options):
         return [version for version in expired if version not in refused]
 
 
-def _days_old(version: Version, now: float) -> float:
+def _younger(models: Sequence[Version], most_secs: float, now: float) -> Iterator[Version]:
+    """The versions that are younger than ``most_secs``, by the sum of the pauses since each of them.
+
+    The clock of the machine may jump, and dates written with it stay. So no single pause decides.
+    """
+    dates = {version: date for version in models if (date := _date(version)) is not None}
+    pauses = [max(0.0, later - earlier) for earlier, later in itertools.pairwise([*dates.values(), now])]
+    usual = sorted(pauses)[-2] if len(pauses) > 1 else 0.0
+    age = 0.0
+    for version, pause in zip(reversed(dates), reversed(pauses), strict=True):
+        age += min(pause, usual, most_secs / 4)
+        if age < most_secs:
+            yield version
+    yield from (version for version in models if version not in dates)
+
+
+def _date(version: Version) -> float | None:
+    """When a version was written; None if a store does not know it, or if somebody has just removed the version."""
     try:
-        date = version.written
+        return version.written
     except FileNotFoundError:
-        return math.inf  # another process that publishes there has just removed it
-    return 0.0 if date is None else (now - date) / _DAY_SECS
+        return None
 
 
 def remove(base: VersionBase[Any], versions: Iterable[Version]) -> dict[Version, TargetError]:

@@ -10,10 +10,16 @@ from pathlib import Path
 from autodist_saved.errors import ModelError, TargetUnwritableError, UsageError
 from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.loadable import loading_problems
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import ExportReport
-from autodist_saved.system.paths import is_file, modified
+from autodist_saved.system.foreign_files import is_file_in
+from autodist_saved.system.paths import is_file, is_remote, modified
 
+_FIX = "export again"
+
+LATEST = "latest"
+"""The link beside the versions that points to the newest one, for people and scripts."""
 # TensorFlow Serving reads the name as a signed 64-bit integer, and ignores names that are none.
 _GREATEST = 2**63 - 1
 
@@ -46,8 +52,19 @@ class Version:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this package has made it: it has a manifest, which may be damaged."""
-        return self.is_directory and is_file(self.files.manifest)
+        """Whether this package has made it: it has a manifest in it, which may be damaged."""
+        return self.is_directory and is_file_in(self.files.manifest, self.path)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the link ``latest`` leads to it. Object stores have no links."""
+        link = self.path.with_name(LATEST)
+        if is_remote(link):
+            return False
+        try:
+            return link.is_symlink() and link.samefile(self.path)
+        except OSError:
+            return False  # it leads nowhere
 
     @property
     def written(self) -> float | None:
@@ -67,9 +84,17 @@ class Version:
 
     @cached_property
     def is_good(self) -> bool:
-        """Whether this package has made it and it is whole, as far as one can tell without reading the variables."""
+        """Whether this package has made it and a loader can load it.
+
+        A manifest alone proves nothing: the graphs and the index of the variables are read, too. Not read are the
+        values of the variables. Raises ``UnreadableError``.
+        """
         sums = self.report.files if self.report is not None else {}
-        return bool(sums) and not any(sum_problems(self.files, sums, fix="export again"))
+        return (
+            bool(sums)
+            and not any(sum_problems(self.files, sums, _FIX))
+            and not any(loading_problems(self.files, _FIX))
+        )
 
 
 def version_number(name: str) -> int | None:

@@ -13,10 +13,12 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from autodist_saved.bundle.entry import is_storable
 from autodist_saved.plan import ExportPlan
 from autodist_saved.report.timeline import Interval
 from autodist_saved.report.witness import Witness
 from autodist_saved.system.escape import escape
+from autodist_saved.system.foreign_files import is_path_inside
 from autodist_saved.system.memory import TaskMemory
 
 Mode = Literal["max", "min"]
@@ -236,13 +238,19 @@ def _plausible(report: ExportReport) -> ExportReport:
     """Check the values of a manifest. Raises ``ValueError`` for values that no export can have written."""
     if not all(abs(interval.begin) < _MOST and abs(interval.seconds) < _MOST for interval in report.intervals):
         raise ValueError("an interval has no end")
+    if outside := [name for name in report.files if not is_path_inside(name)]:
+        raise ValueError(f"{outside[0]!r} is not the name of a file in the model")
     for variable in report.plan.variables if report.plan is not None else ():
-        shapes = [shape for piece in variable.pieces for shape in (piece.offset, piece.shape)]
-        shapes += [] if variable.shape is None else [variable.shape]
-        if len(set(map(len, shapes))) > 1:
-            raise ValueError(f"a piece of {variable.name!r} has a different number of dimensions")
-        if not all(number >= 0 for shape in shapes for number in shape) or variable.nbytes >= _MOST:
+        shapes = [variable.shape or (), *(piece.shape for piece in variable.pieces)]
+        if not all(is_storable(variable.dtype, shape) for shape in shapes):
             raise ValueError(f"{variable.name!r} has an impossible shape")
+        for piece in variable.pieces:
+            whole = piece.shape if variable.shape is None else variable.shape
+            if not len(whole) == len(piece.shape) == len(piece.offset):
+                raise ValueError(f"a piece of {variable.name!r} has a different number of dimensions")
+            ends = (at + extent for at, extent in zip(piece.offset, piece.shape, strict=True))
+            if any(at < 0 for at in piece.offset) or any(end > most for end, most in zip(ends, whole, strict=True)):
+                raise ValueError(f"a piece of {variable.name!r} lies outside its shape")
     return report
 
 

@@ -6,22 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autodist_saved.bundle import BundleReader
-from autodist_saved.bundle.restorable import why_unrestorable
 from autodist_saved.errors import BundleError, ModelError, OtherModelError, Problem, UsageError
+from autodist_saved.graph.stored.meta_graph import MetaGraph
 from autodist_saved.publish.checksums import sum_problems
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.loadable import asset_problems, has_variables, unrestorable_variables
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.publish.read_back import variable_problems
 from autodist_saved.report.report import ExportReport
 from autodist_saved.saved_models.fingerprint import fingerprint_problems
-from autodist_saved.saved_models.meta_graph import MetaGraph
 from autodist_saved.saved_models.model_directory import find_model
-from autodist_saved.saved_models.saved_model import has_variables, read_graphs
+from autodist_saved.saved_models.saved_model import read_graphs
 from autodist_saved.system.error_translation import reading
-from autodist_saved.system.paths import exists, is_file
+from autodist_saved.system.paths import exists
 
 _COPY = "copy the model again from where it was exported, or export it again"
-_EXPORT = "export the model again, with the version of autodist-saved that you have now"
 _OTHER = "copy that model again, or name the manifest of this one"
 
 
@@ -70,31 +69,19 @@ def _damage(files: SavedModelFiles) -> Iterator[Problem]:
         yield Problem.of(error, Path(error.path or files.saved_model).name, _COPY)
     if manifest is not None:
         yield from sum_problems(files, manifest.files, _COPY)
-    for name in sorted({name for graph in graphs for name in graph.assets}):
-        if not is_file(files.assets / name):
-            yield Problem(f"assets/{name}", "a graph reads it, and it is missing", _COPY)
-    if has_variables(files, graphs):
-        yield from variable_problems(files, manifest.plan if manifest is not None else None, _COPY)
-        for graph in graphs:
-            yield from _unrestorable_variables(files, graph)
-    if graphs and (manifest is None or files.fingerprint.name not in manifest.files):
-        # Not needed if the manifest has the fingerprint's checksum: it has those of the files behind it, too.
+    yield from asset_problems(files, graphs, _COPY)
+    reader: BundleReader | None = None
+    needs_variables = has_variables(files, graphs)
+    if needs_variables:
+        try:
+            reader = BundleReader(files.variables_prefix, root=files.root)
+        except BundleError as error:
+            yield Problem.of(error, f"{files.variables.name}/{Path(error.path or '').name}", _COPY)
+    if reader is not None:
+        yield from variable_problems(reader, manifest.plan if manifest is not None else None, _COPY)
+        yield from unrestorable_variables(files, reader, graphs, _COPY)
+    # Not needed if the manifest has the fingerprint's checksum: it has those of the files behind it, too. TensorFlow
+    # reads these files without our precautions, so they must have passed.
+    is_covered = manifest is not None and files.fingerprint.name in manifest.files
+    if graphs and (reader is not None or not needs_variables) and not is_covered:
         yield from fingerprint_problems(files, _COPY)
-
-
-def _unrestorable_variables(files: SavedModelFiles, graph: MetaGraph) -> Iterator[Problem]:
-    try:
-        found = BundleReader(files.variables_prefix).entries
-    except BundleError:
-        return  # variable_problems has reported it
-    try:
-        restored = graph.restored
-    except ModelError as error:
-        yield Problem.of(error, files.saved_model.name, _COPY)
-        return
-    for name, read in restored.items():
-        place, entry = f"variable {name!r}", found.get(name)
-        if entry is None:
-            yield Problem(place, "a graph restores it, and it is missing", _COPY)
-        elif what := why_unrestorable(entry.dtype, entry.slices, read):
-            yield Problem(place, what, _EXPORT)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autodist_saved.graph.stored.meta_graph import MetaGraph
 from autodist_saved.publish.checksums import file_sums
 from autodist_saved.report.report import FileSum
 from autodist_saved.saved_models.changes import Changes
 from autodist_saved.saved_models.graph_difference import GraphDifference, compare_graphs
-from autodist_saved.saved_models.meta_graph import MetaGraph
 from autodist_saved.saved_models.saved_model import SavedModel
 from autodist_saved.saved_models.variable_difference import VariableDifference, compare_variables
 from autodist_saved.system.error_translation import reading

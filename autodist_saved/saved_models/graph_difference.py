@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from autodist_saved.graph.stored.meta_graph import MetaGraph
+from autodist_saved.graph.stored.saved_model_pb2 import FunctionDef, NameAttrList, NodeDef
 from autodist_saved.saved_models.changes import Changes
-from autodist_saved.saved_models.meta_graph import MetaGraph
-from autodist_saved.saved_models.saved_model_pb2 import FunctionDef, NameAttrList, NodeDef
 
 _NUMBER = re.compile(r"_\d+$")
 

@@ -23,7 +23,7 @@ def find_model(path: Path) -> SavedModelFiles:
     if not exists(path):
         raise UsageError(f"{absence_message(path)}; name the directory of a SavedModel")
     if not is_dir(path):
-        raise UsageError(f"{path} is a file; name the directory of a SavedModel, which contains saved_model.pb")
+        raise UsageError(f"{path} is no directory; name the directory of a SavedModel, which contains saved_model.pb")
     files = SavedModelFiles(path)
     if any(exists(path) for path in files.graphs):  # if it is not a file, reading it raises
         return files

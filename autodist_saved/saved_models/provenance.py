@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autodist_saved.saved_models.meta_graph import MetaGraph
+from autodist_saved.graph.stored.meta_graph import MetaGraph
 from autodist_saved.saved_models.saved_model import SavedModel
 from autodist_saved.system.paths import exists
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
 from autodist_saved.bundle import BundleReader
-from autodist_saved.bundle.files import index_path
 from autodist_saved.errors import BundleError, ModelError
+from autodist_saved.graph.stored.meta_graph import MetaGraph
 from autodist_saved.publish.files import SavedModelFiles
+from autodist_saved.publish.loadable import decode_graphs, graph_file, has_variables
 from autodist_saved.publish.manifest import read_manifest
 from autodist_saved.report.report import ExportReport
-from autodist_saved.saved_models import saved_model_pb2
-from autodist_saved.saved_models.meta_graph import MetaGraph
 from autodist_saved.saved_models.model_directory import find_model
 from autodist_saved.system.error_translation import reading
+from autodist_saved.system.foreign_files import size_of
 from autodist_saved.system.paths import exists
 from autodist_saved.tf_internals.start_up_log import start_up_log_hidden
 
@@ -43,7 +41,7 @@ class SavedModel:
     def sizes(self) -> dict[str, int]:
         """Size of every file in bytes, by relative path."""
         with reading(self.files.root):
-            return {name: path.stat().st_size for name, path in self.files.all().items()}
+            return {name: size_of(path, self.files.root) for name, path in self.files.all().items()}
 
 
 def open_model(path: Path, *, partly: bool = False) -> SavedModel:
@@ -66,7 +64,8 @@ def open_model(path: Path, *, partly: bool = False) -> SavedModel:
         files = find_model(path)
         graphs = read_graphs(files)
         try:
-            variables = BundleReader(files.variables_prefix) if has_variables(files, graphs) else None
+            if has_variables(files, graphs):
+                variables = BundleReader(files.variables_prefix, root=files.root)
         except BundleError as error:
             if not partly:
                 raise
@@ -85,30 +84,16 @@ def read_graphs(files: SavedModelFiles) -> tuple[MetaGraph, ...]:
         ModelError: ``saved_model.pb``, or ``saved_model.pbtxt``, is missing or damaged.
         UnreadableError: the file cannot be read.
     """
-    path = files.saved_model if exists(files.saved_model) else files.saved_model_text
-    with reading(path):
-        contents = path.read_bytes()
-    try:
-        proto = saved_model_pb2.SavedModel.FromString(contents if path == files.saved_model else _of_text(contents))
-        graphs = tuple(map(MetaGraph, proto.meta_graphs))
-    except (DecodeError, ValueError) as error:
-        raise ModelError(f"{path}: it is damaged or truncated ({error}); copy it again", path=str(path)) from error
-    if not graphs:
-        raise ModelError(f"{path}: it contains no graph, so it is truncated; copy it again", path=str(path))
-    return graphs
+    path, contents = graph_file(files)
+    return decode_graphs(path, contents if path == files.saved_model else _of_text(path, contents))
 
 
-def has_variables(files: SavedModelFiles, graphs: tuple[MetaGraph, ...]) -> bool:
-    """Whether the model has variables, or lacks those that its graphs restore.
-
-    The second matters because TensorFlow loads a model whose variables are missing without an error.
-    """
-    return exists(index_path(files.variables_prefix)) or any(graph.restores_variables for graph in graphs)
-
-
-def _of_text(contents: bytes) -> bytes:
+def _of_text(path: Path, contents: bytes) -> bytes:
     """The binary form of a graph in text form. This loads TensorFlow, which has the names of all fields."""
     with start_up_log_hidden():
         from autodist_saved.graph.saved_model import binary_form
 
-    return binary_form(contents)
+    try:
+        return binary_form(contents)
+    except ValueError as error:
+        raise ModelError(f"{path}: it is damaged or truncated ({error}); copy it again", path=str(path)) from error

@@ -22,7 +22,7 @@ from autodist_saved.errors import (
     TaskUnreachableError,
     UnreadableError,
 )
-from autodist_saved.system.paths import ABSENT
+from autodist_saved.system.foreign_files import ABSENT
 
 _Translation = tuple[Callable[..., AutodistSavedError], str]
 
@@ -117,6 +117,7 @@ OPERATING_SYSTEM: dict[int, _Translation] = {
 
 # What the libraries of object stores raise when they find no credentials.
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ProfileNotFound"}
+_REFUSED = {401, 403}  # status of HTTP, which gcsfs gives its errors
 _STORES = {"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google"}
 
 # The same libraries also raise subclasses of OSError, without an errno.
@@ -167,6 +168,9 @@ def _of_store(error: BaseException, classes: list[tuple[str, str]]) -> AutodistS
     if not any(module in _STORES for module, _ in classes):
         return None
     said = f"({type(error).__name__}: {first_line(str(error))})"
+    if getattr(error, "code", None) in _REFUSED:
+        make, what = _UNNUMBERED[PermissionError]
+        return make(f"{what} {said}")
     if any(name in _NO_CREDENTIALS for _, name in classes):
         return TargetUnwritableError(
             f"there are no credentials for the object store; put them where its own tools look for them {said}"

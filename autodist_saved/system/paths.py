@@ -6,7 +6,6 @@ import os
 import re
 import uuid
 from contextlib import suppress
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,10 +22,6 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:(?!\d*/)[^@]*@")
 _LOCAL = {"", "file", "local"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
-"""Errors that mean that there is no such file. Any other error says nothing about what is there."""
-
-_READ_AHEAD_BYTES = 8 * 2**20
 
 
 def path_of(place: str | os.PathLike[str] | UPath) -> Path:
@@ -81,11 +76,17 @@ def store_of(path: Path) -> Any:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at a path.
+    """Whether there is anything at a path, such as a link that leads to nothing.
 
     Raises ``OSError``, or an error of the store's library, if the answer cannot be found out.
     """
-    return _kind(path) is not None if is_remote(path) else path.exists()
+    if is_remote(path):
+        return _kind(path) is not None
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a name with NUL
+        return False
+    return True
 
 
 def is_file(path: Path) -> bool:
@@ -117,29 +118,6 @@ def _kind(path: Path) -> str | None:
         return str(store_of(path).info(str(path))["type"])
     except FileNotFoundError:
         return None
-
-
-def open_to_read(path: Path) -> BufferedReader:
-    """Open a file to read any bytes of it. From an object store it fetches little more than these.
-
-    Raises ``OSError``, or an error of the store's library.
-    """
-    if is_remote(path):
-        return cast(BufferedReader, store_of(path).open(str(path), "rb", block_size=_READ_AHEAD_BYTES))
-    return path.open("rb")
-
-
-def files_below(directory: Path) -> dict[str, Path]:
-    """All files in a directory and in the directories below it: relative path to path, sorted.
-
-    Raises ``OSError``, or an error of the store's library.
-    """
-    if not is_remote(directory):
-        paths = [path for path in directory.rglob("*") if path.is_file()]
-        return {path.relative_to(directory).as_posix(): path for path in sorted(paths)}
-    top = cast("UPath", directory).path.rstrip("/") + "/"
-    names = [key.removeprefix(top) for key in store_of(directory).find(str(directory))]
-    return {name: directory / name for name in sorted(names)}
 
 
 def modified(path: Path) -> float | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.files import write_all
+from autodist_saved.system.foreign_files import read_file
 from autodist_saved.system.niceness import yield_to_training
 from autodist_saved.transport.messages import receive_message, send_message
 from autodist_saved.transport.server_variable import decode_variables
@@ -127,7 +128,7 @@ class _ServerConnection:
         spans = [self._bytes_of(span) for span in move.spans]
         if not move.path:
             return Reply(crc32c=[self._send(span) for span in spans])
-        file = os.open(os.fsdecode(move.path), os.O_WRONLY | os.O_NOFOLLOW)
+        file = os.open(os.fsdecode(move.path), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             _lock(file, move)
             crcs = [_write(file, data, span.offset) for data, span in zip(spans, move.spans, strict=True)]
@@ -175,6 +176,6 @@ def _steps(data: Bytes) -> Iterator[Bytes]:
 def _sees(probe: Probe) -> bool:
     path = Path(os.fsdecode(probe.path))
     try:
-        return path.read_bytes() == probe.contents and os.access(path, os.W_OK)
+        return read_file(path, len(probe.contents)) == probe.contents and os.access(path, os.W_OK)
     except OSError:
         return False

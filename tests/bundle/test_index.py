@@ -60,7 +60,8 @@ WRONG = {
     "offset outside the file": ([(b"", header()), (b"t", entry(offset=57))], "has 64 bytes, .* byte 65"),
     "far offset": ([(b"", header()), (b"t", entry(offset=2**62))], "has 64 bytes"),
     "huge tensor": ([(b"", header()), (b"t", entry((2**60,), size=2**62))], "has 64 bytes"),
-    "huge strings": ([(b"", header()), (b"t", entry((2**60,), dtype=7, size=64))], "too few for"),
+    "more strings than bytes": ([(b"", header()), (b"t", entry((65,), dtype=7, size=64))], "too few for"),
+    "huge strings": ([(b"", header()), (b"t", entry((2**60,), dtype=7, size=64))], "more than any job"),
     "data file beyond the last": ([(b"", header()), (b"t", entry(shard_id=1))], "data file 1 of 1"),
     "negative data file": ([(b"", header()), (b"t", entry(shard_id=-1))], "data file -1 of 1"),
     "missing data file": (

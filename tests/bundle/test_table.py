@@ -78,13 +78,18 @@ def _assemble(
     listed: list[tuple[bytes, bytes]] | None = None,
     meta: bytes = _content([]),
     padding: bytes = b"\0",
+    shared: int = 0,
 ) -> bytes:
-    """A table of the given blocks with right checksums; ``listed`` replaces the index of blocks."""
+    """A table of the given blocks with right checksums; ``listed`` replaces the index of blocks.
+
+    All keys there but the first share ``shared`` bytes with the one before, and ``listed`` does not repeat them.
+    """
     blocks, handles = b"", []
     for content in contents:
         handles.append(_handle(len(blocks), len(content)))
         blocks += _block(content, compression)
-    index = _content([(0, key, value) for key, value in listed or [(b"\xff", handle) for handle in handles]])
+    bounds = listed or [(b"\xff", handle) for handle in handles]
+    index = _content([(shared if number else 0, key, value) for number, (key, value) in enumerate(bounds)])
     tail = _block(meta) + _block(index)
     footer = _handle(len(blocks), len(meta)) + _handle(len(blocks) + len(meta) + 5, len(index))
     return blocks + tail + footer.ljust(40, padding) + struct.pack("<Q", 0xDB4775248B80FB57)
@@ -137,3 +142,12 @@ def test_keys_that_would_unfold_beyond_all_memory_are_refused() -> None:
     with pytest.raises(Damage, match="far longer than the file"):
         for _ in read_table(_assemble(_content([first, *rest]))):
             pass
+
+
+def test_bounds_of_blocks_that_would_unfold_so_are_refused() -> None:
+    empty = _content([])
+    handles = [_handle(number * (len(empty) + 5), len(empty)) for number in range(20_000)]
+    bounds = [(b"k" * 100_000, handles[0])]
+    bounds += [(number.to_bytes(2, "big"), handle) for number, handle in enumerate(handles[1:])]
+    with pytest.raises(Damage, match="far longer than the file"):
+        list(read_table(_assemble(*[empty] * len(handles), listed=bounds, shared=100_000)))

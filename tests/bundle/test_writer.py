@@ -179,7 +179,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     "never written": (_begun, "the first 0 were"),
     "no such data file": (lambda w: w.begin("a", "int8", (), 1), "data file 1 of 1; count them from 0"),
     "name twice": (lambda w: [w.add_strings("a", (), [b""]) for _ in "12"], "'a' is in the bundle already"),
-    "a slice twice": (lambda w: _begun_slices(w, (0, 2), (0, 2)), "at .* and .* overlap; write each element"),
+    "a slice twice": (lambda w: _begun_slices(w, (0, 2), (0, 2)), "overlap at .*; write each element"),
     "a slice that is missing": (lambda w: _begun_slices(w, (0, 2)), "do not add up to its shape"),
     "slices of two types": (lambda w: _begun_slices(w, (0, 2), (2, 4), dtype="uint8"), "in the bundle already"),
     "the whole beside a slice": (lambda w: _begun_slices(w, (0, 2), (0, 4)), "in the bundle already"),

@@ -16,6 +16,7 @@ from autodist_saved.errors import BundleError, RestoreError
 from autodist_saved.sources import restore_ops
 from autodist_saved.sources.session_sink import SessionSink
 from tests.sources.counting import CountingSession
+from tests.support.hostile_files import HOSTILE
 
 WHOLE = {
     "table": np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32),
@@ -158,6 +159,30 @@ def test_a_damaged_checkpoint_changes_nothing(graph: tf.Graph, tmp_path: Path) -
         with pytest.raises(BundleError, match="checksum"):
             saver.restore(session, path)
         assert not session.run(variables["table"]).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("model.index", "pipe", "it is a named pipe, and not a file"),
+        ("model.index", "link to a device", "it is a device, and not a file"),
+        ("model.index", "200 GiB of nothing", "it has 214,748,364,800 bytes"),
+        ("model.data-00000-of-00001", "pipe", "it is a named pipe, and not a file"),
+        ("model", "pipe", "it is a named pipe, and not a file"),
+    ],
+)
+def test_what_is_not_a_file_is_not_waited_for(
+    graph: tf.Graph, tmp_path: Path, name: str, kind: str, said: str
+) -> None:
+    prefix = checkpoint(tmp_path, ads.Saver)
+    if name == "model":  # as if the checkpoint had TensorFlow's first format
+        (tmp_path / "model.index").unlink()
+    (tmp_path / name).unlink(missing_ok=True)
+    HOSTILE[kind][0](tmp_path / name)
+    build()
+    saver = ads.Saver()
+    with v1.Session() as session, pytest.raises(BundleError, match=said):
+        saver.restore(session, prefix)
 
 
 def test_tables_restore(graph: tf.Graph, tmp_path: Path) -> None:

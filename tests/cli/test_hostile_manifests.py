@@ -36,11 +36,29 @@ def _rank(told: Any) -> None:
     told["plan"]["variables"][0]["pieces"][0].update(offset=[0], shape=[1, 2, 3])
 
 
+def _piece(told: Any) -> None:
+    variable = told["plan"]["variables"][0]
+    variable["shape"] = [0] * 30
+    for piece in variable["pieces"]:
+        piece.update(offset=[0] * 30, shape=[2**62] * 30)
+
+
+def _dimensions(told: Any) -> None:
+    variable = told["plan"]["variables"][0]
+    variable["shape"] = [1] * 65
+    for piece in variable["pieces"]:
+        piece.update(offset=[0] * 65, shape=[1] * 65)
+
+
+def _beyond(told: Any) -> None:
+    told["plan"]["variables"][0]["pieces"][0]["offset"][0] = 2
+
+
 def _interval(told: Any) -> None:
     told["intervals"][0].update(begin=1e308, seconds=1e308)
 
 
-@pytest.mark.parametrize("damage", [_bytes, _shape, _rank, _interval])
+@pytest.mark.parametrize("damage", [_bytes, _shape, _rank, _piece, _dimensions, _beyond, _interval])
 @pytest.mark.parametrize("command", ["inspect", "verify", "report"])
 def test_impossible_numbers_are_damage(model: Path, manifest: str, tmp_path: Path, command: str, damage: Any) -> None:
     told = json.loads(manifest)

@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests.support.command_line import run
 from tests.support.saved_models import write_ours, write_v1
 
-HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J[link=there]"
+HOSTILE = "\x1b]0;title\x07\x1b[31mred\x9b2J[link=there]\u202egnp.\u2066\u2028"
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,9 @@ def test_a_terminal_is_shown_control_characters_and_obeys_none(model: Path, tmp_
     further = {"report": ["-o", page], "diff": [write_v1(tmp_path / "other")]}.get(command, [])
     done = run(command, model, *further)
     said = done.stdout + done.stderr + (page.read_text() if page.exists() else "")
-    assert not {"\x1b", "\x07", "\x9b"} & set(said)
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\u2028"} & set(said)
     assert "\\x1b[31mred\\x9b2J" in said
+    assert "\\u202egnp.\\u2066\\u2028" in said
 
 
 def test_a_manifest_and_a_path_are_shown_as_names_are(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_file_that_is_missing_is_named(models: dict[str, Path], tmp_path: Path
         ("nothing", "there is no "),
         ("too long a name", "File name too long"),
         ("an empty directory", "is empty"),
-        ("a file", "is a file; name the directory"),
+        ("a file", "is no directory; name the directory"),
         ("something else", "it has no saved_model.pb, and contains a.txt, b.txt"),
     ],
 )

@@ -42,7 +42,7 @@ def test_it_says_what_it_removes(base: Path) -> None:
     ("rules", "left"),
     [
         ([], [8, 9, 10, 11, 12]),
-        (["--keep", 1, "--keep-days", 2.5], [10, 11, 12]),
+        (["--keep", 1, "--keep-days", 4], [9, 10, 11, 12]),
         (["--keep", 1, "--keep-every", 4], [4, 8, 12]),
     ],
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,17 @@ def test_a_file_that_may_not_be_read(
     tmp_path: Path, good: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
 ) -> None:
     place = write_ours(tmp_path / "2")
-    _open = Path.open
+    hidden = next(place.rglob("manifest.json" if command == "verify a copy" else name)).stat()
+    _open = os.open
 
-    def refused(path: Path, *how: Any, **more: Any) -> BufferedReader:
-        if path.name == ("manifest.json" if command == "verify a copy" else name) and place in path.parents:
-            raise PermissionError(13, "Permission denied", str(path))
-        return _open(path, *how, **more)
+    def refused(path: str, *how: Any, **more: Any) -> int:
+        descriptor = _open(path, *how, **more)
+        if os.path.samestat(os.fstat(descriptor), hidden):
+            os.close(descriptor)
+            raise PermissionError(13, "Permission denied", path)
+        return descriptor
 
-    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(os, "open", refused)
     check(command, place, good, "it cannot be read (Permission denied); check its permissions")
 
 

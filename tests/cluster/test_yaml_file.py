@@ -128,3 +128,16 @@ def test_values_that_yaml_cannot_make_are_refused_too(tmp_path: Path, value: str
     with pytest.raises(ClusterConfigError) as caught:
         Cluster.from_yaml(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_small_file_with_many_values_is_told_in_few_words(tmp_path: Path) -> None:
+    """Each anchor holds the one before nine times: five million values in all."""
+    levels = "".join(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 7))
+    path = tmp_path / "cluster.yaml"
+    path.write_text(
+        f"a0: &a0 [x, x, x, x, x, x, x, x, x]\n{levels}"
+        "cluster: {worker: *a6, ps: [*a6]}\ntask: {type: *a6, index: *a6}\ncontrol: {address: *a6, key: *a6}\n"
+    )
+    with pytest.raises(ClusterConfigError) as caught:
+        Cluster.from_yaml(path)
+    assert len(str(caught.value)) < 10_000

@@ -152,7 +152,7 @@ BAD_TOKENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "for the group": (lambda path: made(path, mode=0o640), "(mode 0640)", "chmod 600 "),
     "empty": (lambda path: made(path, " \n"), "it is empty", MAKE_A_TOKEN),
-    "a directory": (lambda path: path.mkdir(), "it cannot be read: Is a directory", "correct control.token_file"),
+    "a directory": (lambda path: path.mkdir(), "it is not a file", "correct control.token_file"),
     "a pipe": (lambda path: os.mkfifo(path, 0o600), "it is not a file", "correct control.token_file"),
     "below a file": (
         lambda path: made(path.parent),

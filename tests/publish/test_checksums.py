@@ -60,7 +60,7 @@ def test_files_that_are_others_are_named(
 def test_a_file_that_goes_away_meanwhile_is_missing(files: SavedModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = file_sums(files)
 
-    def gone(path: Path) -> int:
+    def gone(path: Path, root: Path) -> int:
         raise FileNotFoundError(2, "No such file or directory", str(path))
 
     monkeypatch.setattr(module, "checksum", gone)
@@ -76,7 +76,7 @@ def test_files_that_were_added_are_fine(files: SavedModelFiles) -> None:
 
 def test_a_manifest_that_names_devices_makes_nobody_read_them(files: SavedModelFiles) -> None:
     (problem,) = sum_problems(files, {"/dev/zero": FileSum(0, 1)}, "copy it")
-    assert problem.what == "it is missing"
+    assert problem.what == f"it leads out of {files.root}, to /dev/zero"
 
 
 def test_the_manifest_of_a_model_has_the_sums_of_its_files(tmp_path: Path) -> None:

@@ -201,3 +201,9 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Too many levels"):
         LockedOwnership.of(tmp_path)
     assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".autodist_saved-owner")
+    with pytest.raises(OSError, match="it is neither a file nor a directory"):
+        LockedOwnership.of(tmp_path)

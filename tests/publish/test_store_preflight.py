@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from autodist_saved.errors import (
     PreflightError,
@@ -90,3 +91,40 @@ def test_a_library_that_is_not_installed_is_told_with_what_installs_it(monkeypat
 
 def test_a_url_of_a_file_is_a_path(tmp_path: Path) -> None:
     assert publish(VersionedTarget(f"file://{tmp_path}/base")) == str(tmp_path / "base" / "1")
+
+
+def replaces(patch: pytest.MonkeyPatch) -> None:
+    """The store does not know conditions."""
+    pipe_file = MemoryFileSystem.pipe_file
+    patch.setattr(MemoryFileSystem, "pipe_file", lambda store, path, value, **_: pipe_file(store, path, value))
+
+
+def knows_no_condition(patch: pytest.MonkeyPatch) -> None:
+    """The library of the store does not know conditions."""
+    pipe_file = MemoryFileSystem.pipe_file
+    patch.setattr(MemoryFileSystem, "pipe_file", lambda store, path, value: pipe_file(store, path, value))
+
+
+def only_reads(patch: pytest.MonkeyPatch) -> None:
+    """The library of the store cannot write."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise NotImplementedError("this file system is read-only")
+
+    patch.setattr(MemoryFileSystem, "_open", refused)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        (replaces, "two processes could publish the same version .* it replaces an object that was to be created"),
+        (knows_no_condition, "two processes could publish the same version .* its library cannot create an object"),
+        (only_reads, "models cannot be written to this kind of store .*read-only"),
+    ],
+)
+def test_a_store_that_cannot_do_what_publishing_takes_is_refused_at_the_start(
+    tmp_path: Path, lacks: Callable[..., None], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacks(monkeypatch)
+    with pytest.raises(PreflightError, match=said):
+        VersionedTarget(f"memory://{tmp_path}").preflight(1)

@@ -6,9 +6,11 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from moto.s3.responses import S3Response
 
 from autodist_saved.errors import OwnershipLostError, TargetError, TargetExistsError
 from autodist_saved.publish.files import SavedModelFiles
@@ -16,6 +18,7 @@ from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.store import claim
+from autodist_saved.publish.store.uploads import abort_uploads
 from autodist_saved.publish.target_factory import target_at
 from autodist_saved.publish.versioned import VersionedTarget
 from autodist_saved.report.report import ExportReport
@@ -54,6 +57,30 @@ def test_what_another_machine_has_left_is_swept_after_a_day(bucket: Path, monkey
     monkeypatch.setattr(claim, "modified", lambda _: time.time() - DAY_SECS - 1)
     assert publish(target).endswith("/3")
     assert {key.split("/")[0] for key in models(base)} == {"2", "3"}
+
+
+def test_uploads_on_every_page_of_a_listing_are_swept(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator has one page for all; a store has a thousand uploads on each."""
+    store, name = store_of(bucket), bucket.drive
+    serialized = S3Response.serialized
+
+    def of_one_page(response: Any, answer: Any) -> Any:
+        if response.data.get("Action") == "ListMultipartUploads":
+            every = sorted(answer.result["Uploads"], key=lambda upload: (upload["Key"], upload["UploadId"]))
+            asked = {name: values[0] for name, values in response.querystring.items()}
+            after = asked.get("key-marker", ""), asked.get("upload-id-marker", "")
+            left = [upload for upload in every if (upload["Key"], upload["UploadId"]) > after]
+            answer.result.update(Uploads=left[:1], IsTruncated=len(left) > 1)
+            if len(left) > 1:
+                answer.result.update(NextKeyMarker=left[0]["Key"], NextUploadIdMarker=left[0]["UploadId"])
+        return serialized(response, answer)
+
+    monkeypatch.setattr(S3Response, "serialized", of_one_page)
+    for key in ("base/1/a", "base/1/a", "base/1/b", "base/10/a", "other/1/a"):
+        store.call_s3("create_multipart_upload", Bucket=name, Key=key)
+    abort_uploads(bucket / "base" / "1")
+    monkeypatch.setattr(S3Response, "serialized", serialized)
+    assert uploads(path_of(f"s3://{name}")) == ["base/10/a", "other/1/a"]
 
 
 def test_what_another_process_is_writing_has_not_expired(bucket: Path) -> None:

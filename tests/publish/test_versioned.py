@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from autodist_saved.errors import UsageError
+from autodist_saved.publish.disk import latest
 from autodist_saved.publish.disk import version_base as local_base
 from autodist_saved.publish.retention import Retention
 from autodist_saved.publish.versioned import VersionedTarget
@@ -193,3 +194,23 @@ def test_a_model_that_is_there_is_published_though_its_name_may_not_be_on_the_di
     assert target.commit().endswith("/1")
     assert linked(tmp_path) == "1"
     assert "1 is published, but a power failure may remove it again" in caplog.text
+
+
+def test_a_link_that_cannot_be_moved_never_dangles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = VersionedTarget(tmp_path, retention=Retention(keep=1))
+    publish(target)
+
+    def refused(base: Path, name: str) -> None:
+        raise PermissionError(1, "Operation not permitted", os.fspath(base / "latest"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(latest, "_link", refused)
+        for _ in range(2):
+            publish(target)
+    assert "cannot make" in caplog.text
+    assert (tmp_path / "latest" / "saved_model.pb").exists()
+    assert (linked(tmp_path), numbers(tmp_path)) == ("1", [1, 3])
+    publish(target)
+    assert (linked(tmp_path), numbers(tmp_path)) == ("4", [4])

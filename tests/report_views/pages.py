@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from autodist_saved.graph.stored import saved_model_pb2
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.saved_models import saved_model_pb2
 from tests.support.saved_models import write_ours, write_v1
 
 ATTACK = "<script>document.title = 'taken'</script>"

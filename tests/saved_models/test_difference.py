@@ -15,7 +15,8 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 from autodist_saved.bundle import BundleReader, BundleWriter
-from autodist_saved.saved_models import saved_model_pb2, variable_difference
+from autodist_saved.graph.stored import saved_model_pb2
+from autodist_saved.saved_models import variable_difference
 from autodist_saved.saved_models.changes import Changes
 from autodist_saved.saved_models.difference import ModelDifference, compare_models
 from autodist_saved.saved_models.saved_model import open_model

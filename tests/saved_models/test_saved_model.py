@@ -11,8 +11,8 @@ import tensorflow.compat.v1 as v1
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 from autodist_saved.errors import BundleError, ModelError
-from autodist_saved.saved_models import saved_model_pb2
-from autodist_saved.saved_models.meta_graph import MetaGraph
+from autodist_saved.graph.stored import saved_model_pb2
+from autodist_saved.graph.stored.meta_graph import MetaGraph
 from autodist_saved.saved_models.provenance import writer_of
 from autodist_saved.saved_models.saved_model import open_model
 from tests.support.saved_models import write_ours, write_v1, write_v2

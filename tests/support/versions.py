@@ -12,7 +12,7 @@ from autodist_saved.publish.manifest import write_manifest
 from autodist_saved.publish.target import Target
 from autodist_saved.report.report import ExportReport
 
-GRAPHS = b"\x08\x01\x12\x05graph"
+GRAPHS = b"\x08\x01\x12\x00"  # a SavedModel with one empty meta graph
 DAY_SECS = 24 * 60 * 60
 
 

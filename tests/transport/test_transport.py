@@ -276,12 +276,15 @@ def test_several_threads_may_ask_over_one_line(tmp_path: Path) -> None:
 def test_a_task_sees_a_file_only_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "probe").write_bytes(b"just now")
     (tmp_path / "other").write_bytes(b"just now, and more")
+    os.mkfifo(tmp_path / "pipe")
     with staged() as connection:
         assert connection.sees(tmp_path / "probe", b"just now")
         assert not connection.sees(tmp_path / "other", b"just now")
         assert not connection.sees(tmp_path / "missing", b"just now")
         assert not connection.sees(tmp_path, b"just now")
         assert not connection.sees(tmp_path, b"")
+        assert not connection.sees(tmp_path / "pipe", b"just now")
+        assert not connection.sees(Path("/dev/zero"), b"\0")
         assert connection.sees(tmp_path / "probe", b"just now")
 
 

@@ -8,11 +8,13 @@ import ssl
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 
 from autodist_saved.cluster import Cluster, ControlFiles
 from autodist_saved.errors import ClusterConfigError, Problem
+from autodist_saved.system.foreign_files import NotAFileError, open_to_read
 
 FILE_BYTES_MAX = 2**20
 TOKEN_CHARACTERS_MIN = 16
@@ -142,18 +144,17 @@ def _read(name: str, path: str, problems: list[Problem]) -> bytes | None:
     if name == "token_file":
         absent += f"; `{MAKE_A_TOKEN}` makes one, the same for all tasks"
     try:
-        # A pipe without a writer would otherwise be waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        with open_to_read(Path(path)) as file:
             mode = os.fstat(file.fileno()).st_mode
-            contents = file.read(FILE_BYTES_MAX + 1) if stat.S_ISREG(mode) else b""
+            contents = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         what, fix = "there is no such file", absent
+    except (IsADirectoryError, NotAFileError):
+        what, fix = "it is not a file", f"correct control.{name}"
     except OSError as error:
         what, fix = f"it cannot be read: {error.strerror}", f"correct control.{name}, or chown the file to this user"
     else:
-        if not stat.S_ISREG(mode):
-            what, fix = "it is not a file", f"correct control.{name}"
-        elif name in _PRIVATE and mode & 0o077:
+        if name in _PRIVATE and mode & 0o077:
             what = f"others than its owner may use it (mode {stat.S_IMODE(mode):04o})"
             fix = f"chmod 600 {shlex.quote(path)}; make a new one if you do not trust everybody who could read it"
         elif not contents.strip():

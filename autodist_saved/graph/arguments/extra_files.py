@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from autodist_saved.errors import Problem
+from autodist_saved.system.foreign_files import is_path_inside
 
 OUR_DIRECTORY = "autodist_saved"
 ExtraFiles = Mapping[str, str | os.PathLike[str] | bytes]
@@ -17,7 +18,7 @@ def extra_file_problems(files: ExtraFiles, taken: Collection[str] = ()) -> Itera
     """Yield what is wrong with files for ``assets.extra/``, in which the files ``taken`` are already."""
     for name, origin in files.items():
         place = f"assets_extra[{name!r}]"
-        if not _is_path_below(name):
+        if not is_path_inside(name):
             fix = "give a relative path such as 'schema/words.json'"
             yield Problem(place, "this is not a path of a file below assets.extra/", fix)
             continue
@@ -37,11 +38,3 @@ def _conflicts(path: PurePosixPath, files: ExtraFiles, taken: Collection[str]) -
     for parent in map(str, path.parents):
         if parent in files or parent in taken:
             yield f"{parent} is a file, and not a directory too"
-
-
-def _is_path_below(name: object) -> bool:
-    """Whether it is a relative path in its normal form, without ``.`` and ``..``."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        return False
-    path = PurePosixPath(name)
-    return str(path) == name and not path.is_absolute() and name != "." and ".." not in path.parts

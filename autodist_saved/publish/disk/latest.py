@@ -8,11 +8,9 @@ from pathlib import Path
 
 from autodist_saved.publish.disk.draft import DraftDirectory
 from autodist_saved.publish.disk.file_system import sync
-from autodist_saved.publish.version import version_number, versions_in
+from autodist_saved.publish.version import LATEST, version_number, versions_in
 
 log = logging.getLogger(__name__)
-
-_NAME = "latest"
 
 
 def point_to_latest(base: Path) -> None:
@@ -24,12 +22,12 @@ def point_to_latest(base: Path) -> None:
     try:
         # Look again after each change: another process may have committed a newer version meanwhile.
         while (newest := _newest(base)) is not None and newest != (linked := _linked(base)):
-            if linked is None and os.path.lexists(base / _NAME):
-                log.warning("%s is not a link to a version and is left alone", base / _NAME)
+            if linked is None and os.path.lexists(base / LATEST):
+                log.warning("%s is not a link to a version and is left alone", base / LATEST)
                 return
             _link(base, newest)
     except OSError as error:
-        log.warning("cannot make %s point to the newest version: %s", base / _NAME, error)
+        log.warning("cannot make %s point to the newest version: %s", base / LATEST, error)
 
 
 def _newest(base: Path) -> str | None:
@@ -37,17 +35,17 @@ def _newest(base: Path) -> str | None:
 
 
 def _linked(base: Path) -> str | None:
-    link = base / _NAME
+    link = base / LATEST
     target = str(link.readlink()) if link.is_symlink() else ""
     return target if version_number(target) is not None else None
 
 
 def _link(base: Path, name: str) -> None:
-    draft = DraftDirectory(base, _NAME)
+    draft = DraftDirectory(base, LATEST)
     try:
-        link = draft.root / _NAME
+        link = draft.root / LATEST
         link.symlink_to(name)
-        link.replace(base / _NAME)
+        link.replace(base / LATEST)
         sync(base)
     finally:
         draft.remove()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autodist_saved.errors import OwnershipLostError
+from autodist_saved.errors import OwnershipLostError, TargetError
 from autodist_saved.publish.files import SavedModelFiles
 from autodist_saved.publish.owner import Owner
 from autodist_saved.publish.store.objects import remove_model, remove_object
@@ -80,6 +80,30 @@ class Claim:
     def disown(self) -> None:
         """Stop using the claim without removing it. :func:`sweep` may then remove it, and what is at the place."""
         _held.discard(self._owner)
+
+
+def check_exclusive(probe: Path) -> None:
+    """Check that the store creates an object only if there is none. Otherwise two processes could claim a place.
+
+    Args:
+        probe: an object that exists.
+
+    Raises:
+        TargetError: the store has replaced it, or its library cannot ask for that.
+    """
+    what = "it replaces an object that was to be created only if there was none"
+    with storing(probe.parent):
+        try:
+            store_of(probe).pipe_file(str(probe), b"", mode="create")
+        except FileExistsError:
+            return
+        except (NotImplementedError, TypeError, ValueError) as error:
+            what = f"its library cannot create an object only if there is none ({error})"
+    raise TargetError(
+        f"{probe.parent}: two processes could publish the same version in this store, because {what}; use one "
+        "that can, such as S3 or Google Cloud Storage",
+        path=str(probe.parent),
+    )
 
 
 def claim_of(place: Path) -> Path:

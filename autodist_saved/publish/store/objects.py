@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from autodist_saved.publish.files import SavedModelFiles
-from autodist_saved.system.paths import files_below, store_of
+from autodist_saved.system.foreign_files import files_in
+from autodist_saved.system.paths import store_of
 
 
 def remove_model(place: Path) -> None:
@@ -17,7 +18,7 @@ def remove_model(place: Path) -> None:
     """
     files = SavedModelFiles(place)
     order = {**dict.fromkeys(files.graphs, 0), files.manifest: 2}
-    for path in sorted(files_below(place).values(), key=lambda path: order.get(path, 1)):
+    for path in sorted(files_in(place).values(), key=lambda path: order.get(path, 1)):
         remove_object(path)
 
 

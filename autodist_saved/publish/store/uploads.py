@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 _PARTS = 9_000
 _MIB = 2**20
 _LEAST_MIB = 8
+_MARKERS = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
 
 
 class Upload(DataFile):
@@ -139,18 +142,32 @@ def hides_uploads(directory: Path) -> bool:
     """Try out, below ``directory``, whether a store hides an upload until it is complete.
 
     Raises:
-        TargetError: nothing can be written there.
+        TargetError: nothing can be written there, or the store's library cannot do that.
     """
     probe = hidden_name(directory, "probe")
-    with storing(directory):
+    with storing(directory), _able(directory):
         upload = Upload(probe, named=directory)
         upload.write(np.zeros(1, np.uint8), 0)
         upload.send()
         is_shown = exists(probe)
+        _ = upload._file.commit, upload._file.discard  # what completes and aborts an upload
         upload.abort()
         if is_shown:
             remove_object(probe)
     return not is_shown
+
+
+@contextmanager
+def _able(directory: Path) -> Iterator[None]:
+    """Turn what a library raises for a call that it does not have into an error of ours."""
+    try:
+        yield
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        raise TargetError(
+            f"{directory}: models cannot be written to this kind of store ({type(error).__name__}: {error}); use "
+            "one whose library can, such as s3 or gs",
+            path=str(directory),
+        ) from error
 
 
 def abort_uploads(place: Path) -> None:
@@ -162,6 +179,10 @@ def abort_uploads(place: Path) -> None:
     if not hasattr(store, "list_multipart_uploads"):
         return
     bucket, _, prefix = str(place).partition("://")[2].partition("/")
-    for upload in store.list_multipart_uploads(bucket):
-        if upload["Key"].startswith(f"{prefix}/"):
-            store.abort_mpu(bucket, upload["Key"], upload["UploadId"])
+    page: dict[str, Any] = {"IsTruncated": True}
+    while page.get("IsTruncated"):
+        after = {to: page[name] for to, name in _MARKERS.items() if page.get(name)}
+        page = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/", **after)
+        for upload in page.get("Uploads", ()):
+            with suppress(FileNotFoundError):  # its own process has just completed or aborted it
+                store.abort_mpu(bucket, upload["Key"], upload["UploadId"])

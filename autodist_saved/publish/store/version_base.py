@@ -44,9 +44,11 @@ class StoreVersionBase(VersionBase[StoreDraft]):
 
     def problems(self, nbytes: int, keep: int | None, take_ownership: Callable[[], object]) -> Iterator[Problem]:  # noqa: ARG002
         probe = hidden_name(self.path, "preflight")
-        unusable = list(failure(self.path, lambda: self._write(probe)))
+        unusable = list(failure(self.path, lambda: self._streams))
+        unusable = unusable or list(failure(self.path, lambda: self._write(probe)))
         if not unusable:
             unusable = list(failure(self.path, lambda: self._find(probe)))
+            unusable += failure(self.path, lambda: claim.check_exclusive(probe))
             unusable += self._refusals(failure(self.path, lambda: self._remove(probe)), keep)
         yield from unusable or failure(self.path, take_ownership)
 

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from tensorflow.core.protobuf import saved_model_pb2 as tensorflows
 
-from autodist_saved.saved_models import saved_model_pb2 as ours
+from autodist_saved.graph.stored import saved_model_pb2 as ours
 
 # An enum without our own names for its values is an int32: the same bytes.
 _SAME = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from autodist_saved.bundle.dtypes import name_of
 from autodist_saved.bundle.slice_spec import Slice, parse_slice_spec
 from autodist_saved.errors import ModelError
-from autodist_saved.saved_models.saved_model_pb2 import AssetFileDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo
+from autodist_saved.graph.stored.saved_model_pb2 import AssetFileDef, MetaGraphDef, NodeDef, SignatureDef, TensorInfo
 
 _ASSETS_COLLECTION = "saved_model_assets"
 _RESOURCE = 20  # DT_RESOURCE in TensorFlow's types.proto; a bundle cannot hold it

@@ -1,0 +1,1 @@
+"""Graphs as ``saved_model.pb`` stores them, read without TensorFlow."""
