@@ -6,16 +6,20 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
 from autodist_saved.cluster import Cluster, Task
 from autodist_saved.errors import LaunchError, Problem
+from autodist_saved.launch.printer import Printer
 from autodist_saved.launch.process_group import inherited_orphans
 from autodist_saved.launch.running_tasks import RunningTasks
 from autodist_saved.launch.signals import signal_numbers
+from autodist_saved.launch.standard_output import StandardOutput
 from autodist_saved.launch.task_output import TaskOutput
 from autodist_saved.tf_internals.start_up_log import ERRORS_ALONE, LEVEL, is_start_up_line
 
@@ -42,7 +46,9 @@ def launch(
     Every task gets its ``TF_CONFIG``, an empty standard input and a process group of its own.
 
     - **Output.** Every line appears after the name of its task. Lines that TensorFlow writes while it starts appear
-      only if the task fails, or if the environment sets ``TF_CPP_MIN_LOG_LEVEL``.
+      only if the task fails, or if the environment sets ``TF_CPP_MIN_LOG_LEVEL``. A slow console slows tasks that
+      write much. One that takes nothing for 5 s holds up nobody: lines are left out, and counted. When its reader
+      closes it, the launcher stops the tasks as on SIGTERM.
     - **End.** The job is over when all tasks have ended. ``grace_secs`` after all tasks but parameter servers have
       ended with status 0, the launcher stops the parameter servers, and what tasks left in the background.
     - **Failure.** When a task fails, the launcher stops the others one second later. Those that fail by themselves
@@ -63,7 +69,7 @@ def launch(
     Returns:
         0 if all tasks ended with status 0. If tasks failed: the exit status, as a shell counts it (128 + n for
         signal n), of the first task that a signal ended, else of the chief, else of the first that failed. If no
-        task failed and a signal n ended the job: 128 + n.
+        task failed and a signal n ended the job: 128 + n; 141 (SIGPIPE) if the closed console did.
 
     Raises:
         LaunchError: no task runs on this machine, or the command is not runnable. No task was started.
@@ -73,13 +79,13 @@ def launch(
     if problems := [*_cluster_problems(cluster, tasks), *_command_problems(command, environ)]:
         raise LaunchError("the job cannot be started", problems=problems)
     cluster = cluster.with_free_ports()
-    output = TaskOutput(console or Console(), [str(task) for task in tasks])
+    printer = Printer(TaskOutput(console or _standard_output(), [str(task) for task in tasks]))
     with (
-        output,
+        printer,  # left last: while the rest is printed, a signal ends this process as any other
         signal_numbers() as signals,
         inherited_orphans(),
         RunningTasks(
-            output,
+            printer,
             signals,
             chief=cluster.chief,
             grace_secs=grace_secs,
@@ -90,12 +96,20 @@ def launch(
     ):
         elsewhere = len(cluster.tasks) - len(tasks)
         rest = f"; {elsewhere} more run on other machines" if elsewhere else ""
-        output.say(f"starting {', '.join(map(str, tasks))}{rest}")
+        printer.say(f"starting {', '.join(map(str, tasks))}{rest}")
         if not cluster.is_single:
-            output.say(f"to watch the job: autodist-saved status {cluster.control_address}")
+            printer.say(f"to watch the job: autodist-saved status {cluster.control_address}")
         for task in tasks:
             running.start(task, command, {**_CHILD_ENVIRONMENT, **environ, "TF_CONFIG": cluster.tf_config(task)})
         return running.supervise()
+
+
+def _standard_output() -> Console:
+    try:
+        output = StandardOutput(sys.stdout.fileno(), sys.stdout.encoding)
+        return Console(file=cast(IO[str], output))
+    except (AttributeError, OSError):  # another program has put something else in its place
+        return Console()
 
 
 def _cluster_problems(cluster: Cluster, tasks: Sequence[Task]) -> Iterator[Problem]:

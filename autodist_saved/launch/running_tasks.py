@@ -1,11 +1,13 @@
 """The tasks of a job while they run.
 
-One thread does everything. It waits for events only: output of a task, the end of a process, a signal, a deadline.
+One thread does everything but printing. It waits for events only: output of a task, the end of a process, a signal, a
+deadline, a console that has room again.
 """
 
 from __future__ import annotations
 
 import enum
+import os
 import selectors
 import signal
 import socket
@@ -13,10 +15,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from autodist_saved.cluster import Task
+from autodist_saved.launch.printer import Printer
 from autodist_saved.launch.process_group import ProcessGroup
 from autodist_saved.launch.signals import FOR_THE_CHIEF, PASSED_ON
 from autodist_saved.launch.streams import Streams
-from autodist_saved.launch.task_output import TaskOutput
 
 SETTLE_SECS = 1.0
 """Seconds after the first failure in which other tasks may fail by themselves, before the launcher stops them.
@@ -42,7 +44,7 @@ class RunningTasks:
     """The tasks of this machine. A context manager that leaves no process running. :func:`launch` uses it.
 
     Args:
-        output: where the tasks' output goes.
+        printer: where the tasks' output goes.
         signals: a socket that yields the number of every signal, one byte each.
         chief: its failure explains those of others. After a signal, other tasks go on until it has ended.
         grace_secs: seconds that tasks have to end: before SIGTERM, and again before SIGKILL.
@@ -52,7 +54,7 @@ class RunningTasks:
 
     def __init__(
         self,
-        output: TaskOutput,
+        printer: Printer,
         signals: socket.socket,
         *,
         chief: Task,
@@ -60,7 +62,7 @@ class RunningTasks:
         last_export_secs: float,
         is_hidden: Callable[[str], bool],
     ) -> None:
-        self._output = output
+        self._printer = printer
         self._signals = signals
         self._chief = chief
         self._grace_secs = grace_secs
@@ -76,7 +78,8 @@ class RunningTasks:
         self._exit_status = 0
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ, self._signalled)
-        self._streams = Streams(self._selector, output, is_hidden)
+        self._selector.register(printer.wakeup, selectors.EVENT_READ, self._printer_changed)
+        self._streams = Streams(self._selector, printer, is_hidden)
 
     def __enter__(self) -> RunningTasks:
         return self
@@ -110,14 +113,20 @@ class RunningTasks:
             else:
                 self._deadline_passed()
         for _ in range(2):  # the last output, then the end of the streams
+            while self._streams.is_held:
+                self._handle_events(None)
             self._handle_events(0)
         if self._failed:
             self._exit_status = self._blame().shell_status
         return self._exit_status
 
     def _handle_events(self, wait_secs: float | None) -> None:
+        if self._streams.is_held:  # until there is room, or nobody reads the console
+            stuck_in_secs = self._printer.stuck_in_secs
+            wait_secs = stuck_in_secs if wait_secs is None else min(wait_secs, stuck_in_secs)
         for key, _ in self._selector.select(wait_secs):
             key.data()
+        self._streams.hold_or_go_on()
 
     # ---- events ------------------------------------------------------------------------------------------
 
@@ -140,7 +149,7 @@ class RunningTasks:
         for group in self._groups:
             if group.status and group not in self._failed:
                 self._failed.append(group)
-                self._output.say(f"{group.name} {group.ending}")
+                self._printer.say(f"{group.name} {group.ending}")
         if self._failed:
             if self._stage is not _Stage.SETTLING:
                 self._wait(_Stage.SETTLING, SETTLE_SECS)
@@ -149,25 +158,30 @@ class RunningTasks:
             if all(group.status == 0 for group in working):
                 self._wait(_Stage.LINGERING, self._grace_secs)
 
+    def _printer_changed(self) -> None:
+        os.eventfd_read(self._printer.wakeup)
+        if self._printer.is_closed and not self._is_stopped:
+            # As for any program at the end of whose pipe nobody is left. The tasks themselves may end in order.
+            self._exit_status = 128 + signal.SIGPIPE
+            self._stop_chief_first(signal.SIGTERM)
+
     def _pass_on(self, signum: signal.Signals) -> None:
         if not self._is_stopped:
             self._exit_status = 128 + signum
-            self._signum = signum
-            chief = [group for group in self._groups if group.task == self._chief and not group.is_empty]
-            self._stop(chief or self._groups, self._last_export_secs + self._grace_secs)
+            self._stop_chief_first(signum)
             whom = f"{self._chief}, and to the others when it has ended" if self._others_wait else "all tasks"
-            self._output.say(f"{signum.name} passed on to {whom}; a second one kills all tasks")
+            self._printer.say(f"{signum.name} passed on to {whom}; a second one kills all tasks")
         elif time.monotonic() - self._stopped_at >= SAME_SIGNAL_SECS:
             self._kill(self._groups, f"second {signum.name}")
 
     def _ask_chief(self) -> None:
         chief = [group for group in self._groups if group.task == self._chief]
         if not chief:
-            self._output.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which runs on another machine")
+            self._printer.say(f"{FOR_THE_CHIEF.name} is for {self._chief}, which runs on another machine")
         elif chief[0].ask(FOR_THE_CHIEF):
-            self._output.say(f"{FOR_THE_CHIEF.name} passed on to {self._chief}")
+            self._printer.say(f"{FOR_THE_CHIEF.name} passed on to {self._chief}")
         else:
-            self._output.say(
+            self._printer.say(
                 f"{FOR_THE_CHIEF.name} not passed on: {self._chief} does not handle it at this moment and would end"
             )
 
@@ -176,7 +190,7 @@ class RunningTasks:
             self._kill(self._ending, f"not ended within {self._patience_secs:g} s")
         else:
             done = "the work is done; " if self._stage is _Stage.LINGERING else ""
-            self._output.say(f"{done}still running, so stopped: {_remaining(self._groups)}")
+            self._printer.say(f"{done}still running, so stopped: {_remaining(self._groups)}")
             self._stop(self._groups, self._grace_secs)
 
     # ---- consequences ------------------------------------------------------------------------------------
@@ -195,6 +209,11 @@ class RunningTasks:
         self._patience_secs = secs
         self._deadline = time.monotonic() + secs
 
+    def _stop_chief_first(self, signum: signal.Signals) -> None:
+        self._signum = signum
+        chief = [group for group in self._groups if group.task == self._chief and not group.is_empty]
+        self._stop(chief or self._groups, self._last_export_secs + self._grace_secs)
+
     def _stop(self, groups: list[ProcessGroup], secs: float) -> None:
         self._wait(_Stage.STOPPING, secs)
         self._stopped_at = self._stopped_at or time.monotonic()
@@ -205,7 +224,7 @@ class RunningTasks:
     def _kill(self, groups: Sequence[ProcessGroup], reason: str) -> None:
         for group in groups:
             group.signal(signal.SIGKILL)
-        self._output.say(f"{reason}: killed {_remaining(groups)}")
+        self._printer.say(f"{reason}: killed {_remaining(groups)}")
         if len(groups) == len(self._groups):
             self._stage = _Stage.KILLED
             self._deadline = None
@@ -213,14 +232,17 @@ class RunningTasks:
             self._stop(self._groups, self._grace_secs)
 
     def _blame(self) -> ProcessGroup:
-        """Show the last lines of the task that made the others fail. Returns it."""
+        """Name the task that made the others fail, and show its last lines if others hide them. Returns it."""
         # A signal never follows from another task's failure. Failures of others do follow from the chief's.
         culprit = min(self._failed, key=lambda group: (not group.ended_by_signal, group.task != self._chief))
-        if tail := self._streams.last_lines(culprit.name):
-            self._output.say(f"{culprit.name} {culprit.ending}. Its last lines:")
-            self._output.lines(culprit.name, tail)
+        tail = self._streams.last_lines(culprit.name)
+        if not tail:
+            self._printer.say(f"{culprit.name} {culprit.ending} and wrote nothing")
+        elif self._streams.are_in_sight(culprit.name):
+            self._printer.say(f"{culprit.name} {culprit.ending}. Its last lines are above")
         else:
-            self._output.say(f"{culprit.name} {culprit.ending} and wrote nothing")
+            self._printer.say(f"{culprit.name} {culprit.ending}. Its last lines:")
+            self._printer.lines(culprit.name, tail)
         return culprit
 
 

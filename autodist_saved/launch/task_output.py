@@ -13,6 +13,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from autodist_saved.launch.standard_output import ClosedOutputError
+
 # The launcher's own lines follow this name.
 _OWN_NAME = "launch"
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
@@ -62,6 +64,9 @@ class TaskOutput:
 
     On a terminal, progress bars stay below the other lines and change in place. Elsewhere a task's progress becomes
     an ordinary line, at most one in :attr:`PROGRESS_SECS`.
+
+    Attributes:
+        is_closed: whether the console is a pipe that its reader has closed.
     """
 
     PROGRESS_SECS = 5.0
@@ -71,6 +76,7 @@ class TaskOutput:
     ) -> None:
         self._console = console
         self._clock = clock
+        self.is_closed = False
         width = max(len(name) for name in (*names, _OWN_NAME))
         styles = [*zip(names, cycle(_COLOURS), strict=False), (_OWN_NAME, "bold")]
         self._prefixes = {name: Text(f"{name:<{width}} | ", style) for name, style in styles}
@@ -140,5 +146,6 @@ class TaskOutput:
         """Go on without output if the terminal was closed: the job still has to end in order."""
         try:
             yield
-        except OSError:
+        except (OSError, SystemExit) as error:  # rich exits when a pipe is closed
             self._console.quiet = True
+            self.is_closed |= isinstance(error, ClosedOutputError | SystemExit)

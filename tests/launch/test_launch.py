@@ -271,20 +271,37 @@ def test_who_sets_the_level_of_the_log_sees_it(start, config):
 
 def test_a_failed_task_gives_its_exit_status_and_its_last_lines(start, config):
     code = f"""{WHO}
+def stop(*_): [print('stopped', number) for number in range(20)]; sys.exit()
+signal.signal(signal.SIGTERM, stop)
+os.chdir(os.environ['FIFOS'])
 if kind == 'chief':
+    [open(other).close() for other in ('worker', 'ps')]
     [print('line', number) for number in range(40)]
     sys.exit(7)
+open(kind, 'w').close()
 time.sleep(1000)"""
-    job = start(config(chief=1, worker=1, ps=1), *python(code))
+    path = config(chief=1, worker=1, ps=1)
+    for name in ("worker", "ps"):
+        os.mkfifo(path.with_name(name))
+    job = start(path, *python(code), environ={"FIFOS": str(path.parent)})
     assert job.finish() == 7
     head = job.lines.index("launch   | chief:0 failed with exit status 7. Its last lines:")
     assert job.lines[head + 1 :] == [f"chief:0  | line {number}" for number in range(25, 40)]
 
 
-def test_a_traceback_is_among_the_last_lines(start, config):
+def test_last_lines_that_are_in_sight_are_not_repeated(start, config):
     job = start(config(worker=1), *python("raise SystemExit('no such table: flights')"))
     assert job.finish() == 1
-    assert job.lines[-1] == "worker:0 | no such table: flights"
+    assert job.of("worker:0") == ["no such table: flights"]
+    assert job.lines[-1] == "launch   | worker:0 failed with exit status 1. Its last lines are above"
+
+
+def test_a_mistake_that_all_tasks_make_is_not_repeated_once_more(start, config):
+    code = f"{WHO} [print(kind, number) for number in range(40)]; sys.exit('no such table: flights')"
+    job = start(config(chief=1, worker=1, ps=1), *python(code))
+    assert job.finish() == 1
+    assert re.fullmatch(r"launch   \| \S+ failed with exit status 1\. Its last lines are above", job.lines[-1])
+    assert all(job.of(name).count("no such table: flights") <= 1 for name in ("chief:0", "worker:0", "ps:0"))
 
 
 def test_a_task_that_fails_in_silence_is_named(start, config):
@@ -327,8 +344,8 @@ sys.exit(status) if status > 0 else os.kill(os.getpid(), -status)"""
         job.read_until(f"launch   . {first.name} failed")
     status = statuses[culprit]
     assert job.finish() == (status if status > 0 else 128 - status)
-    assert re.fullmatch(rf"launch   \| {culprit} .*\. Its last lines:", job.lines[-2])
-    assert re.fullmatch(rf"{culprit} *\| last words of {culprit}", job.lines[-1])
+    assert re.fullmatch(rf"launch   \| {culprit} .*\. Its last lines are above", job.lines[-1])
+    assert job.of(culprit) == [f"last words of {culprit}"]
 
 
 def test_what_a_task_ends_with_when_told_to_is_no_cause(start, config):
