@@ -32,7 +32,7 @@ def status(
         bool, typer.Option("--json", help="Print it as JSON; with --watch, one line each time.")
     ] = False,
 ) -> None:
-    """Show the tasks of a running job, their steps, and its last exports.
+    """Show the tasks of a running job, their steps, and its last exports, newest first.
 
     [bold]Examples[/]
 
@@ -45,21 +45,21 @@ def status(
     import json
     from contextlib import suppress
 
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    from autodist_saved.cli.output import console, show
+
     with visit(job, token_file, certificate, key, authority) as visitor, suppress(KeyboardInterrupt):
         if as_json:
             for reply in _replies(visitor, watch):
                 typer.echo(json.dumps(_as_dict(reply)))
         elif watch:
-            with Live(console=console) as live:
+            with Live(console=console()) as live:
                 for reply in _replies(visitor, watch):
                     live.update(_shown(reply))
-            console.print("the job is over")
+            typer.echo("the job is over")
         else:
-            console.print(_shown(visitor.status()))
+            show(_shown(visitor.status()))
 
 
 def _replies(visitor: ConsoleClient, watch: bool) -> Iterator[StatusReply]:
@@ -90,7 +90,12 @@ def _as_dict(reply: StatusReply) -> dict[str, Any]:
         }
         for task in reply.tasks
     ]
-    return {"tasks": tasks, "exports": [export_as_dict(export) for export in reply.exports]}
+    return {
+        "tasks": tasks,
+        "tasks_left_out": reply.tasks_left_out,
+        "exports": [export_as_dict(export) for export in reply.exports],
+        "exports_left_out": reply.exports_left_out,
+    }
 
 
 def _shown(reply: StatusReply) -> Group:
@@ -105,6 +110,10 @@ def _shown(reply: StatusReply) -> Group:
     exports = Table("export to", "phase", "seconds", "outcome", box=None)
     for export in reply.exports:
         exports.add_row(*map(plain, (export.target, export.phase, f"{export.seconds:.1f}", _outcome(export))))
+    if reply.tasks_left_out:
+        tasks.add_row(f"and {reply.tasks_left_out} more")
+    if reply.exports_left_out:
+        exports.add_row(f"and {reply.exports_left_out} older ones")
     return Group(tasks, *([exports] if reply.exports else []))
 
 
@@ -132,4 +141,4 @@ def _training(task: TaskStatus) -> str:
 
 
 def _outcome(export: ExportStatus) -> str:
-    return export.error or ("committed" if export.path else "under way")
+    return export.error or export.path or "under way"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
@@ -14,8 +13,9 @@ import grpc
 from autodist_saved.control import control_pb2, control_pb2_grpc
 from autodist_saved.control.channel import peer_of
 from autodist_saved.control.gate import Gate
-from autodist_saved.control.member import Member, Workers
+from autodist_saved.control.member import Workers
 from autodist_saved.control.rate import Rate
+from autodist_saved.control.status_reply import PATH_BYTES_MAX, export_status, shortened_error, status_reply
 from autodist_saved.report.export_history import Entry, ExportHistory
 
 _LOOK_SECS = 1.0
@@ -65,10 +65,7 @@ class ConsoleService(control_pb2_grpc.ConsoleServicer):
             silent_secs=0.0,
             pid=os.getpid(),
         )
-        return control_pb2.StatusReply(
-            tasks=[chief, *map(_task_status, self._workers.members())],
-            exports=map(_export_status, self._history.entries()),
-        )
+        return status_reply(chief, self._workers.members(), self._history.entries())
 
     def Export(  # noqa: N802 - the name is the protocol's
         self, request: control_pb2.ExportRequest, context: grpc.ServicerContext
@@ -77,6 +74,8 @@ class ConsoleService(control_pb2_grpc.ConsoleServicer):
         exporter = self._exporter
         if not request.target:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no target was named")
+        if len(request.target.encode()) > PATH_BYTES_MAX:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the target is longer than {PATH_BYTES_MAX} bytes")
         if exporter is None:
             context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION,
@@ -97,13 +96,13 @@ class ConsoleService(control_pb2_grpc.ConsoleServicer):
             entry = self._entry_of(thread, before)
             if entry is not None and not entry.is_over and (entry.phase, int(entry.seconds)) != told:
                 told = entry.phase, int(entry.seconds)
-                yield _export_status(entry)
+                yield export_status(entry)
             self._history.wait_for_change(change, _LOOK_SECS)
         error = outcome.exception()
         entry = self._entry_of(thread, before) or Entry(0, request.target)
-        status = _export_status(entry)
+        status = export_status(entry)
         if error is not None:
-            status.error, status.path = f"{type(error).__name__}: {error}"[:4000], ""
+            status.error, status.path = shortened_error(f"{type(error).__name__}: {error}"), ""
         elif not status.path:
             status.error = "the function given to session.export_on_request() has returned without an export"
         yield status
@@ -124,23 +123,3 @@ class ConsoleService(control_pb2_grpc.ConsoleServicer):
         """The last export of a thread, numbered higher than those that were there before it."""
         own = [entry for entry in self._history.entries() if entry.thread == thread.ident and entry.number > before]
         return own[-1] if own else None
-
-
-def _task_status(member: Member) -> control_pb2.TaskStatus:
-    status = control_pb2.TaskStatus(
-        task=str(member.task),
-        state=member.state.value,
-        standing=getattr(control_pb2.Progress, member.standing.name),
-        steps=member.steps,
-        steps_per_sec=member.steps_per_sec if member.trains else None,
-        pid=member.pid,
-    )
-    if member.heard_at:
-        status.silent_secs = time.monotonic() - member.heard_at
-    return status
-
-
-def _export_status(entry: Entry) -> control_pb2.ExportStatus:
-    return control_pb2.ExportStatus(
-        target=entry.target, phase=entry.phase, seconds=entry.seconds, path=entry.path, error=entry.error
-    )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -19,16 +20,20 @@ from typer.testing import CliRunner
 
 from autodist_saved.cli.main import app
 from autodist_saved.cluster import Cluster, ControlFiles, Task
+from autodist_saved.control import control_pb2
+from autodist_saved.control.channel import MESSAGE_BYTES_MAX
 from autodist_saved.control.chief_service import ChiefService
 from autodist_saved.control.console_client import ConsoleClient
-from autodist_saved.control.gate import Gate
+from autodist_saved.control.gate import Gate, Standing
+from autodist_saved.control.member import Member, MemberState
 from autodist_saved.control.member_client import MemberClient
+from autodist_saved.control.status_reply import export_status, status_reply
 from autodist_saved.cut.cut import NoCut
 from autodist_saved.errors import ClusterConfigError, ExportError, JobError, TaskUnreachableError
 from autodist_saved.options import ExportOptions, SessionOptions
 from autodist_saved.pipeline.export import Export
 from autodist_saved.publish.disk.target import LocalTarget
-from autodist_saved.report.export_history import KEPT, ExportHistory
+from autodist_saved.report.export_history import KEPT, Entry, ExportHistory
 from autodist_saved.testing import ArraySource, GivenDescription
 
 
@@ -197,6 +202,69 @@ def test_the_last_exports_are_kept() -> None:
     assert [entry.number for entry in history.entries()] == list(range(4, KEPT + 4))
 
 
+FAILURE = "CutTimeoutError: not every task came to the end of its step within 30 s:\n" + "\n".join(
+    f"  worker:{number}: its connection broke 312.4 s ago, and its process at trainer-{number}.example.com:2222 may "
+    "be training; last heard of 312.6 s ago, training after 105331 steps; if it is dead, start it again there"
+    for number in range(60)
+)
+
+
+def test_the_status_is_there_when_it_is_needed_most() -> None:
+    cluster, history = Cluster.local(ps=1, workers=60, chief=True), ExportHistory()
+    for number in range(KEPT):
+        history.note(history.begin(f"/models/{number}"), phase="cut", error=FAILURE)
+    chief = ChiefService(cluster, history=history)
+    chief.start()
+    try:
+        with ConsoleClient(str(cluster.control_address), ControlFiles()) as client:
+            reply = client.status()
+        shown = CliRunner().invoke(app, ["status", str(cluster.control_address)])
+    finally:
+        chief.end_job(succeeded=False, reason="the test is over")
+    assert [task.task for task in reply.tasks][1:] == [*(f"worker:{number}" for number in range(60)), "ps:0"]
+    assert [export.target for export in reply.exports] == [f"/models/{number}" for number in reversed(range(KEPT))]
+    assert all(export.error.startswith(FAILURE[:1900]) for export in reply.exports)
+    assert reply.exports[0].error.endswith(f"... ({len(FAILURE)} characters; the chief's log has all)")
+    assert shown.exit_code == 0
+    assert "/models/9" in shown.stdout
+
+
+def entries(error: str, target: str) -> list[Entry]:
+    return [Entry(number, f"{target}{number}", error=error) for number in range(KEPT)]
+
+
+@pytest.mark.parametrize(
+    ("members", "exports", "shown"),
+    [
+        (0, entries("", "/models/"), KEPT),
+        (4000, entries(FAILURE, "/models/"), KEPT),
+        (0, entries("\N{EURO SIGN}" * 10_000, "\N{EURO SIGN}" * 10_000), 4),
+        (4000, entries("\udcff" * 10_000, "\udcff" * 10_000), 4),
+    ],
+    ids=["all fits", "a large cluster", "long names", "names that are no text"],
+)
+def test_what_does_not_fit_into_a_status_is_counted(members: int, exports: list[Entry], shown: int) -> None:
+    workers = [Member(Task("worker", number), MemberState.JOINED, steps=10**12) for number in range(members)]
+    if workers:
+        workers[-7] = replace(workers[-7], state=MemberState.LOST)
+        workers[-3] = replace(workers[-3], standing=Standing.LEFT)
+    reply = status_reply(control_pb2.TaskStatus(task="chief:0"), workers, exports)
+    assert reply.ByteSize() < MESSAGE_BYTES_MAX - 1024
+    assert len(reply.tasks) - 1 + reply.tasks_left_out == members
+    assert len(reply.exports) + reply.exports_left_out == KEPT
+    assert len(reply.exports) == shown
+    assert reply.exports[0] == export_status(exports[-1])
+    if workers:
+        assert [task.task for task in reply.tasks][-2:] == [str(workers[-7].task), str(workers[-3].task)]
+        assert [task.task for task in reply.tasks][:3] == ["chief:0", "worker:0", "worker:1"]
+
+
+def test_a_target_that_no_path_can_be_is_refused(chief: Chief, client: ConsoleClient) -> None:
+    chief.server.console.export_with(chief.export)
+    with pytest.raises(JobError, match="the target is longer than 4096 bytes"):
+        list(client.export("/models/" + "x" * 4096))
+
+
 def test_the_command_line_shows_and_exports(chief: Chief, tmp_path: Path) -> None:
     chief.server.console.export_with(chief.export)
     exported = CliRunner().invoke(app, ["export", chief.address, str(tmp_path / "model")])
@@ -205,7 +273,9 @@ def test_the_command_line_shows_and_exports(chief: Chief, tmp_path: Path) -> Non
     shown = CliRunner().invoke(app, ["status", chief.address], terminal_width=200)
     assert shown.exit_code == 0
     assert "chief:0" in shown.stdout
-    assert "committed" in shown.stdout
+    assert not [line for line in shown.stdout.splitlines() if line.endswith(" ")]
+    assert f"{tmp_path / 'model'}  commit" in shown.stdout
+    assert re.search(rf"\d+\.\d +{tmp_path / 'model'}", shown.stdout), "where the model is"
     again = CliRunner().invoke(app, ["export", chief.address, str(tmp_path / "model")])
     assert isinstance(again.exception, ExportError)
 
