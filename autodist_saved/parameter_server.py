@@ -12,8 +12,10 @@ from autodist_saved.control.member_signals import MemberSignals
 from autodist_saved.errors import WrongTaskError
 from autodist_saved.fencing import Fence
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
+from autodist_saved.job.uncaught import print_failures_of_others_in_short
 from autodist_saved.options import SessionOptions
 from autodist_saved.sources.held_variables import HeldVariables
+from autodist_saved.system.process_one import heed_sigterm
 from autodist_saved.transport.server_connection import serve_copies
 from autodist_saved.transport.staging_memory import StagingMemory
 
@@ -36,8 +38,8 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
         TaskUnreachableError: the chief did not answer within ``options.start_timeout_secs``.
         ChiefLostError: the chief has been gone for ``options.chief_timeout_secs``.
         JobFailedError: the chief has failed.
-        SystemExit: with status 143, after SIGTERM. Where the program has a handler for SIGTERM, that is called
-            instead.
+        SystemExit: with status 143, after SIGTERM to this task, or to the chief. Where the program has a handler for
+            SIGTERM, that is called instead.
     """
     if cluster.task is None or cluster.task.type != "ps":
         raise WrongTaskError(
@@ -45,6 +47,8 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
             "call create_distributed_session() here",
             task=str(cluster.task),
         )
+    heed_sigterm()
+    print_failures_of_others_in_short()
     options = options or SessionOptions()
     memory = StagingMemory()
 
@@ -59,9 +63,10 @@ def serve(cluster: Cluster, *, options: SessionOptions | None = None) -> None:
     signals = MemberSignals(cluster, membership, options.sigterm_secs)
     signals.heed()
     try:
-        while not membership.wait_until_over(_LOOK_SECS):
+        while not membership.wait_for_end(_LOOK_SECS):
             signals.end_if_told()
-    finally:
         signals.end_if_told()
+        membership.is_over()
+    finally:
         signals.forget()
     log.info("%s: the job is over", cluster.task)

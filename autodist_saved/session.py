@@ -101,7 +101,7 @@ def create_distributed_session(
                 ),
             ]
         else:
-            creator = WorkerCreator(scaffold, target, config, options)
+            creator = WorkerCreator(scaffold, target, config, job, options)
             task_hooks = []
         gated = GatedSessionCreator(creator, job, on_chief=on_chief)
         return DistributedSession(job, gated, [JobHook(job), *task_hooks, *hooks])

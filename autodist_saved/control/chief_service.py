@@ -149,8 +149,14 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
         with self._event() as table:
             return table.ask_for_copies(task, port, token)
 
-    def end_job(self, *, succeeded: bool, reason: str = "") -> None:
-        """Tell every member that the job is over and stop serving. Later calls do nothing."""
+    def end_job(self, *, succeeded: bool, reason: str = "", terminated: bool = False) -> None:
+        """Tell every member that the job is over and stop serving. Later calls do nothing.
+
+        Args:
+            succeeded: whether the training has ended well.
+            reason: why it has not.
+            terminated: the reason is SIGTERM, so that the members end with its exit status.
+        """
         with self._changed:
             if self._table.is_over:
                 return
@@ -159,7 +165,7 @@ class ChiefService(Workers, control_pb2_grpc.ControlServicer):
             if succeeded:
                 self._wait_for(lambda: not self._parameter_servers_to_come(), FAREWELL_SECS)
             with self._event() as table:
-                table.end_job(succeeded=succeeded, reason=reason)
+                table.end_job(succeeded=succeeded, reason=reason, terminated=terminated)
             self._wait_for(lambda: not self._table.has_streams, FAREWELL_SECS)
         self._server.stop(grace=1.0).wait()
 

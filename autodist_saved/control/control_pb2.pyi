@@ -208,24 +208,30 @@ class Fence(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., round: _Optional[int] = ..., renewal: _Optional[int] = ..., lease_secs: _Optional[float] = ..., allowed: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobOver(_message.Message):
-    __slots__ = ("succeeded", "reason")
+    __slots__ = ("succeeded", "reason", "terminated")
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TERMINATED_FIELD_NUMBER: _ClassVar[int]
     succeeded: bool
     reason: str
-    def __init__(self, succeeded: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    terminated: bool
+    def __init__(self, succeeded: bool = ..., reason: _Optional[str] = ..., terminated: bool = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("tasks", "exports")
+    __slots__ = ("tasks", "exports", "tasks_left_out", "exports_left_out")
     TASKS_FIELD_NUMBER: _ClassVar[int]
     EXPORTS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    EXPORTS_LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[TaskStatus]
     exports: _containers.RepeatedCompositeFieldContainer[ExportStatus]
-    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskStatus, _Mapping]]] = ..., exports: _Optional[_Iterable[_Union[ExportStatus, _Mapping]]] = ...) -> None: ...
+    tasks_left_out: int
+    exports_left_out: int
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskStatus, _Mapping]]] = ..., exports: _Optional[_Iterable[_Union[ExportStatus, _Mapping]]] = ..., tasks_left_out: _Optional[int] = ..., exports_left_out: _Optional[int] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("task", "state", "standing", "steps", "steps_per_sec", "silent_secs", "pid")

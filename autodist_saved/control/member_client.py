@@ -55,7 +55,10 @@ class MemberClient:
 
     Attributes:
         tls: for other connections of the job that this task dials; None without TLS.
+        is_terminated: whether the chief has ended the job because it received SIGTERM.
     """
+
+    is_terminated = False
 
     def __init__(
         self,
@@ -140,10 +143,14 @@ class MemberClient:
         """Whether the job goes on, and the chief is connected at this moment."""
         return self._state is _State.JOINED and self._hears_chief
 
+    def wait_for_end(self, timeout_secs: float | None = None) -> bool:
+        """Block until the job is over, for good or ill, or so long. Returns whether it is; raises nothing."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state is _State.ENDED, timeout_secs)
+
     def wait_until_over(self, timeout_secs: float | None = None) -> bool:
         """Block until the job is over, or so long. Returns, and raises, as :meth:`is_over` does."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._state is _State.ENDED, timeout_secs)
+        self.wait_for_end(timeout_secs)
         return self.is_over()
 
     def require_word(self) -> None:
@@ -227,6 +234,7 @@ class MemberClient:
                         self._remembered.forget(message.forget)
                     case "job_over":
                         over = message.job_over
+                        self.is_terminated = over.terminated
                         self._end(None if over.succeeded else self._job_failed(over.reason))
         except grpc.RpcError as error:
             if out_of_patience.is_set():

@@ -34,6 +34,7 @@ class MemberSignals:
         self._membership = membership
         self._sigterm_secs = sigterm_secs
         self._until = math.inf
+        self._has_ended = False
         # Without a handler SIGUSR1 would end the process, and the job with it, instead of exporting.
         is_free = signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
         self._exporter = SignalListener(
@@ -51,14 +52,20 @@ class MemberSignals:
         EXPORT_SIGNALS.add(self._exporter)
 
     def end_if_told(self) -> None:
-        """After SIGTERM, when the chief needs this task no more: end it as SIGTERM would have.
+        """After SIGTERM, to this task or to the chief, when the chief needs this task no more: end it, too.
 
         Called again and again by the thread that trains, or serves. Does nothing in other threads than the main one.
 
         Raises:
             SystemExit: unless the program had a handler for SIGTERM, which is called instead.
         """
-        if EXPORT_SIGNALS.is_done() and threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if self._membership.is_terminated and not EXPORT_SIGNALS.is_stopping and not self._has_ended:
+            self._has_ended = True  # a handler of the program's own may let it go on
+            log.warning("%s ends: %s has received SIGTERM and ended the job", self._cluster.task, self._cluster.chief)
+            EXPORT_SIGNALS.stop()
+        elif EXPORT_SIGNALS.is_done():
             EXPORT_SIGNALS.stop()
 
     def forget(self) -> None:

@@ -222,10 +222,10 @@ class MemberTable:
             if self._awaits_return(row) and now >= row.member.lost_at + PARAMETER_SERVER_GRACE_SECS:
                 self._declare_lost(row.member.task, row.member.life)
 
-    def end_job(self, *, succeeded: bool, reason: str = "") -> None:
+    def end_job(self, *, succeeded: bool, reason: str = "", terminated: bool = False) -> None:
         """Tell every member, those that join later too, that the job is over. The first call counts."""
         if self._over is None:
-            over = control_pb2.JobOver(succeeded=succeeded, reason=reason)
+            over = control_pb2.JobOver(succeeded=succeeded, reason=reason, terminated=terminated)
             self._over = control_pb2.ChiefMessage(job_over=over)
             for row in self._rows.values():
                 if row.stream is not None:

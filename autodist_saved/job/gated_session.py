@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -21,6 +22,11 @@ from autodist_saved.tf_internals import private_api
 
 # How long a run may take to fail by itself when the task that it reached is dead.
 FAILING_SECS = 5.0
+# How long closing may take. TensorFlow waits for the answer of every task, and one may have ended just now: after the
+# end of a job nobody tells who is lost.
+CLOSING_SECS = 10.0
+
+log = logging.getLogger(__name__)
 
 
 class GatedSession(v1.Session):  # type: ignore[misc]
@@ -30,10 +36,10 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     and ``run_step_fn``. :meth:`adopt` changes the class of that object, so that all of these pass the gate, and
     ``isinstance(session, tf.compat.v1.Session)`` still holds.
 
-    Once a parameter server is lost, the session runs nothing any more, and :meth:`close` does not wait. After a
-    failed run TensorFlow asks every task of it to clean up (``CleanupGraph``). It waits for all answers before it
-    closes a session, and no run returns meanwhile. With a dead task that lasts until another process listens at its
-    address.
+    Once a parameter server is lost, the session runs nothing any more, and :meth:`close` does not wait. Otherwise it
+    waits for :data:`CLOSING_SECS` at most, and leaves the rest to a thread. After a failed run TensorFlow asks every
+    task of it to clean up (``CleanupGraph``). It waits for all answers before it closes a session, and no run returns
+    meanwhile. With a dead task that lasts until another process listens at its address.
     """
 
     job: SessionJob
@@ -43,6 +49,7 @@ class GatedSession(v1.Session):  # type: ignore[misc]
     _under_way: set[object]
     _is_broken: bool = False
     _is_awaited: bool = False
+    _stays_open: bool = False
 
     @classmethod
     def adopt(cls, session: v1.Session, job: SessionJob) -> GatedSession:
@@ -114,13 +121,16 @@ class GatedSession(v1.Session):  # type: ignore[misc]
         closed: Future[None] = Future()
         threading.Thread(target=self._close, args=(closed,), name="closing", daemon=True).start()
         with self._changed:
-            self._changed.wait_for(lambda: closed.done() or self.lost)
+            self._changed.wait_for(lambda: closed.done() or self.lost, CLOSING_SECS)
         if closed.done():
             closed.result()
+        elif not self.lost:
+            self._stays_open = True
+            log.warning("the session is not closed after %g s: a task that it reached does not answer", CLOSING_SECS)
 
     def __del__(self) -> None:
         """As TensorFlow's, in this thread: Python starts no new threads when it ends. A lost session stays open."""
-        if not self.lost:
+        if not self.lost and not self._stays_open:
             with contextlib.suppress(Exception):
                 super().close()
             super().__del__()

@@ -24,10 +24,12 @@ from autodist_saved.cut.restore_cut import RestoreCut
 from autodist_saved.errors import AutodistSavedError, InconsistentError, TaskUnreachableError, UsageError
 from autodist_saved.job.gated_session import FAILING_SECS, GatedSession
 from autodist_saved.job.session_job import SessionJob
+from autodist_saved.job.uncaught import print_failures_of_others_in_short
 from autodist_saved.options import SessionOptions
 from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.system.deadline import Deadline
-from autodist_saved.system.signals import EXIT_STATUS_TERMINATED
+from autodist_saved.system.process_one import EXIT_STATUS_TERMINATED, heed_sigterm
+from autodist_saved.system.signals import NO_STEP_SECS
 from autodist_saved.transport.rendezvous import Rendezvous
 
 # How long a session may take to close when another task is lost, and how long a step may take to end afterwards.
@@ -61,6 +63,8 @@ class Job(SessionJob):
 
     def start(self) -> None:
         """Serve or join the control service. Raises as :meth:`ChiefService.start`, :meth:`MemberClient.join`."""
+        heed_sigterm()
+        print_failures_of_others_in_short()
         if self.cluster.is_single:
             return
         if self.cluster.is_chief:
@@ -74,6 +78,7 @@ class Job(SessionJob):
             )
             self._membership.join()
             self._signals = MemberSignals(self.cluster, self._membership, self._options.sigterm_secs)
+            self._signals.heed()
 
     @property
     def cluster(self) -> Cluster:
@@ -86,8 +91,6 @@ class Job(SessionJob):
     def run_in(self, session: GatedSession, coordinator: tf.train.Coordinator) -> None:
         """Note the session that would hang if a parameter server were lost. Called in the thread that trains."""
         self._running = session, coordinator
-        if self._signals is not None:
-            self._signals.heed()
 
     def _cancel(self, parameter_server: str) -> None:
         """End the step under way, which may wait for ever for a lost parameter server.
@@ -95,6 +98,8 @@ class Job(SessionJob):
         A monitored session makes itself anew after this error of its coordinator.
         """
         log.warning("%s is lost with its variables; the session is made anew", parameter_server)
+        if self._rendezvous is not None:
+            self._rendezvous.lose(parameter_server)
         if self._running is None:
             return
         session, coordinator = self._running
@@ -108,8 +113,12 @@ class Job(SessionJob):
 
     def _give_up(self, failure: AutodistSavedError) -> None:
         """End a step under way that may wait for ever for a lost chief."""
-        if not self._ended.wait(LAST_RESORT_SECS):
-            self._close(failure, str(self.cluster.chief))
+        chief = str(self.cluster.chief)
+        if self._membership is not None and self._membership.is_terminated:
+            if not self._ended.wait(NO_STEP_SECS):
+                self._close(SystemExit(EXIT_STATUS_TERMINATED), chief)
+        elif not self._ended.wait(LAST_RESORT_SECS):
+            self._close(failure, chief)
 
     def _close(self, error: BaseException, task: str) -> None:
         """Close the session from another thread, because a task is lost."""
@@ -190,6 +199,12 @@ class Job(SessionJob):
             self._signals.end_if_told()
         return self._membership is not None and self._membership.is_over()
 
+    def wait_until_over(self, timeout_secs: float) -> bool:
+        """Wait so long, or until the job is over. Returns and raises as :meth:`is_over`. The chief does not wait."""
+        if self._membership is not None:
+            self._membership.wait_for_end(timeout_secs)
+        return self.is_over()
+
     def wait_for_parameter_servers(self) -> None:
         """Wait until every parameter server answers, or the job is over.
 
@@ -247,8 +262,10 @@ class Job(SessionJob):
         self._ended.set()
         self._rendezvous = None
         if self._server is not None:
-            reason = "" if error is None else f"{self.cluster.task}: {_told(error)}"
-            self._server.end_job(succeeded=error is None, reason=reason[:4000])
+            terminated = isinstance(error, SystemExit) and error.code == EXIT_STATUS_TERMINATED
+            told = "it received SIGTERM" if terminated else f"{type(error).__name__}: {error}"
+            reason = "" if error is None else f"{self.cluster.task}: {told}"
+            self._server.end_job(succeeded=error is None, reason=reason[:4000], terminated=terminated)
         if self._signals is not None:
             self._signals.forget()
         if self._membership is not None:
@@ -275,11 +292,6 @@ class JobHook(v1.train.SessionRunHook):  # type: ignore[misc]
 def _stop(coordinator: tf.train.Coordinator, error: BaseException) -> None:
     if not coordinator.joined:  # it would raise the error here
         coordinator.request_stop((type(error), error, None))
-
-
-def _told(error: BaseException) -> str:
-    is_sigterm = isinstance(error, SystemExit) and error.code == EXIT_STATUS_TERMINATED
-    return "it received SIGTERM" if is_sigterm else f"{type(error).__name__}: {error}"
 
 
 def _answers(address: str, wait_secs: float) -> bool:

@@ -9,19 +9,26 @@ from autodist_saved.errors import TaskUnreachableError
 from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
 from autodist_saved.options import SessionOptions
+from autodist_saved.system.deadline import Deadline
 from autodist_saved.tf_internals.name_scope import own_scope
+
+_ASK_SECS = 1.0
 
 
 class WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
-    """As TensorFlow's ``WorkerSessionCreator``, but asks every second whether the chief is ready, not every 30 s."""
+    """As TensorFlow's ``WorkerSessionCreator``, but asks every second whether the chief is ready, not every 30 s.
+
+    In between it looks whether the job is over, or this task was told to end.
+    """
 
     def __init__(
-        self, scaffold: v1.train.Scaffold, target: str, config: v1.ConfigProto, options: SessionOptions
+        self, scaffold: v1.train.Scaffold, target: str, config: v1.ConfigProto, job: Job, options: SessionOptions
     ) -> None:
         self._scaffold = scaffold
         self._target = target
         self._config = config
-        self._wait_secs = int(options.start_timeout_secs) + 1
+        self._job = job
+        self._wait_secs = options.start_timeout_secs
 
     def create_session(self) -> v1.Session:
         self._scaffold.finalize()
@@ -33,13 +40,18 @@ class WorkerCreator(v1.train.SessionCreator):  # type: ignore[misc]
             recovery_wait_secs=1,
             local_init_feed_dict=self._scaffold.local_init_feed_dict,
         )
-        try:
-            return manager.wait_for_session(self._target, config=self._config, max_wait_secs=self._wait_secs)
-        except tf.errors.DeadlineExceededError as error:
-            raise TaskUnreachableError(
-                f"the chief did not initialize the variables within {self._wait_secs} s; see the chief's own output, "
-                "build the same graph on every task, or raise start_timeout_secs"
-            ) from error
+        deadline = Deadline(self._wait_secs, lambda: f"{self._job.cluster.task} waits for the chief's variables")
+        while True:
+            try:
+                return manager.wait_for_session(self._target, config=self._config, max_wait_secs=0)  # it asks once
+            except tf.errors.DeadlineExceededError as error:
+                if deadline.is_over():
+                    raise TaskUnreachableError(
+                        f"the chief did not initialize the variables within {self._wait_secs:g} s; see the chief's "
+                        "own output, build the same graph on every task, or raise start_timeout_secs"
+                    ) from error
+            if self._job.wait_until_over(_ASK_SECS):
+                raise _job_over()
 
 
 class GatedSessionCreator(v1.train.SessionCreator):  # type: ignore[misc]
@@ -58,7 +70,7 @@ class GatedSessionCreator(v1.train.SessionCreator):  # type: ignore[misc]
     def create_session(self) -> v1.Session:
         self._job.wait_for_parameter_servers()
         if self._job.is_over():
-            raise tf.errors.OutOfRangeError(None, None, "the job is over")
+            raise _job_over()
         if self._on_chief is None:
             session = self._creator.create_session()
             self._job.require_word()
@@ -104,3 +116,8 @@ class ChiefStart:
             return True
         with v1.Session(self._target, graph=self._graph, config=self._config) as session:
             return bool(session.run(self._has_values))
+
+
+def _job_over() -> tf.errors.OutOfRangeError:
+    """What TensorFlow's session takes for the normal end of a training."""
+    return tf.errors.OutOfRangeError(None, None, "the job is over")

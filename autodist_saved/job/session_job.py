@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Set
 
@@ -15,6 +14,7 @@ from autodist_saved.options import ExportOptions
 from autodist_saved.report.export_history import ExportHistory
 from autodist_saved.sources.session_source import SessionSource
 from autodist_saved.sources.staging_ops import StagingOps
+from autodist_saved.sources.turn import Turn
 from autodist_saved.transport.rendezvous import Rendezvous
 
 
@@ -94,6 +94,6 @@ class SessionJob(ABC):
     def export_on_request(self, exporter: Callable[[str], object]) -> None:  # noqa: B027 - most have no console
         """Let the console of the chief's job export. Does nothing on any other task."""
 
-    def source(self, session: v1.Session, staging: StagingOps, turn: threading.Lock) -> SessionSource:
+    def source(self, session: v1.Session, staging: StagingOps, turn: Turn) -> SessionSource:
         """The variables of a plain session of this job. ``turn`` is shared by all exports of one saver."""
         return SessionSource(session, staging, turn, rendezvous=self.rendezvous, nobody_waits=self.nobody_waits)

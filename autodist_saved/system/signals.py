@@ -13,9 +13,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from autodist_saved.system.process_one import EXIT_STATUS_TERMINATED, is_deaf
 from autodist_saved.system.signal_watch import SignalWatch
 
-EXIT_STATUS_TERMINATED = 128 + signal.SIGTERM
 SAME_SIGTERM_SECS = 1.0
 """A second SIGTERM within this time counts as the first: a process gets two if the sender signals the whole process
 group and the parent passes the signal on."""
@@ -197,6 +197,8 @@ class ExportSignals:
             time.sleep(_POLL_SECS)
             if stopping.is_over:
                 return
+        if stopping.is_over:  # at once: nobody was to be waited for
+            return
         if stopping.is_impatient:
             log.error("a second SIGTERM has arrived: the process ends without waiting for the last export")
         elif steps_until is None:
@@ -227,6 +229,9 @@ class ExportSignals:
             time.sleep(_POLL_SECS)
 
     def _resend_to_previous_handler(self, number: int) -> None:
+        if number == signal.SIGTERM and is_deaf(self._before.get(number)):
+            logging.shutdown()
+            os._exit(EXIT_STATUS_TERMINATED)
         self.restore()
         os.kill(os.getpid(), number)
 

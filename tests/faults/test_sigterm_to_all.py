@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,46 @@ def test_told_all_at_once_the_job_ends_with_a_last_version(start: Callable[..., 
     with tf.Graph().as_default(), v1.Session() as session:
         v1.saved_model.loader.load(session, ["serve"], str(model))
     assert int(tf.train.load_variable(str(model / "variables" / "variables"), "global_step")) > 5
+
+
+def test_who_is_not_told_ends_as_the_chief_does(start: Callable[..., PausableJob]) -> None:
+    """As with ``launch``: the chief alone gets the signal. The job has ended as it was asked to."""
+    job = start()
+    job.kill("chief:0", signal.SIGTERM)
+    assert job.wait() == dict.fromkeys(job.processes, TERMINATED), job.logs()
+    for task in MEMBERS:
+        assert f"{task} ends: chief:0 has received SIGTERM and ended the job" in job.log(task)
+        assert "Traceback" not in job.log(task)
+    assert (job.results / "base" / "1" / "saved_model.pb").exists()
+
+
+def first_child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_tasks_that_are_the_first_process_of_their_container_end_as_all_others(tmp_path: Path) -> None:
+    """The kernel gives them no signal that they do not handle."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    job = PausableJob(Cluster.local(ps=1, workers=1, chief=True), tmp_path)
+    try:
+        job.start_task("ps:0", "paused.py", behind=alone)
+        job.wait_for_log("ps:0", "waits for chief:0")
+        os.kill(first_child(job.processes["ps:0"].pid), signal.SIGTERM)
+        assert job.wait() == {"ps:0": TERMINATED}, "nobody trains yet"
+        for task in map(str, job.cluster.tasks):
+            job.start_task(task, "paused.py", {"SCHEDULE": "{}"}, behind=alone)
+        for task in ("chief:0", "worker:0"):
+            job.wait_for(f"began-{task}")
+            job.wait_until(lambda task=task: job.steps(task) > 5, "step")
+        for process in job.processes.values():
+            os.kill(first_child(process.pid), signal.SIGTERM)
+        assert job.wait() == dict.fromkeys(job.processes, TERMINATED), job.logs()
+        assert not [task for task in job.processes if "Traceback" in job.log(task)], job.logs()
+        assert (tmp_path / "base" / "1" / "saved_model.pb").exists()
+    finally:
+        job.end()
 
 
 def test_who_is_told_ends_where_the_chief_is_gone(start: Callable[..., PausableJob]) -> None:

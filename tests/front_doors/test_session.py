@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
 from autodist_saved.errors import ClusterConfigError, TaskUnreachableError
+from autodist_saved.job.job import Job
 from autodist_saved.job.session_creator import WorkerCreator
 from autodist_saved.job.tensorflow_server import start_tensorflow_server
 
@@ -101,9 +102,19 @@ def test_a_parameter_server_that_does_not_come_is_named(graph: tf.Graph) -> None
 
 
 def test_a_chief_that_does_not_initialize_is_given_up(train: Any) -> None:
-    creator = WorkerCreator(v1.train.Scaffold(), "", None, ads.SessionOptions(start_timeout_secs=0.1))
-    with pytest.raises(TaskUnreachableError, match="the chief did not initialize the variables within 1 s"):
+    options = ads.SessionOptions(start_timeout_secs=0.1)
+    creator = WorkerCreator(v1.train.Scaffold(), "", None, Job(ads.Cluster.single(), options), options)
+    with pytest.raises(TaskUnreachableError, match=r"the chief did not initialize the variables within 0\.1 s"):
         creator.create_session()
+
+
+def test_a_worker_that_waits_for_the_chiefs_variables_ends_with_the_job(
+    train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job(ads.Cluster.single(), ads.SessionOptions())
+    monkeypatch.setattr(job, "wait_until_over", lambda _: True)
+    with pytest.raises(tf.errors.OutOfRangeError, match="the job is over"):
+        WorkerCreator(v1.train.Scaffold(), "", None, job, ads.SessionOptions()).create_session()
 
 
 def test_a_task_waits_for_nobody_but_the_chief_and_the_parameter_servers(graph: tf.Graph) -> None:

@@ -20,10 +20,12 @@ from autodist_saved.control.gate import Standing
 from autodist_saved.cut.cut import NoCut
 from autodist_saved.cut.gate_cut import GateCut
 from autodist_saved.errors import UsageError
+from autodist_saved.job import gated_session
 from autodist_saved.job.gated_session import GatedSession
 from autodist_saved.job.job import Job
 from autodist_saved.job.job_of import job_of
 from autodist_saved.options import ExportOptions
+from tests.support.patience import PATIENCE_SECS
 
 STEP = ExportOptions()
 
@@ -156,9 +158,12 @@ def test_nothing_is_run_once_a_parameter_server_is_lost(add: Any, reached: Gated
             way()
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["told", "not told"])
 def test_a_session_that_cannot_be_closed_is_left_when_its_parameter_server_is_lost(
-    graph: tf.Graph, reached: GatedSession
+    graph: tf.Graph, reached: GatedSession, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:
+    """At the end of a job nobody tells."""
+    monkeypatch.setattr(gated_session, "CLOSING_SECS", 3600 if is_told else 1.0)
     has_begun, may_end = threading.Event(), threading.Event()
 
     def answer() -> np.int64:  # such as a task that TensorFlow waits for when it closes a session
@@ -179,8 +184,10 @@ def test_a_session_that_cannot_be_closed_is_left_when_its_parameter_server_is_lo
     closing.start()
     closing.join(0.5)
     assert closing.is_alive()
-    reached.lose("ps:0")
-    closing.join()
+    if is_told:
+        reached.lose("ps:0")
+    closing.join(PATIENCE_SECS)
+    assert not closing.is_alive()
     assert not reached.wait_until_idle(0.1)
     may_end.set()
     running.join()

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from autodist_saved.system.signals import ExportSignals, SignalListener
+from autodist_saved.system.signals import ExportSignals, SignalListener, _Stopping
 
 Process = subprocess.Popen[str]
 TRAINING = """
@@ -224,3 +225,14 @@ def test_in_another_thread_nothing_is_installed() -> None:
     signals.remove(listener)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not signals.is_stopping
+
+
+def test_a_process_that_has_ended_at_once_is_not_ended_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main thread may find before the watching one that nobody is to be waited for, and ends in order."""
+    signals = ExportSignals()
+
+    def end(*_: object) -> None:
+        raise AssertionError("it ends with another status")
+
+    monkeypatch.setattr(signals, "_end_from_main_thread", end)
+    signals._end_in_time(_Stopping(time.monotonic(), is_over=True))

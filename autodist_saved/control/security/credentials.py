@@ -145,7 +145,8 @@ def _read(name: str, path: str, problems: list[Problem]) -> bytes | None:
         absent += f"; `{MAKE_A_TOKEN}` makes one, the same for all tasks"
     try:
         with open_to_read(Path(path)) as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
+            mode = status.st_mode
             contents = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         what, fix = "there is no such file", absent
@@ -154,7 +155,7 @@ def _read(name: str, path: str, problems: list[Problem]) -> bytes | None:
     except OSError as error:
         what, fix = f"it cannot be read: {error.strerror}", f"correct control.{name}, or chown the file to this user"
     else:
-        if name in _PRIVATE and mode & 0o077:
+        if name in _PRIVATE and _is_open_to_others(status):
             what = f"others than its owner may use it (mode {stat.S_IMODE(mode):04o})"
             fix = f"chmod 600 {shlex.quote(path)}; make a new one if you do not trust everybody who could read it"
         elif not contents.strip():
@@ -165,6 +166,15 @@ def _read(name: str, path: str, problems: list[Problem]) -> bytes | None:
             return contents
     problems.append(Problem(place, what, fix))
     return None
+
+
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """Whether others may use a file than its owner, and readers in a group that this process is in as well.
+
+    Kubernetes mounts secrets so for a process that is not root: they are root's, and of the pod's ``fsGroup``.
+    """
+    is_ours = status.st_gid in {os.getegid(), *os.getgroups()}
+    return bool(status.st_mode & (0o037 if is_ours else 0o077))
 
 
 def _token(contents: bytes | None, files: ControlFiles, problems: list[Problem]) -> str | None:
