@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from autodist_saved.bundle.damage import reporting_unwritable
 from autodist_saved.bundle.files import write_all
 from autodist_saved.errors import AutodistSavedError, ExportError, TargetUnwritableError, TaskUnreachableError
 from autodist_saved.system.memory import TaskMemory
+from autodist_saved.transport.keepalive import notice_loss
 from autodist_saved.transport.messages import receive_into, receive_message, send_message
 from autodist_saved.transport.server_variable import ServerVariable, encode_variables
 from autodist_saved.transport.staged_copies import StageResult
@@ -72,7 +74,9 @@ class ChiefConnection:
         self._connection = connection
         connection.settimeout(SILENCE_SECS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        notice_loss(connection)
         self._turn = threading.Lock()
+        self._is_lost = False
 
     def attach(self, variables: Sequence[ServerVariable], staging: str, *, keep: bool) -> frozenset[int]:
         """Call :meth:`StagedCopies.attach` on the parameter server: it prepares to stage these variables."""
@@ -159,6 +163,16 @@ class ChiefConnection:
         """Close the connection. The parameter server then releases what is still staged."""
         self._connection.close()
 
+    def lose(self) -> None:
+        """The parameter server is known to be lost: calls that wait for it raise now, and so do later ones.
+
+        May be called while another thread is in a call.
+        """
+        self._is_lost = True
+        with contextlib.suppress(OSError):  # it is closed already
+            # Not that of a TLS connection, which another thread is reading.
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
     def _ask(self, request: Request, timeout_secs: float | None = None) -> Reply:
         with self._turn, self._reaching():
             self._connection.settimeout(timeout_secs or SILENCE_SECS)
@@ -220,9 +234,9 @@ class ChiefConnection:
             self.close()
             if isinstance(error, AutodistSavedError) or not isinstance(error, OSError):
                 raise
+            what = "is lost" if self._is_lost else f"disappeared while it sent its variables ({error})"
             raise TaskUnreachableError(
-                f"{self.task} disappeared while it sent its variables ({error}); look at its own output, and export "
-                "again when the job trains again",
+                f"{self.task} {what}; look at its own output, and export again when the job trains again",
                 task=self.task,
             ) from error
 

@@ -15,6 +15,7 @@ from autodist_saved.bundle import crc32c
 from autodist_saved.bundle.files import write_all
 from autodist_saved.system.foreign_files import read_file
 from autodist_saved.system.niceness import yield_to_training
+from autodist_saved.transport.keepalive import notice_loss
 from autodist_saved.transport.messages import receive_message, send_message
 from autodist_saved.transport.server_variable import decode_variables
 from autodist_saved.transport.staged_copies import OpenVariables, StagedCopies
@@ -22,10 +23,6 @@ from autodist_saved.transport.staging_memory import Bytes, StagingMemory
 from autodist_saved.transport.transport_pb2 import Attach, Move, Probe, Reply, Request, Shape, Span
 
 DIAL_SECS = 10.0
-# There is no time limit for the chief's next request: a silent chief may be busy with another parameter server. TCP's
-# keepalive probes find out if the chief is lost.
-_PING_SECS = 10
-_PINGS = 3
 # Small enough to be still in the processor's cache when it is sent, after its checksum was computed.
 _STEP_BYTES = 2**18
 
@@ -55,11 +52,8 @@ def serve_copies(
     try:
         with _connect(address, tls) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PING_SECS)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PING_SECS)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PINGS)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PING_SECS * (_PINGS + 1) * 1000)
+            notice_loss(connection)
+            # No limit for the chief's next request: a silent chief may be busy with another parameter server.
             connection.settimeout(None)
             connection.sendall(token)
             server = _ServerConnection(connection, StagedCopies(open_variables, memory))

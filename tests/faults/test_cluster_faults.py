@@ -60,6 +60,8 @@ def test_a_chief_that_fails_ends_every_task_with_its_reason(training: Callable[.
     assert all(statuses.values())
     for task in ("worker:0", "ps:0", "ps:1"):
         assert "the chief ended the job: chief:0: ArithmeticError: the loss is NaN" in job.log(task)
+        assert "Traceback" not in job.log(task), "it would explain nothing"
+    assert "Traceback" in job.log("chief:0")
 
 
 def test_an_interrupted_chief_ends_every_task(training: Callable[..., Job]) -> None:
@@ -128,6 +130,17 @@ def test_a_parameter_server_that_does_not_answer_any_more_holds_nobody_for_ever(
     for task in ("chief:0", "worker:0"):
         assert job.processes[task].wait(PATIENCE_SECS) != 0
         assert "ps:0 does not answer, and TensorFlow waits for it for ever: this process ends itself" in job.log(task)
+
+
+def test_a_checkpoint_does_not_wait_for_a_parameter_server_that_stops_while_it_prepares(
+    training: Callable[..., Job],
+) -> None:
+    """The chief would wait in no call of TensorFlow, whose end nobody could bring about, but for minutes."""
+    job = training()
+    leave(job.results, "hold-ps:0", True)
+    job.wait_for("held-ps:0")
+    job.kill("ps:0", signal.SIGSTOP)
+    job.wait_for_log("chief:0", "no checkpoint was written this time: ps:0 is lost; look at its own output")
 
 
 def test_an_export_stops_a_worker_that_trains_on_and_lets_it_go(training: Callable[..., Job]) -> None:

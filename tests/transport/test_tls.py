@@ -91,7 +91,7 @@ def test_who_does_not_prove_itself_is_turned_away_though_it_knows_the_token(
         "no TLS": ControlFiles(),
     }[who]
     assert met(ours, shown) == {}
-    assert "rejected a connection" in caplog.text
+    assert "rejected 1 connection " in caplog.text
 
 
 @pytest.mark.slow

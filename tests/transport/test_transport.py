@@ -638,7 +638,7 @@ def test_a_stranger_is_turned_away_while_the_task_gets_in(
         with strangers[0]:
             assert _is_closed_from_afar(strangers[0])
     assert [record.message for record in caplog.records] == [
-        "rejected a connection to an export's port that did not send a valid token in time"
+        "rejected 1 connection to an export's port that did not send a valid token in time"
     ]
 
 
@@ -671,6 +671,62 @@ def test_any_number_of_slow_strangers_holds_nobody_up(monkeypatch: pytest.Monkey
             stranger.close()
 
 
+def test_the_chief_holds_few_strangers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a file descriptor, and the chief has to open files while it waits."""
+    monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECS", 3600)
+    strangers: list[socket.socket] = []
+
+    def dial_after_the_strangers(address: tuple[str, int], token: bytes) -> None:
+        for _ in range(rendezvous.STRANGERS_MAX + 40):
+            strangers.append(socket.create_connection(address, PATIENCE_SECS))
+        assert [_is_closed_from_afar(stranger) for stranger in strangers[:35]] == [True] * 35
+        holding()(address, token)
+
+    with met({"ps:0": dial_after_the_strangers}) as connections:
+        assert connections["ps:0"].attach([], "auto", keep=False) == set()
+        assert all(_is_closed_from_afar(stranger) for stranger in strangers)
+        for stranger in strangers:
+            stranger.close()
+
+
+@pytest.mark.parametrize("call", ["attach", "stage"])
+def test_a_call_that_waits_for_a_task_ends_when_the_job_knows_that_it_is_lost(call: str) -> None:
+    """The task goes on to hold the connection: it is stopped, or its machine is cut off."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(address: tuple[str, int], token: bytes) -> None:
+        with socket.create_connection(address) as connection:
+            connection.sendall(token)
+            assert receive_message(connection, Request) is not None
+            asked.set()
+            go_on.wait(PATIENCE_SECS)
+
+    def invite(task: str, port: int, token: bytes) -> bool:
+        threads.append(threading.Thread(target=hold, args=(("127.0.0.1", port), token)))
+        threads[-1].start()
+        return True
+
+    threads: list[threading.Thread] = []
+    meeting = Rendezvous("127.0.0.1", invite)
+    connection = meeting.connect(["ps:0"])["ps:0"]
+    calls = {"attach": lambda: connection.attach([], "auto", keep=False), "stage": connection.stage}
+
+    def lose() -> None:
+        assert asked.wait(PATIENCE_SECS)
+        meeting.lose("ps:1")
+        meeting.lose("ps:0")
+
+    threads.append(threading.Thread(target=lose))
+    threads[-1].start()
+    with pytest.raises(TaskUnreachableError, match="ps:0 is lost; look at its own output"):
+        calls[call]()
+    with pytest.raises(TaskUnreachableError):
+        connection.discard()
+    go_on.set()
+    for thread in threads:
+        thread.join(PATIENCE_SECS)
+
+
 def test_strangers_are_closed_when_nobody_else_came(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -685,7 +741,7 @@ def test_strangers_are_closed_when_nobody_else_came(
         assert [_is_closed_from_afar(stranger) for stranger in strangers] == [True] * 3
         for stranger in strangers:
             stranger.close()
-    assert caplog.text.count("rejected") == 3
+    assert caplog.text.count("rejected 3 connections") == 1
     assert "ps:0 did not connect to port" in caplog.text
 
 
@@ -735,7 +791,7 @@ def test_a_token_lets_in_once(caplog: pytest.LogCaptureFixture) -> None:
 
     with met({"ps:0": dial_twice, "ps:1": dial_late}) as connections:
         assert sorted(connections) == ["ps:0", "ps:1"]
-    assert "rejected a connection" in caplog.text
+    assert "rejected 1 connection " in caplog.text
 
 
 def test_a_task_that_is_not_in_the_job_is_absent_without_a_word(caplog: pytest.LogCaptureFixture) -> None:

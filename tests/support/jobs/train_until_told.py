@@ -7,12 +7,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
+from autodist_saved.sources.held_variables import HeldVariables, VariableReader
+from autodist_saved.transport.server_variable import ServerVariable
 from tests.support.job import leave
 
 WORK_SECS = 0.01  # the rest of a step: four processes share what there is of processors
@@ -34,6 +37,19 @@ class ReadBeside(v1.train.SessionRunHook):  # type: ignore[misc]
             threading.Thread(target=read, daemon=True).start()
 
 
+def hold_attaching(results: Path, task: str) -> None:
+    """Have a parameter server wait when it is to prepare an export, as long as the test leaves ``hold-TASK``."""
+    prepare = HeldVariables.open
+
+    def held(self: HeldVariables, variables: Sequence[ServerVariable]) -> VariableReader:
+        while (results / f"hold-{task}.json").exists():
+            leave(results, f"held-{task}", os.getpid())
+            time.sleep(WORK_SECS)
+        return prepare(self, variables)
+
+    HeldVariables.open = held  # type: ignore[method-assign]
+
+
 def main(results: Path) -> None:
     patience_secs = float(os.environ.get("WORKER_TIMEOUT_SECS", "60"))
     options = ads.SessionOptions(chief_timeout_secs=3, worker_timeout_secs=patience_secs)
@@ -41,6 +57,7 @@ def main(results: Path) -> None:
     cluster = ads.Cluster.from_tf_config()
     task = str(cluster.task)
     if task.startswith("ps"):
+        hold_attaching(results, task)
         leave(results, f"pid-{task}", os.getpid())
         ads.serve(cluster, options=options)
         return
