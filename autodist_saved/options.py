@@ -64,7 +64,8 @@ class ExportOptions(Options):
             a limit. With ``verify="full"`` this is also how long the job may take for each answer; a signature that
             takes longer is not checked.
         when_busy: what to do during another export of the same saver, or another cut of the job: ``refuse`` raises
-            an error, ``wait`` waits for its end. A checkpoint always waits.
+            an error, ``wait`` waits for its end, or until nothing of it has moved for ``cut_timeout_secs``. A
+            checkpoint always waits.
         custom_ops: types of ops, such as ``SentencepieceTokenizeOp``, that a plain TensorFlow does not have. Name
             those that every loader of the model gets from a library. The export refuses all other unknown ops.
         verify: ``checksums`` reads back every file before the model becomes visible, and compares names, dtypes,

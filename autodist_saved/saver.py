@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,6 +30,7 @@ from autodist_saved.sources.plain_session import plain_session
 from autodist_saved.sources.restore_ops import RestoreOps, build_restore_ops
 from autodist_saved.sources.staging_builder import build_staging_ops, unstageable
 from autodist_saved.sources.staging_ops import StagingOps
+from autodist_saved.sources.turn import Turn
 from autodist_saved.tf_internals import private_api
 from autodist_saved.tf_internals.name_scope import own_scope
 
@@ -67,7 +67,7 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
 
     def __init__(self, *args: Any, options: ExportOptions | None = None, **kwargs: Any) -> None:
         self._options = options or ExportOptions()
-        self.turn = threading.Lock()  # one export or checkpoint at a time: there is one copy of each piece
+        self.turn = Turn()
         try:
             super().__init__(*args, **kwargs)
         except ValueError as error:
@@ -116,8 +116,10 @@ class Saver(v1.train.Saver):  # type: ignore[misc]
         flushes the files to the disk, as with TensorFlow.
 
         In a session of :func:`create_distributed_session` the checkpoint is one moment of the job, as an export is.
-        In any other session it stops nobody, and logs a warning where others may have trained on. It waits for an
-        export of the same saver.
+        In any other session it stops nobody, and logs a warning where others may have trained on.
+
+        It waits for an export of the same saver, as long as that one advances. If nothing of it has moved for
+        ``options.cut_timeout_secs``, because its disk does not answer for instance, the checkpoint goes on.
 
         Raises:
             CutTimeoutError, InconsistentError: the checkpoint could not be one moment; nothing was written.

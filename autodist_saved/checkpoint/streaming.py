@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from autodist_saved.pipeline.stream import BundleDestination
 from autodist_saved.sources.restore_ops import RestoreOps
 from autodist_saved.sources.session_sink import SessionSink
 from autodist_saved.sources.staging_ops import StagingOps
+from autodist_saved.sources.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CheckpointStreams:
     session: v1.Session
     staging: StagingOps
     restore_ops: RestoreOps
-    turn: threading.Lock
+    turn: Turn
     options: ExportOptions
     data_files: int
     save_stock: Callable[[str], str]

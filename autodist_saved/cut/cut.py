@@ -57,11 +57,17 @@ class Cut(ABC):
             UsageError: called within a training step.
         """
 
-    def extend(self) -> None:  # noqa: B027 - most cuts last as long as they are wanted
-        """2. From now on keep them stopped until :meth:`release`, however long that takes.
+    def extend(  # noqa: B027 - most cuts last as long as they are wanted
+        self, is_stalled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """2. From now on keep them stopped until :meth:`release`, as long as streaming advances.
 
         Called by who has called :meth:`acquire`, where the variables are not copied but streamed from their own
         memory. Does not block.
+
+        Args:
+            is_stalled: whether nothing has been streamed for too long. A cut that has threads of its own asks now and
+                then. It may then let the writers go, and :meth:`release` raises.
 
         Raises:
             CutTimeoutError: the writers were let go already.
@@ -81,7 +87,7 @@ class Cut(ABC):
             ``training`` names.
 
         Raises:
-            CutTimeoutError: staging took too long, and they were let go before.
+            CutTimeoutError: staging took too long, or streaming stalled, and they were let go before.
             InconsistentError: some may have gone on by themselves. The message names them.
         """
 

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from autodist_saved.cluster import Cluster
@@ -94,6 +94,7 @@ class GateCut(Cut):
         self._has_turn = False
         self._acquired = False
         self._extended = False
+        self._is_stalled: Callable[[], bool] = lambda: False
         self._expired = False
         self._over = threading.Event()
         # Held while leases are renewed, and while all are let go: no renewal may follow a release.
@@ -127,7 +128,8 @@ class GateCut(Cut):
                 "block"
             )
 
-    def extend(self) -> None:
+    def extend(self, is_stalled: Callable[[], bool] = lambda: False) -> None:
+        self._is_stalled = is_stalled
         self._extended = True
         # Where the time runs out between these two lines, release() says so.
         if self._expired:
@@ -211,7 +213,8 @@ class GateCut(Cut):
         while not self._over.wait(self._until_next_look()):
             # A cut that is not acquired in time is let go by who waits for it, with the names of those that lag. The
             # keeper does it only where that thread has been interrupted and does not get there.
-            if not self._extended and self._left() <= (0 if self._acquired else -self._lease_secs / 2):
+            limit = 0 if self._acquired else -self._lease_secs / 2
+            if self._is_stalled() if self._extended else self._left() <= limit:
                 self._expired = True
                 self._let_go()
                 self._give_turn_back()
@@ -240,6 +243,11 @@ class GateCut(Cut):
                 self._turn.release()
 
     def _too_slow(self) -> CutTimeoutError:
+        if self._extended:
+            return CutTimeoutError(
+                "nothing was streamed for so long that the workers were let go; look at the disk of the export, and "
+                "at parameter servers that do not answer"
+            )
         return CutTimeoutError(
             f"staging took so long that the workers were let go, {self._timeout_secs:g} s after they had been asked "
             "to stop; raise cut_timeout_secs, or look for a parameter server that is slow"

@@ -6,8 +6,9 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent import futures
 
-from autodist_saved.errors import ExportError, UsageError
+from autodist_saved.errors import ExportError, TargetError, UsageError
 from autodist_saved.options import ExportSchedule
 from autodist_saved.periodic.export_thread import THE_TIME, ExportThread
 from autodist_saved.periodic.publisher import Publisher
@@ -15,6 +16,8 @@ from autodist_saved.periodic.retry import retrying
 from autodist_saved.system.paths import path_of
 from autodist_saved.system.signals import EXPORT_SIGNALS, SignalListener
 
+CLOSING_SECS = 10.0
+"""How long the thread that trains waits for a target to be closed."""
 _THE_END = "the end of the training"
 _ALWAYS = {signal.SIGUSR1.name}
 """Reasons to export what is not better, too."""
@@ -37,7 +40,7 @@ class PeriodicExporter:
         self._thread: ExportThread | None = None
         self._given_up = threading.Event()
         self._listener: SignalListener | None = None
-        self._closing: threading.Thread | None = None
+        self._closed: futures.Future[None] | None = None
         self._last_step = 0
         self._failed = 0
 
@@ -47,11 +50,21 @@ class PeriodicExporter:
         return self._thread is not None
 
     def prepare(self) -> None:
-        """Release what a training that has failed has left, so that another training may follow."""
+        """Release what a training that has failed has left, so that another training may follow.
+
+        Raises:
+            TargetError: an export of that training still hangs.
+        """
         if self._thread is not None:
             self._let_go(self._thread)
-        if self._closing is not None:
-            self._closing.join()
+        if self._closed is not None:
+            futures.wait([self._closed], CLOSING_SECS)
+            if not self._closed.done():
+                raise TargetError(
+                    f"an export to {self._path} of the training before has not ended: the place does not answer; "
+                    "look at its disk or store, or publish to another place",
+                    path=self._path,
+                )
         self._failed = 0
 
     def start(self, step: int | None, training_stops: Callable[[], bool]) -> None:
@@ -160,14 +173,22 @@ class PeriodicExporter:
             EXPORT_SIGNALS.remove(self._listener)
         exports.end()
         self._given_up.set()
-        target = self._publisher.target
-        if exports.wait():
-            target.close()
-        else:  # what holds the export up may hold this up as well, such as a store that does not answer
-            self._closing = threading.Thread(target=target.close, name="closing", daemon=True)
-            self._closing.start()
+        # What holds an export up may hold this up as well: a disk that hangs, a store that does not answer.
+        closed: futures.Future[None] = futures.Future()
+        self._closed = closed
+        threading.Thread(target=self._close_target, args=(closed,), name="closing", daemon=True).start()
+        if exports.wait() and futures.wait([closed], CLOSING_SECS).done:
+            closed.result()
         self._thread = self._listener = None
         self._given_up = threading.Event()
+
+    def _close_target(self, closed: futures.Future[None]) -> None:
+        try:
+            self._publisher.target.close()
+        except Exception as error:  # noqa: BLE001 - the thread that trains raises it, if it still waits
+            closed.set_exception(error)
+        else:
+            closed.set_result(None)
 
     def _on_signals(self) -> SignalListener:
         def ask(name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from autodist_saved.pipeline.stream import BundleDestination, Streamed, streamin
 from autodist_saved.plan import ExportPlan
 from autodist_saved.report.witness import Witness
 from autodist_saved.sources.source import Source, Staged
+
+# While the writers wait, streaming may stand still for so long: parameter servers may be flushing gigabytes to a slow
+# disk. A disk that does not answer at all must not stop a training for ever.
+STALLED_SECS = 300.0
 
 Phase = Callable[[str], AbstractContextManager[None]]
 
@@ -123,10 +128,18 @@ class Capture:
 
     def _stream_parked(self, staged: Staged, destination: BundleDestination) -> tuple[Streamed, Witness]:
         """The variables themselves are streamed, so the writers wait until all of them have come."""
-        self._cut.extend()
+        advanced_at = time.monotonic()
+
+        def advance() -> None:
+            nonlocal advanced_at
+            advanced_at = time.monotonic()
+
+        self._cut.extend(lambda: time.monotonic() > advanced_at + STALLED_SECS)
         with (
             self._phase("stream"),
-            streaming(staged.plan, self._source, destination, self._options, training_waits=True) as streamed,
+            streaming(
+                staged.plan, self._source, destination, self._options, training_waits=True, advance=advance
+            ) as streamed,
         ):
             with self._phase("discard"):
                 self._source.discard()  # the writers would copy what is still held before they change it

@@ -69,6 +69,7 @@ def streaming(
     options: ExportOptions,
     *,
     training_waits: bool = False,
+    advance: Callable[[], None] = lambda: None,
 ) -> Iterator[Streamed]:
     """Write every variable of a staged plan as an entry of a bundle, dense or in slices.
 
@@ -84,6 +85,7 @@ def streaming(
         destination: of the bundle.
         options: for chunks and budget.
         training_waits: the job stands still meanwhile, so this may have the processor before it.
+        advance: called whenever something was written.
 
     Yields:
         once, when all bytes are there, under other names still.
@@ -100,7 +102,7 @@ def streaming(
     with BundleWriter(
         destination.prefix, max(data_files, direct.data_files), open_data_file=open_data_file
     ) as writer:
-        with Progress("streaming", plan.nbytes) as progress:
+        with Progress("streaming", plan.nbytes, advance) as progress:
             direct.transfer(writer, progress, sync=destination.sync, aside=not training_waits)
             _read(rest, source, writer, progress, options, data_files)
         ways = {task: transfers[task].way if task in transfers else "read" for task in plan.tasks()}
@@ -138,6 +140,7 @@ def _read(
             if variable.dtype == "string":
                 strings: list[bytes] = [text for _ in _bands(variable, 0) for text in next(arrays).ravel().tolist()]
                 writer.add_strings(variable.name, variable.shape or (), strings, of=variable.slice)
+                progress.advance(0)  # its bytes are in no plan
                 continue
             entry = writer.begin(variable.name, variable.dtype, variable.shape or (), next(files), of=variable.slice)
             for _ in _bands(variable, chunk_bytes):

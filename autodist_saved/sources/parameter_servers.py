@@ -102,11 +102,11 @@ class ParameterServers:
             {task: answer.memory for task, answer in answers.items()},
         )
 
-    def transfers(self) -> dict[str, Transfer]:
-        """A transfer for each task."""
+    def transfers(self, advanced: Callable[[], None]) -> dict[str, Transfer]:
+        """A transfer for each task. It calls ``advanced`` whenever something has moved."""
         return {
             task: ConnectionTransfer(
-                connection, self._places[task], way="shared" if task in self._seen_by else "stream"
+                connection, self._places[task], advanced, way="shared" if task in self._seen_by else "stream"
             )
             for task, connection in self._connections.items()
         }
@@ -153,23 +153,29 @@ def _tasks_that_see(
 class ConnectionTransfer(Transfer):
     """Moves pieces of one parameter server, over a connection to it or by having it write itself."""
 
-    def __init__(self, connection: ChiefConnection, places: Mapping[int, int], *, way: str) -> None:
+    def __init__(
+        self, connection: ChiefConnection, places: Mapping[int, int], advanced: Callable[[], None], *, way: str
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             connection: to the parameter server.
             places: where each of its pieces, by index, is in what it has attached.
+            advanced: called whenever something has moved.
             way: ``shared`` where the parameter server sees the files, else ``stream``.
         """
         self.way = way
         self._connection = connection
         self._places = places
+        self._advanced = advanced
 
     def holds(self, piece: Piece) -> bool:
         return piece.index in self._places
 
     def move(self, spans: Sequence[Span], path: Path, *, sync: bool) -> Iterator[list[int]]:
         staged = [StagedSpan(self._places[piece.index], start, nbytes, at) for piece, start, nbytes, at in spans]
-        if self.way == "shared":
-            return self._connection.write(staged, path, sync=sync)
-        return self._connection.receive(staged, path)
+        shared = self.way == "shared"
+        moves = self._connection.write(staged, path, sync=sync) if shared else self._connection.receive(staged, path)
+        for checksums in moves:
+            self._advanced()
+            yield checksums

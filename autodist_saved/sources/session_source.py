@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from autodist_saved.sources.row_reads import Place, Rows
 from autodist_saved.sources.source import Array, Source, Staged, misplanned
 from autodist_saved.sources.staging_ops import StagingOps
 from autodist_saved.sources.transfer import Transfer
-from autodist_saved.system import deadline
+from autodist_saved.sources.turn import Hold, Turn
 from autodist_saved.transport.rendezvous import Rendezvous
 
 
@@ -36,7 +36,7 @@ class SessionSource(Source):
         self,
         session: v1.Session,
         staging: StagingOps,
-        turn: threading.Lock,
+        turn: Turn,
         *,
         rendezvous: Rendezvous | None = None,
         nobody_waits: Callable[[], bool] = lambda: False,
@@ -47,7 +47,8 @@ class SessionSource(Source):
             session: a plain session (see :func:`plain_session`).
             staging: its saver's ops.
             turn: held from :meth:`connect` to :meth:`discard`. There is one copy of each piece, so all sources of one
-                saver share it.
+                saver share it. A source that does not advance may lose it. What parameter servers have staged is not
+                touched by that.
             rendezvous: where parameter servers connect; None where the session's own ops stage and read everything.
             nobody_waits: whether nobody would train on while this export streams, so that copies are of no use.
         """
@@ -57,7 +58,7 @@ class SessionSource(Source):
         self._rendezvous = rendezvous
         self._nobody_waits = nobody_waits
         self._servers = ParameterServers()
-        self._is_busy = False
+        self._hold: Hold | None = None
         self._has_copies = False
         # The slots of what is staged, by number of the set of reads.
         self._staged: dict[int, list[int]] = {}
@@ -67,22 +68,23 @@ class SessionSource(Source):
 
     def connect(self, plan: ExportPlan, directory: Path | None, options: ExportOptions) -> None:
         """See :meth:`Source.connect`. Raises ``ExportError`` while another export of the same saver is under way."""
-        if not self._is_busy:
-            self._take_turn(options.when_busy)
+        if self._hold is None:
+            self._hold = self._take_turn(options)
         self.global_step()  # now, because TensorFlow takes its time to prepare what it runs for the first time
         if options.staging == "auto" and self._rendezvous is not None and self._nobody_waits():
             options = options.model_copy(update={"staging": "parked"})
         self._servers.connect(self._rendezvous, self._staging.held_by_servers(plan), directory, options)
 
-    def _take_turn(self, when_busy: str) -> None:
-        if when_busy == "wait":
-            deadline.acquire(self._turn, lambda: "an export waits until another one of the same saver is over")
-        elif not self._turn.acquire(blocking=False):
+    def _take_turn(self, options: ExportOptions) -> Hold:
+        if options.when_busy == "wait":
+            # What has not advanced for so long must not make training stand still for longer.
+            return self._turn.take(options.cut_timeout_secs)
+        if (hold := self._turn.take_now()) is None:
             raise ExportError(
                 "another export of this saver is under way; wait for it, then export again, or export with "
                 "ExportOptions(when_busy='wait')"
             )
-        self._is_busy = True
+        return hold
 
     def global_step(self) -> int | None:
         step = v1.train.get_global_step(self._session.graph)
@@ -119,7 +121,8 @@ class SessionSource(Source):
         stage = self._staging.stage if everything else [self._staging.copies[number].stage for number in numbers]
         staged_shapes = {index: self._staging.copies[number].staged_shape for number, index in numbers.items()}
         unknown = {index: shape for index, shape in staged_shapes.items() if shape is not None}
-        _, shapes = self._session.run((stage, unknown))
+        with self._copying():
+            _, shapes = self._session.run((stage, unknown))
         return {index: tuple(shape.tolist()) for index, shape in shapes.items()}
 
     def _with_shapes(self, variable: LogicalVariable, shapes: Mapping[int, Shape]) -> LogicalVariable:
@@ -133,10 +136,28 @@ class SessionSource(Source):
             raise misplanned(variable.name, piece, found, planned)
         return variable
 
+    def _copying(self) -> AbstractContextManager[None]:
+        """Around what changes the copies. Raises ``ExportError`` where they belong to another export."""
+        return nullcontext() if self._hold is None else self._hold.copying()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Around reads of copies. Raises ``ExportError`` where they may have become another export's meanwhile."""
+        try:
+            yield
+        finally:
+            if self._hold is not None:
+                self._hold.check()  # it says more than TensorFlow's error about copies that are freed
+
+    def _advance(self) -> None:
+        if self._hold is not None:
+            self._hold.advance()
+
     def transfers(self) -> Mapping[str, Transfer]:
-        return self._servers.transfers()
+        return self._servers.transfers(self._advance)
 
     def read(self, piece: Piece, row_start: int, row_stop: int) -> Array:
+        self._advance()
         if self._servers.holds(piece):
             return self._servers.read(piece, row_start, row_stop)
         staged = self._staging.pieces[piece.index]
@@ -147,12 +168,14 @@ class SessionSource(Source):
         if copy.rows is not None:
             rows = self._read_rows({copy.rows: Rows(row_start, row_stop - row_start, max(1, len(piece.shape)))})
             return rows[copy.rows] if piece.shape else rows[copy.rows].reshape(())
-        value = np.asarray(self._session.run(copy.whole))
+        with self._reading():
+            value = np.asarray(self._session.run(copy.whole))
         if value.dtype.names:  # a quantized type, which TensorFlow gives as a structure of one integer
             value = value.view(numpy_dtype(staged.dtype))
         return value[row_start:row_stop] if piece.shape else value
 
     def read_together(self, pieces: Sequence[Piece]) -> list[Array]:
+        self._advance()
         values: dict[int, Array] = {}
         wanted: dict[Place, Rows] = {}
         places: dict[int, tuple[Place, int, int]] = {}  # of pieces that come with others: where, from which element
@@ -180,7 +203,8 @@ class SessionSource(Source):
         read: dict[Place, Array] = {}
         for number in sorted({place.set for place in wanted}):
             of_set = {place.slot: rows for place, rows in wanted.items() if place.set == number}
-            found = self._staging.reads[number].read(self._session, of_set, self._staged.get(number, ()))
+            with self._reading():
+                found = self._staging.reads[number].read(self._session, of_set, self._staged.get(number, ()))
             read |= {Place(number, slot): rows for slot, rows in found.items()}
         return read
 
@@ -188,9 +212,10 @@ class SessionSource(Source):
         self._servers.discard()
         try:
             if self._has_copies:
-                self._session.run(self._staging.discard)
+                with suppress(ExportError), self._copying():  # they may be another export's
+                    self._session.run(self._staging.discard)
         finally:
             self._has_copies = False
-            if self._is_busy:
-                self._is_busy = False
-                self._turn.release()
+            if self._hold is not None:
+                self._hold.give_back()
+                self._hold = None

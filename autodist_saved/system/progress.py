@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -32,13 +33,15 @@ class Progress:
     Use it as a context manager. Any thread may call :meth:`advance`.
     """
 
-    def __init__(self, what: str, nbytes: int) -> None:
+    def __init__(self, what: str, nbytes: int, on_advance: Callable[[], None] = lambda: None) -> None:
         """Shows nothing yet.
 
         Args:
             what: short name of the work, such as ``streaming``.
             nbytes: bytes of the whole work.
+            on_advance: called with each advance, in its thread.
         """
+        self._on_advance = on_advance
         self._what = what
         self._nbytes = nbytes
         self._moved = 0
@@ -60,6 +63,7 @@ class Progress:
 
     def advance(self, nbytes: int) -> None:
         """Count ``nbytes`` more bytes as moved, and show the progress if it is due."""
+        self._on_advance()
         with self._lock:
             self._moved += nbytes
             if self._bar is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autodist_saved.cut.cut import Cut, Standstill
 
 
@@ -20,7 +22,7 @@ class RecordingCut(Cut):
     def acquire(self) -> None:
         self.calls.append("acquire")
 
-    def extend(self) -> None:
+    def extend(self, is_stalled: Callable[[], bool] = lambda: False) -> None:  # noqa: ARG002 - nothing stalls
         self.calls.append("extend")
 
     def release(self) -> Standstill:

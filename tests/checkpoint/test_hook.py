@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow.compat.v1 as v1
 
 import autodist_saved as ads
-from autodist_saved.errors import CutTimeoutError, TaskUnreachableError
+from autodist_saved.errors import CutTimeoutError, ExportError, TaskUnreachableError
 from autodist_saved.sources.session_source import SessionSource
 from tests.support.stepping import stepping
 
@@ -105,7 +105,8 @@ def test_a_checkpoint_waits_for_an_export_of_the_same_saver(
     monkeypatch.setattr("autodist_saved.system.deadline.FIRST_SIGN_SECS", 0.1)
     saver = ads.Saver()
     with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
-        saver.turn.acquire()
+        export = saver.turn.take_now()
+        assert export
 
         def save() -> None:
             with session.graph.as_default():
@@ -116,6 +117,20 @@ def test_a_checkpoint_waits_for_an_export_of_the_same_saver(
         saving.join(0.5)
         assert saving.is_alive()
         assert "an export waits until another one of the same saver is over" in caplog.text
-        saver.turn.release()
+        export.give_back()
         saving.join()
     assert (tmp_path / "model.index").exists()
+
+
+def test_a_checkpoint_does_not_wait_for_an_export_that_hangs(add: Any, tmp_path: Path) -> None:
+    """Its disk may be frozen. Training would wait as long as that."""
+    saver = ads.Saver(options=ads.ExportOptions(cut_timeout_secs=0.3))
+    with ads.create_distributed_session(ads.Cluster.single(), saver=saver) as session:
+        export = saver.turn.take_now()
+        assert export
+        with session.graph.as_default():
+            saver.save(session, str(tmp_path / "model"))
+        with pytest.raises(ExportError, match="another export or checkpoint of this saver has taken the copies"):
+            export.check()
+        export.give_back()
+        assert saver.turn.take_now(), "the checkpoint has given it back"

@@ -300,6 +300,22 @@ def test_an_extended_cut_lasts_as_long_as_it_is_wanted(join: Join, cut: Cuts) ->
     assert entered.wait(20)
 
 
+def test_an_extended_cut_lets_all_go_when_streaming_stalls(join: Join, cut: Cuts) -> None:
+    """A frozen disk under the export must not stop the training for ever."""
+    worker, _ = join("worker:0"), join("worker:1")
+    one = cut()
+    one.acquire()
+    stalled = threading.Event()
+    one.extend(stalled.is_set)
+    entered = threading.Event()
+    threading.Thread(target=lambda: worker.gate.step().__enter__() or entered.set(), daemon=True).start()
+    assert not entered.wait(1)
+    stalled.set()
+    assert entered.wait(20)
+    with pytest.raises(CutTimeoutError, match="nothing was streamed for so long that the workers were let go"):
+        one.release()
+
+
 def test_an_interrupted_cut_lets_all_go(join: Join, cut: Cuts, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = join("worker:0")
     one = cut()

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from autodist_saved.errors import ExportError, UsageError
+from autodist_saved.errors import ExportError, TargetError, UsageError
 from autodist_saved.options import ExportSchedule
+from autodist_saved.periodic import exporter
 from autodist_saved.periodic.exporter import PeriodicExporter
 from autodist_saved.periodic.publisher import Publisher
 from autodist_saved.publish.target import Target
@@ -168,6 +169,34 @@ def test_a_training_after_one_that_has_failed_has_a_thread_of_its_own(trainings:
     training.publisher.wait_for_calls(2)
     training.exporter.end()
     assert training.publisher.begun == 2
+
+
+def test_a_place_that_does_not_answer_holds_up_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk hangs, for instance. A training that begins afterwards is told."""
+    monkeypatch.setattr(exporter, "CLOSING_SECS", 0.2)
+    answers = threading.Event()
+    training = Training(tmp_path)
+    monkeypatch.setattr(training.publisher.target, "close", answers.wait)
+    training.start()
+    training.exporter.end()
+    assert training.publisher.published == ["the end of the training"]
+    with pytest.raises(TargetError, match=f"an export to {tmp_path} of the training before has not ended"):
+        training.start()
+    answers.set()
+    training.start()
+    training.exporter.end()
+
+
+def test_what_a_target_raises_when_it_is_closed_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training(tmp_path)
+
+    def close() -> None:
+        raise TargetError("no network")
+
+    monkeypatch.setattr(training.publisher.target, "close", close)
+    training.start()
+    with pytest.raises(TargetError, match="no network"):
+        training.exporter.end()
 
 
 def test_a_request_names_the_base_and_is_exported_in_any_case(trainings: Any, tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_a_parameter_server_that_is_gone_is_told_and_nothing_is_left(
             Capture(job.source.plan(), job.source, cut, options).run(BundleDestination(str(tmp_path / "v")))
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
         assert bool(list(tmp_path.iterdir())) == bool(number)
-        assert not job.saver.turn.locked()
+        assert not job.saver.turn.is_taken
         job.discard()
     assert [call for call in cut.calls if call != "extend"] == ["acquire", "release"] * (1 if at == "attach" else 2)
     assert bool(job.memory.kept_bytes) == (staging == "memory")

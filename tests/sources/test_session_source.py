@@ -188,6 +188,30 @@ def test_one_export_at_a_time_uses_the_copies_of_a_saver(session: Any, tmp_path:
     second.discard()
 
 
+def test_an_export_that_hangs_loses_its_copies_to_the_next_and_neither_mixes_them_up(
+    session: Any, tmp_path: Path
+) -> None:
+    variable = v1.get_variable("w", initializer=tf.ones([2]), use_resource=True)
+    double = v1.assign_add(variable, variable).op
+    saver = Saver()
+    session.run(v1.global_variables_initializer())
+    first, second = (SessionSource(session, saver.staging, saver.turn) for _ in range(2))
+    first.connect(first.plan(), tmp_path, ExportOptions())
+    first.stage(first.plan())
+    session.run(double)
+    second.connect(second.plan(), tmp_path, ExportOptions(when_busy="wait", cut_timeout_secs=0.1))
+    (planned,) = second.stage(second.plan()).plan.variables
+    for read in (lambda: first.read(planned.pieces[0], 0, 2), lambda: first.read_together(planned.pieces)):
+        with pytest.raises(ExportError, match="has taken the copies of this one"):
+            read()
+    with pytest.raises(ExportError, match="has taken the copies of this one"):
+        first.stage(first.plan())
+    first.discard()
+    np.testing.assert_array_equal(second.read(planned.pieces[0], 0, 2), [2, 2])
+    second.discard()
+    assert not saver.turn.is_taken
+
+
 def test_a_global_step_without_a_value_is_none(session: Any) -> None:
     saver = Saver([v1.get_variable("w", [2])])
     source = SessionSource(session, saver.staging, saver.turn)

@@ -1,9 +1,13 @@
 """A job that publishes while it trains, until it is told to stop. Run by every task, or alone.
 
 The test leaves ``pause``, the name of a moment of an export: the next export that comes there leaves ``paused`` and
-waits as long as ``pause`` is there. In ``steps-TASK`` is a line for every step. The environment holds ``SCHEDULE`` of
-the hook, as JSON, perhaps ``BASE``, the directory of versions, ``OPTIONS`` of the session besides :data:`OPTIONS`, as
-JSON, and ``BECOME``, the number of a user.
+waits as long as ``pause`` is there. In ``steps-TASK`` is a line for every step. The environment holds:
+
+- ``SCHEDULE`` of the hook, as JSON;
+- perhaps ``BASE``, the directory of versions;
+- ``OPTIONS`` of the session besides :data:`OPTIONS`, and ``SAVER``, those of checkpoints, as JSON;
+- ``CHECKPOINTS`` where a lone process writes them, too;
+- ``BECOME``, the number of a user.
 """
 
 from __future__ import annotations
@@ -92,10 +96,11 @@ def main(results: Path) -> None:
         ads.serve(cluster, options=options)
         return
     pause_where_the_test_wants_it(results)
+    has_checkpoints = not cluster.is_single or "CHECKPOINTS" in os.environ
     with tf.Graph().as_default(), cluster.device_scope():
         step = v1.train.get_or_create_global_step()
         train_op, _ = trained_variables(step, synchronous=False)
-        saver = ads.Saver()
+        saver = ads.Saver(options=ads.ExportOptions(**json.loads(os.environ.get("SAVER", "{}"))))
         hook = ads.ChiefExportHook(
             ads.VersionedTarget(os.environ.get("BASE", results / "base"), retention=ads.Retention(keep=2)),
             saver=saver,
@@ -106,7 +111,7 @@ def main(results: Path) -> None:
             ads.create_distributed_session(
                 cluster,
                 saver=saver,
-                checkpoint_dir=None if cluster.is_single else str(results / "checkpoints"),
+                checkpoint_dir=str(results / "checkpoints") if has_checkpoints else None,
                 save_checkpoint_secs=1,
                 save_summaries_steps=None,
                 log_step_count_steps=None,
