@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,9 @@ Authority = Annotated[
 def visit(
     job: str, token_file: Path | None, certificate: Path | None, key: Path | None, authority: Path | None
 ) -> ConsoleClient:
-    """Connect to the job. A cluster file gives address and files; options replace what it gives.
+    """Connect to the job. A cluster file gives address and files, else the environment gives files.
+
+    Options replace what they give.
 
     Raises:
         ClusterConfigError: the file or the address is wrong.
@@ -44,6 +47,7 @@ def visit(
 
     from autodist_saved.cluster import Cluster, ControlFiles
     from autodist_saved.cluster.address import read_address
+    from autodist_saved.cluster.control_environment import ControlEnvironment
     from autodist_saved.control.console_client import ConsoleClient
     from autodist_saved.errors import ClusterConfigError, Problem
 
@@ -60,6 +64,8 @@ def visit(
             raise ClusterConfigError("the address of the job is not known", problems=[place]) from error
     elif isinstance(problem := read_address("ADDRESS", job), Problem):
         raise ClusterConfigError("this is not the address of a job", problems=[problem])
+    else:
+        files = ControlEnvironment(os.environ).files
     given = {"token_file": token_file, "certificate": certificate, "key": key, "authority": authority}
     return ConsoleClient(
         address, replace(files, **{name: str(path) for name, path in given.items() if path is not None})

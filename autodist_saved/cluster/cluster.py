@@ -75,8 +75,9 @@ class Cluster:
         """Read ``TF_CONFIG``. Without it, or without a cluster in it, this process is the whole job.
 
         Beside TensorFlow's own keys, ``control`` may give the address of the chief's control service, or a
-        mapping with its address and files, as in a cluster file. Other keys, such as ``environment`` and
-        ``rpc_layer``, belong to other tools and are ignored.
+        mapping with its address and files, as in a cluster file. What it does not say, the variables
+        ``AUTODIST_SAVED_CONTROL_ADDRESS``, ``_TOKEN_FILE``, ``_CERTIFICATE``, ``_KEY`` and ``_AUTHORITY`` say. Other
+        keys, such as ``environment`` and ``rpc_layer``, belong to other tools and are ignored.
 
         Args:
             environ: the environment that holds ``TF_CONFIG``; this process's own by default.
@@ -84,8 +85,9 @@ class Cluster:
         Raises:
             ClusterConfigError: ``TF_CONFIG`` is not JSON or describes no usable cluster.
         """
-        text = (os.environ if environ is None else environ).get("TF_CONFIG")
-        described = None if text is None else read_tf_config(text)
+        environ = os.environ if environ is None else environ
+        text = environ.get("TF_CONFIG")
+        described = None if text is None else read_tf_config(text, environ)
         return cls.single() if described is None else cls(*described)
 
     @classmethod

@@ -11,10 +11,11 @@ class ControlFiles:
     """Paths of files on each task's own machine. A task reads them when it starts; this class reads none.
 
     Attributes:
-        token_file: a secret that all tasks share. Only its owner may read it (mode 0600).
+        token_file: a secret that all tasks share. Only its owner may read it (mode 0600), or a group that the process
+            is in as well (mode 0640 or 0440).
         certificate: TLS, in PEM: this task's certificate, followed by those between it and the authority's.
             Without ``authority`` only the chief shows it, and members accept exactly this certificate.
-        key: the certificate's private key, in PEM, without a password. Only its owner may read it (mode 0600).
+        key: the certificate's private key, in PEM, without a password. The same may read it.
         authority: certificates in PEM. Both ends require that the other end's certificate is signed by one of them.
     """
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from autodist_saved.cluster.control_environment import ControlEnvironment
 from autodist_saved.cluster.control_files import ControlFiles
 from autodist_saved.cluster.description import ClusterDescription, read_description
 from autodist_saved.cluster.schema import KEYS
@@ -15,8 +16,12 @@ from autodist_saved.cluster.wording import kind
 from autodist_saved.errors import ClusterConfigError, Problem
 
 
-def read_tf_config(text: str) -> ClusterDescription | None:
+def read_tf_config(text: str, environ: Mapping[str, str]) -> ClusterDescription | None:
     """Parse ``TF_CONFIG``. Returns None if it holds no cluster. ``Cluster.from_tf_config`` has the details.
+
+    Args:
+        text: of ``TF_CONFIG``.
+        environ: whose other variables complete ``control``.
 
     Raises:
         ClusterConfigError: it is not JSON or describes no usable cluster.
@@ -24,8 +29,13 @@ def read_tf_config(text: str) -> ClusterDescription | None:
     config = _parsed(text)
     if config.get("cluster", {}) == {}:
         return None
-    ours = {key: config[key] for key in KEYS if key in config}
-    return read_description(ours, "TF_CONFIG", needs_task=True)
+    variables, control = ControlEnvironment(environ), config.get("control")
+    ours = {key: config[key] for key in KEYS if key in config} | {"control": variables.completed(control)}
+    try:
+        return read_description(ours, "TF_CONFIG", needs_task=True)
+    except ClusterConfigError as error:
+        problems = [variables.named(problem, control) for problem in error.problems]
+        raise ClusterConfigError(error.message, problems=problems) from None
 
 
 def write_tf_config(

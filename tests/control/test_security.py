@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -150,7 +152,7 @@ BAD_TOKENS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "others than its owner may use it (mode 0644)",
         "chmod 600 ",
     ),
-    "for the group": (lambda path: made(path, mode=0o640), "(mode 0640)", "chmod 600 "),
+    "for the group to write": (lambda path: made(path, mode=0o660), "(mode 0660)", "chmod 600 "),
     "empty": (lambda path: made(path, " \n"), "it is empty", MAKE_A_TOKEN),
     "a directory": (lambda path: path.mkdir(), "it is not a file", "correct control.token_file"),
     "a pipe": (lambda path: os.mkfifo(path, 0o600), "it is not a file", "correct control.token_file"),
@@ -181,6 +183,45 @@ def test_a_bad_token_file_is_refused(
     assert problem.place == f"control.token_file, {path}"
     assert what in problem.what
     assert fix in problem.fix
+
+
+AS_A_PODS_USER = """
+import os, sys
+from autodist_saved.cluster import ControlFiles
+from autodist_saved.control.security.credentials import Credentials
+from autodist_saved.errors import ClusterConfigError
+os.setgroups([12345])
+os.setgid(12346)
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        print(Credentials.read_as_visitor(ControlFiles(token_file=path)).token)
+    except ClusterConfigError as error:
+        print(error.problems[0].what)
+"""
+
+
+@pytest.mark.root
+def test_a_token_that_a_group_of_the_process_may_read_is_taken(tmp_path: Path) -> None:
+    """So Kubernetes mounts secrets for processes that are not root's: root's own, with the group of the pod."""
+    of_group = {(0o440, 12345): True, (0o640, 12346): True, (0o660, 12345): False, (0o444, 12345): False}
+    of_others = {(0o400, 12345): None, (0o440, 12347): None}
+    paths = []
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # pytest's is for root alone
+        Path(folder).chmod(0o755)
+        for mode, group in {**of_group, **of_others}:
+            paths.append(made(Path(folder) / f"{mode:o}-{group}", mode=mode))
+            os.chown(paths[-1], 0, group)
+            os.chmod(paths[-1], mode)  # noqa: PTH101 - a change of the owner may take bits away
+        command = [sys.executable, "-c", AS_A_PODS_USER, *paths]
+        answers = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert answers[:2] == [TOKEN, TOKEN]
+    assert answers[2:4] == [f"others than its owner may use it (mode {mode})" for mode in ("0660", "0444")]
+    assert answers[4:] == ["it cannot be read: Permission denied"] * 2
+    foreign = made(tmp_path / "token", mode=0o440)
+    os.chown(foreign, 0, 12347)
+    with pytest.raises(ClusterConfigError, match=r"others than its owner may use it \(mode 0440\)"):
+        Credentials.read_as_visitor(ControlFiles(token_file=foreign))
 
 
 def test_a_key_that_others_can_read_or_of_another_certificate_is_refused(
