@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autodist_saved.cli.model import model_at
 from autodist_saved.system.paths import path_of
 
 if TYPE_CHECKING:
@@ -24,10 +25,16 @@ _DIFFERENT = 1
 
 def diff(
     a: Annotated[
-        Path, typer.Argument(parser=path_of, metavar="A", help="Directory of a SavedModel.", show_default=False)
+        Path,
+        typer.Argument(
+            parser=path_of,
+            metavar="A",
+            help="Directory of a SavedModel, or of its numbered versions: then of the newest.",
+            show_default=False,
+        ),
     ],
     b: Annotated[
-        Path, typer.Argument(parser=path_of, metavar="B", help="Directory of another one.", show_default=False)
+        Path, typer.Argument(parser=path_of, metavar="B", help="The same of another one.", show_default=False)
     ],
     top: Annotated[int, typer.Option(min=0, metavar="N", help="How many of each kind to name.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print all differences as JSON.")] = False,
@@ -58,22 +65,20 @@ def diff(
     """
     import json
 
-    from autodist_saved.cli.output import console, warn
+    from autodist_saved.cli.output import show, warn
     from autodist_saved.saved_models.difference import compare_models
     from autodist_saved.saved_models.saved_model import open_model
     from autodist_saved.system.error_translation import translated
 
     with translated("diff"):
-        models = open_model(a), open_model(b)
+        models = open_model(model_at(a)), open_model(model_at(b))
         difference = compare_models(*models)
     for damage in (*models[0].damage, *models[1].damage):
         warn(damage.message)
     if as_json:
         typer.echo(json.dumps(_as_dict(difference), indent=2))
     else:
-        printer = console()
-        for shown in _shown(difference, top):
-            printer.print(shown)
+        show(*_shown(difference, top))
         if not difference:
             typer.echo("no difference")
     if difference:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autodist_saved.system.paths import path_of
+from autodist_saved.cli.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rich.table import Table
 
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            parser=path_of,
-            metavar="DIR",
-            help="Directory of a SavedModel, or of its numbered versions: then of the newest.",
-            show_default=False,
-        ),
-    ],
+    model: Model,
     as_json: Annotated[bool, typer.Option("--json", help="Print it all as JSON, the manifest too.")] = False,
 ) -> None:
     """Show what is in a model, who wrote it and, for a model of this package, at which moment of the job.
@@ -45,7 +37,7 @@ def inspect(
     import json
 
     from autodist_saved.cli.exit_status import exit_status
-    from autodist_saved.cli.output import console, plain
+    from autodist_saved.cli.output import plain, show
     from autodist_saved.saved_models.model_directory import versions
     from autodist_saved.saved_models.saved_model import open_model
 
@@ -56,13 +48,11 @@ def inspect(
         if opened.damage:  # the JSON has it
             raise typer.Exit(exit_status(opened.damage[0]))
         return
-    printer = console()
     if found:
         named = ", ".join(one.name for one in found)
-        printer.print(plain(f"{model} holds the versions {named}; this is the newest"))
+        show(plain(f"{model} holds the versions {named}; this is the newest"))
     variables = [_variables(opened.variables, opened.manifest)] if opened.variables is not None else []
-    for table in (_facts(opened), *_graphs(opened), *variables, _files(opened)):
-        printer.print(table)
+    show(_facts(opened), *_graphs(opened), *variables, _files(opened))
     if opened.damage:
         raise opened.damage[0]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autodist_saved.system.escape import escape
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 _WIDE = 10_000
@@ -19,6 +19,21 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def show(*shown: RenderableType) -> None:
+    """Print on standard output. If that is no terminal, no line ends with spaces: columns are for people."""
+    import typer
+
+    printer = console()
+    for one in shown:
+        if printer.is_terminal:
+            printer.print(one)
+            continue
+        with printer.capture() as captured:
+            printer.print(one)
+        for line in captured.get().splitlines():
+            typer.echo(line.rstrip(" "))
 
 
 def warn(message: str) -> None:

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from autodist_saved.system.paths import path_of
+from autodist_saved.cli.model import Model, model_at
 
 
 def report(
-    model: Annotated[
-        Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
-    ],
+    model: Model,
     page: Annotated[
         Path,
         typer.Option(
@@ -40,7 +38,7 @@ def report(
     """
     import json
 
-    from autodist_saved.cli.output import console
+    from autodist_saved.cli.output import show
     from autodist_saved.errors import ModelError, UsageError
     from autodist_saved.report.report import facts_table
     from autodist_saved.report_views.page import render
@@ -50,6 +48,7 @@ def report(
     is_printed = str(page) == "-"
     if is_printed and as_json:
         raise UsageError("page and figures cannot both go to standard output; write the page to a file with -o")
+    model = model_at(model)
     opened = open_model(model, partly=True)
     if is_printed:
         typer.echo(render(opened), nl=False)
@@ -66,4 +65,4 @@ def report(
         figures = manifest.as_dict() if manifest is not None else None
         typer.echo(json.dumps({"path": str(model), "page": str(page), "report": figures}, indent=2))
     else:
-        console().print(facts_table([("page", str(page)), *(manifest.facts() if manifest is not None else [])]))
+        show(facts_table([("page", str(page)), *(manifest.facts() if manifest is not None else [])]))

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
+from autodist_saved.cli.model import Model, model_at
 from autodist_saved.system.escape import escape
 from autodist_saved.system.paths import is_dir, path_of
 
 
 def verify(
-    model: Annotated[
-        Path, typer.Argument(parser=path_of, metavar="DIR", help="Directory of a SavedModel.", show_default=False)
-    ],
+    model: Model,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +57,8 @@ def verify(
     manifest = None
     if against is not None:
         with reading(against):
-            manifest = read_manifest(against) if is_dir(against) else read_manifest_file(against)
+            manifest = read_manifest(model_at(against)) if is_dir(against) else read_manifest_file(against)
+    model = model_at(model)
     check_model(model, manifest)
     message = f"{model} is whole"
     result = {"path": str(model), "message": message, "problems": []}

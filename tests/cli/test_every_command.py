@@ -15,7 +15,7 @@ import pytest
 from autodist_saved.cli.main import app
 from tests.support.command_line import Done, run
 from tests.support.places import PROGRAM
-from tests.support.saved_models import KINDS
+from tests.support.saved_models import KINDS, write_ours
 
 COMMANDS = {
     "inspect": "inspect PLACE",
@@ -109,6 +109,25 @@ def test_on_a_good_model(models: dict[str, Path], command: str, kind: str) -> No
     assert done.status == expected(command, NO_VERSIONS)
     assert bool(done.stderr) == (command in NO_VERSIONS)
     assert (models[kind] / "saved_model.pb").exists(), "no version of anything"
+
+
+@pytest.mark.parametrize("command", READING)
+def test_on_a_directory_of_versions_it_is_about_the_newest(tmp_path: Path, command: str) -> None:
+    newest = write_ours(tmp_path / "10")
+    write_ours(tmp_path / "9")
+    for path in (tmp_path / "9").glob("variables/*"):
+        path.unlink()
+    done = called(command, tmp_path, newest)
+    assert done.status == 0, done
+    assert f"{tmp_path} holds the versions 9, 10; this is " in done.stdout + done.stderr
+    told = called(command, tmp_path, newest, "--json").told
+    assert told.get("path", str(newest)) == str(newest)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_no_line_ends_with_spaces_where_programs_read_it(models: dict[str, Path], command: str) -> None:
+    done = called(command, models["ours"], models["Keras 3's"])
+    assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

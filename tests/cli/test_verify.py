@@ -52,9 +52,10 @@ def test_a_copy_without_its_manifest_is_compared_with_the_one_that_is_named(mode
 
 
 def test_what_is_no_manifest_is_said(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     for against, error in [
         (tmp_path / "none", ModelError),
-        (tmp_path, UsageError),
+        (tmp_path / "empty", UsageError),
         (model / "saved_model.pb", ModelError),
     ]:
         done = CliRunner().invoke(app, ["verify", str(model), "--against", str(against)])
