@@ -45,6 +45,8 @@ _HOME = {
     "write_summary": "report_views.tensorboard",
 }
 
+_NEED_TENSORFLOW = {"builder", "hooks", "parameter_server", "report_views.tensorboard", "saver", "session"}
+
 __all__ = [
     "AutodistSavedError",
     "BestBy",
@@ -70,6 +72,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOME[name] in _NEED_TENSORFLOW:
+        importlib.import_module(f"{__name__}.tf_internals.installed").require_tensorflow()
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
 

@@ -178,6 +178,10 @@ class LaunchError(ConfigError):
     """The launcher cannot start the job as requested."""
 
 
+class TensorFlowMissingError(ConfigError, ImportError):
+    """There is no TensorFlow in this Python, or one that this package was not made for."""
+
+
 class TargetError(AutodistSavedError, OSError):
     """The export cannot be written to its target."""
 
