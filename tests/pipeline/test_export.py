@@ -224,7 +224,7 @@ def test_an_export_is_refused_or_warns_where_somebody_trained_on(
 def test_the_witness_has_what_the_cut_has_seen(tmp_path: Path) -> None:
     one = export(tmp_path / "model")
     one.capture(description(), source(), RecordingCut())
-    assert one.report.witness == Witness((), 3, {"worker:0": 8}, 1, 7, 7)
+    assert one.report.witness == Witness((), 3, {"worker:0": 8}, 1, (), 7, 7)
 
 
 def test_nothing_is_read_back_where_the_disk_is_trusted(tmp_path: Path) -> None:
