@@ -92,10 +92,11 @@ def _save_stock(session: v1.Session, saver: v1.train.Saver, place: Path) -> Mapp
     cut.acquire()
     cut.extend()
     try:
+        began = time.monotonic()
         saver.save(session, str(place / "model"), write_meta_graph=False, write_state=False)
+        return {"write": time.monotonic() - began}
     finally:
         cut.release()
-    return {}
 
 
 def _figures(saves: list[Save], steps: Steps) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _figures(saves: list[Save], steps: Steps) -> dict[str, Any]:
     drag = [
         steps.per_second(Interval(pause.over_at, save.saving.ended)) / steps.per_second(save.idle)
         for pause, save in zip(pauses, saves, strict=True)
-        if save.phases
+        if "stream" in save.phases
     ]
     return {
         "pause_seconds": statistics.median(pause.seconds for pause in pauses),

@@ -47,6 +47,7 @@ class Socket(Way):
     """Ours: the parameter server dials in, and sends arrays over a plain socket."""
 
     def serve(self, nbytes: int, chief: Connection) -> None:
+        chief.send(None)  # the rendezvous does not wait for a process that has just been started
         host, port, token = chief.recv()
         serve_copies((host, port), token, lambda _: _Held(nbytes), StagingMemory())
 
@@ -56,6 +57,8 @@ class Socket(Way):
             servers[int(task)].send(("127.0.0.1", port, token))
             return True
 
+        for end in servers:
+            end.recv()
         connections = Rendezvous("127.0.0.1", invite).connect(map(str, range(len(servers))))
         variable = ServerVariable("v", "", "uint8", reference=False, shape=(nbytes,))
         for connection in connections.values():

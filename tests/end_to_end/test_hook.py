@@ -84,7 +84,8 @@ def test_after_sigterm_there_is_a_last_version_and_the_job_ends(watched: Watched
     watched.job.kill("chief:0", signal.SIGTERM)
     statuses = watched.job.wait()
     assert statuses["chief:0"] == 128 + signal.SIGTERM
-    assert "the chief ended the job: chief:0: it received SIGTERM" in watched.job.log("ps:0")
+    assert statuses == dict.fromkeys(statuses, 128 + signal.SIGTERM)
+    assert "ps:0 ends: chief:0 has received SIGTERM and ended the job" in watched.job.log("ps:0")
     watched.look()
     assert max(watched.steps) > before
     assert not [path for path in watched.base.iterdir() if path.name.startswith(".") and path.is_dir()]

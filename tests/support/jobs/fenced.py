@@ -22,8 +22,6 @@ import tensorflow.compat.v1 as v1
 
 from autodist_saved.fencing import Endpoint, Fence, FenceError, endpoints_to
 from autodist_saved.fencing.process_sockets import local_end, remote_end, tcp_sockets
-from autodist_saved.job.session_creator import WorkerCreator
-from autodist_saved.options import SessionOptions
 from tests.support.job import leave
 
 LOOK_SECS = 0.02
@@ -95,6 +93,18 @@ def serve(results: Path, cluster: Mapping[str, list[str]], index: int, target: s
         Told(results, f"ps:{index}", answers).answer_all()
 
 
+class EagerWorkerCreator(v1.train.SessionCreator):
+    """TensorFlow's own wait for variables. Its ``WorkerSessionCreator`` looks every 30 s, this one every second."""
+
+    def __init__(self, scaffold: v1.train.Scaffold, target: str, config: v1.ConfigProto) -> None:
+        self._scaffold, self._target, self._config = scaffold, target, config
+
+    def create_session(self) -> v1.Session:
+        self._scaffold.finalize()
+        manager = v1.train.SessionManager(ready_op=self._scaffold.ready_op, recovery_wait_secs=1)
+        return manager.wait_for_session(self._target, self._config)
+
+
 def train(results: Path, cluster: Mapping[str, list[str]], index: int, target: str) -> None:
     task = f"worker:{index}"
     pause, hold = results / f"pause-{task}.json", results / f"hold-{task}.json"
@@ -125,7 +135,7 @@ def train(results: Path, cluster: Mapping[str, list[str]], index: int, target: s
         creator = (
             v1.train.ChiefSessionCreator(scaffold, target, config)
             if index == 1
-            else WorkerCreator(scaffold, target, config, SessionOptions())
+            else EagerWorkerCreator(scaffold, target, config)
         )
         with v1.train.MonitoredSession(creator, hooks=[sessions]) as session:
             while True:
